@@ -1,0 +1,1 @@
+//! The operator's door: REST under /api/v1.

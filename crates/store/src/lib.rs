@@ -1,0 +1,1 @@
+//! What is remembered: SQL (SQLite or PostgreSQL) and blobs.

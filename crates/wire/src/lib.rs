@@ -1,0 +1,1 @@
+//! The vocabulary of the device protocol: topics, JSON messages, block frames, credentials.
