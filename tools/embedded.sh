@@ -51,7 +51,7 @@ if rustup target add "$TARGET" >/dev/null 2>&1; then
   echo "compiler: $(rustc --version), target from rustup"
 else
   debian_compiler
-  build_std=(-Zbuild-std=core,alloc)
+  build_std=("-Zbuild-std=core,alloc")
   echo "compiler: $("$RUSTC" --version) of Debian, with its library source"
 fi
 

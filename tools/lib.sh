@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by ./test and the scripts it runs; to be sourced from the root of the checkout.
 
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}

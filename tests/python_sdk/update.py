@@ -1,0 +1,172 @@
+"""An update of a device that runs the official Python SDK, unmodified but for its host and port.
+
+A real `otaru serve` is started in a temporary folder. The SDK connects over plain TCP, reports its
+version, is told of the package, downloads it over HTTP from the same port, checks it, and reports
+the new version; the task must then have succeeded.
+
+usage: OTARU_BIN=path/to/otaru python tests/python_sdk/update.py
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import queue
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from linkkit.linkkit import LinkKit
+
+OTARU = os.environ["OTARU_BIN"]
+PRODUCT_KEY = "a1TestPk001"
+SECRET = "0123456789abcdef0123456789abcdef"
+PATIENCE = 30  # seconds for any one thing to happen
+
+passed = 0
+
+
+def check(condition, what):
+    global passed
+    if not condition:
+        sys.exit(f"error: {what}")
+    passed += 1
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(what, condition):
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        check(time.monotonic() < end, f"{what} did not happen within {PATIENCE} s")
+        time.sleep(0.1)
+    return value
+
+
+class Platform:
+    """A running `otaru serve` and the operator's commands to it."""
+
+    def __init__(self, folder):
+        self.port, operators = free_port(), free_port()
+        self.env = os.environ | {
+            "OTARU_DATA": str(folder / "data"),
+            "OTARU_URL": f"http://127.0.0.1:{operators}",
+        }
+        self.log = open(folder / "serve.log", "w+")
+        self.process = subprocess.Popen(
+            [OTARU, "serve", "--devices", f"127.0.0.1:{self.port}", "--operators", f"127.0.0.1:{operators}",
+             "--public-url", f"http://127.0.0.1:{self.port}"],
+            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
+        wait_until("an answer of otaru serve", lambda: self.run("product", "list").returncode == 0)
+
+    def run(self, *words):
+        return subprocess.run([OTARU, *words], env=self.env, capture_output=True, text=True)
+
+    def order(self, *words):
+        done = self.run(*words)
+        check(done.returncode == 0, f"otaru {' '.join(words)}: {done.stderr or done.stdout}")
+        return done.stdout
+
+    def listed(self, *words):
+        found = json.loads(self.order(*words, "--json"))
+        return found["items"] if isinstance(found, dict) else found
+
+    def stop(self, show_log):
+        self.process.terminate()
+        self.process.wait()
+        if show_log:
+            self.log.seek(0)
+            print("--- log of otaru serve:", *self.log.readlines()[-30:], file=sys.stderr)
+        self.log.close()
+
+
+class Device:
+    """A device that lets the SDK do everything the SDK can do."""
+
+    def __init__(self, port, name):
+        self.connected, self.notices = queue.Queue(), queue.Queue()
+        self.kit = LinkKit(host_name="127.0.0.1", product_key=PRODUCT_KEY, device_name=name, device_secret=SECRET)
+        self.kit.config_mqtt(endpoint="127.0.0.1", port=port, secure="")
+        self.kit.on_connect = lambda _session, code, _user: self.connected.put(code)
+        self.kit.on_ota_message_arrived = lambda *notice: self.notices.put(notice)
+        self.kit.connect_async()
+        check(self.connected.get(timeout=PATIENCE) == 0, "the SDK's connection is accepted")
+
+    def report(self, module, version):
+        # What the SDK returns is no use here: it says "failed" although the report was sent.
+        self.kit.ota_report_version(module, version)
+
+    def notice(self):
+        kind, version, size, url, method, sign, module, extra = self.notices.get(timeout=PATIENCE)
+        return dict(kind=kind, version=version, size=size, url=url, method=method, sign=sign, module=module)
+
+    def download(self, notice, path):
+        done = self.kit.download_ota_firmware(notice["url"], str(path), notice["method"], notice["sign"])
+        check(done == LinkKit.ErrorCode.SUCCESS, f"the SDK downloads and verifies {notice['url']}: {done}")
+
+
+def update(platform, folder, name, module, method):
+    """One whole update of a module; the way of signing is the package's."""
+    print(f"-- {name}: module {module or 'default'}, digest {method}")
+    firmware = hashlib.sha256(method.encode()).digest() * 4096  # 128 KiB
+    image = folder / f"{method}.bin"
+    image.write_bytes(firmware)
+    platform.order("device", "add", PRODUCT_KEY, name, "--secret", SECRET)
+    target = ["--module", module] if module else []
+    platform.order("package", "add", PRODUCT_KEY, str(image), "--version", "2.0.0", *target,
+                   "--name", method, "--sign-method", method, "--no-verify")
+    package = next(p for p in platform.listed("package", "list", PRODUCT_KEY) if p["name"] == method)["id"]
+    platform.order("job", "start", package, "--device", name, "--protocol", "http")
+    job = platform.listed("job", "list", package)[0]["id"]
+
+    def task_state():
+        return platform.listed("job", "tasks", job)[0]["state"]
+
+    check(task_state() == "QUEUED", "before the device is there its task waits")
+    device = Device(platform.port, name)
+    device.report(module, "1.0.0")
+    notice = device.notice()
+    print("   notice:", notice)
+    check(notice["kind"] == 1, "the notice was pushed")
+    check(notice["version"] == "2.0.0", "the notice names the target version")
+    check(notice["size"] == len(firmware), "the notice names the size")
+    check(notice["module"] == (module or "default"), "the notice names the module")
+
+    device.kit.query_ota_firmware(module)
+    asked = device.notice()
+    check(asked["kind"] == 2, "a question is answered too")
+    check(asked["sign"] == notice["sign"], "and offers the same file")
+
+    received = folder / "received.bin"
+    device.download(asked, received)
+    check(received.read_bytes() == firmware, "the file arrived as it was sent")
+
+    device.report(module, "2.0.0")
+    wait_until("success", lambda: task_state() == "SUCCEEDED")
+    wait_until("the job's end", lambda: json.loads(platform.order("job", "show", job, "--json"))["state"] == "COMPLETED")
+    device.kit.destruct()
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        platform = Platform(folder)
+        finished = False
+        try:
+            platform.order("product", "add", "Camera", "--key", PRODUCT_KEY)
+            platform.order("module", "add", PRODUCT_KEY, "MCU")
+            update(platform, folder, "camera-1", None, "md5")
+            update(platform, folder, "camera-2", "MCU", "sha256")
+            finished = True
+        finally:
+            platform.stop(show_log=not finished)
+    print(f"python-sdk: {passed} passed, 0 failed")
+
+
+main()
