@@ -1,0 +1,430 @@
+//! Inputs, outputs and the one function between them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::event::{Event, EventKind};
+use crate::rows::{
+    Device, Epoch, Id, Job, JobState, ModuleVersion, Ms, Package, PackageState, Product, Protocol, Rows,
+    Session, Task, TaskState, Timer, Work,
+};
+
+/// One thing to be decided upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A device logged in.
+    Connected {
+        /// The device.
+        device: Id,
+        /// Its new connection.
+        epoch: Epoch,
+    },
+    /// A connection ended.
+    Disconnected {
+        /// The device.
+        device: Id,
+        /// The connection that ended.
+        epoch: Epoch,
+    },
+    /// A version report (docs/protocol.md 5.1).
+    Reported {
+        /// The device.
+        device: Id,
+        /// The connection it came on.
+        epoch: Epoch,
+        /// The module.
+        module: String,
+        /// The version.
+        version: String,
+    },
+    /// A progress report (docs/protocol.md 5.5).
+    Progressed {
+        /// The device.
+        device: Id,
+        /// The connection it came on.
+        epoch: Epoch,
+        /// The module.
+        module: String,
+        /// Per cent, or a negative code.
+        step: i32,
+        /// The device's words.
+        desc: String,
+    },
+    /// The device asks what there is for a module (docs/protocol.md 5.3, 5.4).
+    Asked {
+        /// The device.
+        device: Id,
+        /// The connection it came on.
+        epoch: Epoch,
+        /// The module.
+        module: String,
+        /// How it asked.
+        ask: Ask,
+    },
+    /// A timer's row was claimed.
+    Due(Timer),
+    /// A chunk of a job's [`Work::Enrol`]: these devices are next.
+    Enrol {
+        /// The job.
+        job: Id,
+        /// Devices, in the order of their numbers.
+        devices: Vec<Id>,
+        /// Whether there are none after them.
+        last: bool,
+    },
+    /// A chunk of a job's [`Work::Cancel`] or [`Work::Reupgrade`]: these tasks are next.
+    Tasks {
+        /// The job.
+        job: Id,
+        /// Tasks, in the order of their numbers.
+        tasks: Vec<Id>,
+        /// Whether there are none after them.
+        last: bool,
+    },
+    /// The operator cancels a job and with it every unfinished task.
+    CancelJob(Id),
+    /// The operator starts every failed or cancelled task of a job again.
+    ReupgradeJob(Id),
+    /// The operator cancels one task.
+    CancelTask(Id),
+    /// The operator starts one failed or cancelled task again.
+    ReupgradeTask(Id),
+}
+
+/// How a device asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// `thing/ota/firmware/get`: answered always, with the request's id.
+    Get {
+        /// The request's id, unescaped as it came.
+        id: String,
+    },
+    /// `/ota/device/request`: answered only if there is something.
+    OldRequest,
+}
+
+/// What leaves for a device once the transaction has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outbound {
+    /// A notice, on the upgrade topic.
+    Notice {
+        /// The connection it is for.
+        to: (Id, Epoch),
+        /// What is offered.
+        offer: Offer,
+    },
+    /// The answer to an [`Ask`]; `None` is "nothing for you".
+    Answer {
+        /// The connection it is for.
+        to: (Id, Epoch),
+        /// What was asked.
+        ask: Ask,
+        /// What is offered.
+        offer: Option<Offer>,
+    },
+    /// The right to read a stream has ended.
+    Revoke {
+        /// The device.
+        device: Id,
+        /// The stream.
+        stream_id: u32,
+    },
+}
+
+/// All a notice is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The task.
+    pub task: Id,
+    /// Its stream.
+    pub stream_id: u32,
+    /// How the file travels.
+    pub protocol: Protocol,
+    /// The file.
+    pub package: Package,
+}
+
+/// Bounds that hold for the whole installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Downloads at once.
+    pub downloads: i64,
+    /// How long a silent download keeps its slot.
+    pub slot_ms: Ms,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { downloads: 500, slot_ms: 300_000 }
+    }
+}
+
+/// Where new numbers come from.
+pub trait Ids {
+    /// A row's number.
+    fn next_id(&mut self) -> Id;
+    /// A stream's number, never given before.
+    fn next_stream(&mut self) -> u32;
+}
+
+/// Everything a batch changes. To be written in one transaction; `outbound` leaves after it.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Changed devices.
+    pub devices: Vec<Device>,
+    /// Sessions begun.
+    pub sessions: Vec<Session>,
+    /// Sessions ended: device and connection.
+    pub sessions_ended: Vec<(Id, Epoch)>,
+    /// Module versions, new or changed.
+    pub versions: Vec<ModuleVersion>,
+    /// New tasks.
+    pub tasks_new: Vec<Task>,
+    /// Changed tasks.
+    pub tasks: Vec<Task>,
+    /// Changed jobs (their counts are in `counts`).
+    pub jobs: Vec<Job>,
+    /// Changed packages.
+    pub packages: Vec<Package>,
+    /// Differences to a job's tasks in a state.
+    pub counts: BTreeMap<(Id, TaskState), i64>,
+    /// Timers to set (replacing their time if set already), `None` to clear.
+    pub timers: BTreeMap<Timer, Option<Ms>>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What leaves after the commit.
+    pub outbound: Vec<Outbound>,
+    /// Inputs that changed nothing because they came from an ended connection, or too many modules.
+    pub dropped: u32,
+}
+
+/// Decides a batch: what `inputs` mean for `rows` at `now`.
+pub fn decide(rows: Rows, inputs: Vec<Input>, now: Ms, limits: Limits, ids: &mut dyn Ids) -> Changes {
+    let mut decider = Decider { rows, now, limits, ids, out: Changes::default(), dirty: Dirty::default() };
+    for input in inputs {
+        decider.input(input);
+    }
+    decider.finish()
+}
+
+#[derive(Default)]
+struct Dirty {
+    devices: BTreeSet<Id>,
+    sessions: BTreeSet<Id>,
+    versions: BTreeSet<(Id, String)>,
+    tasks_new: BTreeSet<Id>,
+    tasks: BTreeSet<Id>,
+    jobs: BTreeSet<Id>,
+    packages: BTreeSet<Id>,
+}
+
+/// The working state of one batch.
+pub(crate) struct Decider<'a> {
+    pub(crate) rows: Rows,
+    pub(crate) now: Ms,
+    pub(crate) limits: Limits,
+    pub(crate) ids: &'a mut dyn Ids,
+    pub(crate) out: Changes,
+    dirty: Dirty,
+}
+
+impl Decider<'_> {
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Connected { device, epoch } => self.connected(device, epoch),
+            Input::Disconnected { device, epoch } => self.disconnected(device, epoch),
+            Input::Reported { device, epoch, module, version } => {
+                self.reported(device, epoch, module, version)
+            }
+            Input::Progressed { device, epoch, module, step, desc } => {
+                self.progressed(device, epoch, &module, step, desc);
+            }
+            Input::Asked { device, epoch, module, ask } => self.asked(device, epoch, &module, ask),
+            Input::Due(Timer::Push(job)) => self.push_ready(job),
+            Input::Due(Timer::Timeout(task)) => self.timed_out(task),
+            Input::Due(Timer::Settle(task)) => self.settled(task),
+            Input::Due(Timer::Grace(device)) => self.grace_over(device),
+            // The server turns a claimed work timer into the chunk it calls for.
+            Input::Due(Timer::Work(_)) => {}
+            Input::Enrol { job, devices, last } => self.enrol(job, &devices, last),
+            Input::Tasks { job, tasks, last } => self.work_on_tasks(job, &tasks, last),
+            Input::CancelJob(job) => self.cancel_job(job),
+            Input::ReupgradeJob(job) => self.reupgrade_job(job),
+            Input::CancelTask(task) => self.cancel_task(task),
+            Input::ReupgradeTask(task) => self.reupgrade_task(task),
+        }
+    }
+
+    /// The product of a device.
+    pub(crate) fn product_of(&self, device: Id) -> Option<&Product> {
+        self.rows.products.get(&self.rows.devices.get(&device)?.product_id)
+    }
+
+    /// Whether `epoch` is the device's present connection.
+    pub(crate) fn is_present(&self, device: Id, epoch: Epoch) -> bool {
+        self.rows.sessions.get(&device).is_some_and(|s| s.epoch == epoch)
+    }
+
+    /// The unfinished tasks of a device.
+    pub(crate) fn unfinished(&self, device: Id) -> Vec<Id> {
+        let of_device = |t: &&Task| t.device_id == device && !t.state.is_terminal();
+        self.rows.tasks.values().filter(of_device).map(|t| t.id).collect()
+    }
+
+    /// The unfinished task of a device's module, if its job still runs.
+    pub(crate) fn active_task(&self, device: Id, module: &str) -> Option<Id> {
+        self.unfinished(device)
+            .into_iter()
+            .find(|id| self.rows.tasks.get(id).is_some_and(|t| t.module == module && self.job_runs(t.job_id)))
+    }
+
+    pub(crate) fn job_runs(&self, job: Id) -> bool {
+        self.rows.jobs.get(&job).is_some_and(|j| j.state == JobState::InProgress)
+    }
+
+    /// The last version reported of a task's module.
+    pub(crate) fn version_of(&self, device: Id, module: &str) -> Option<&ModuleVersion> {
+        self.rows.versions.get(&(device, String::from(module)))
+    }
+
+    pub(crate) fn task_mut(&mut self, id: Id) -> Option<&mut Task> {
+        let task = self.rows.tasks.get_mut(&id)?;
+        task.updated_at = self.now;
+        if !self.dirty.tasks_new.contains(&id) {
+            self.dirty.tasks.insert(id);
+        }
+        Some(task)
+    }
+
+    pub(crate) fn job_mut(&mut self, id: Id) -> Option<&mut Job> {
+        self.dirty.jobs.insert(id);
+        self.rows.jobs.get_mut(&id)
+    }
+
+    pub(crate) fn device_mut(&mut self, id: Id) -> Option<&mut Device> {
+        self.dirty.devices.insert(id);
+        self.rows.devices.get_mut(&id)
+    }
+
+    pub(crate) fn put_session(&mut self, session: Session) {
+        self.dirty.sessions.insert(session.device_id);
+        self.rows.sessions.insert(session.device_id, session);
+    }
+
+    pub(crate) fn end_session(&mut self, device: Id, epoch: Epoch) {
+        self.dirty.sessions.remove(&device);
+        self.rows.sessions.remove(&device);
+        self.out.sessions_ended.push((device, epoch));
+    }
+
+    pub(crate) fn put_version(&mut self, version: ModuleVersion) {
+        let key = (version.device_id, version.module.clone());
+        self.dirty.versions.insert(key.clone());
+        self.rows.versions.insert(key, version);
+    }
+
+    pub(crate) fn add_task(&mut self, task: Task) {
+        self.count(task.job_id, task.state, 1);
+        self.dirty.tasks_new.insert(task.id);
+        self.rows.tasks.insert(task.id, task);
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: Timer, at: Ms) {
+        self.out.timers.insert(timer, Some(at));
+    }
+
+    pub(crate) fn clear_timer(&mut self, timer: Timer) {
+        self.out.timers.insert(timer, None);
+    }
+
+    pub(crate) fn set_work(&mut self, job: Id, work: Option<Work>) {
+        let Some(row) = self.job_mut(job) else { return };
+        row.work = work;
+        match work {
+            Some(_) => self.set_timer(Timer::Work(job), self.now),
+            None => self.clear_timer(Timer::Work(job)),
+        }
+    }
+
+    /// Keeps a job's counts, in the rows and in the changes.
+    pub(crate) fn count(&mut self, job: Id, state: TaskState, n: i64) {
+        if let Some(row) = self.rows.jobs.get_mut(&job) {
+            row.counts.add(state, n);
+        }
+        *self.out.counts.entry((job, state)).or_default() += n;
+    }
+
+    pub(crate) fn set_package_state(&mut self, package: Id, state: PackageState) {
+        let Some(row) = self.rows.packages.get_mut(&package) else { return };
+        if row.state == state {
+            return;
+        }
+        row.state = state;
+        let product_id = row.product_id;
+        self.dirty.packages.insert(package);
+        let kind = EventKind::PackageState { package, state };
+        self.out.events.push(Event {
+            at: self.now,
+            product_id,
+            device_id: None,
+            job_id: None,
+            task_id: None,
+            kind,
+        });
+    }
+
+    pub(crate) fn device_event(&mut self, device: Id, kind: EventKind) {
+        let Some(row) = self.rows.devices.get(&device) else { return };
+        let (product_id, device_id) = (row.product_id, Some(device));
+        self.out.events.push(Event {
+            at: self.now,
+            product_id,
+            device_id,
+            job_id: None,
+            task_id: None,
+            kind,
+        });
+    }
+
+    pub(crate) fn job_event(&mut self, job: Id, kind: EventKind) {
+        let Some(row) = self.rows.jobs.get(&job) else { return };
+        let (product_id, job_id) = (row.product_id, Some(job));
+        self.out.events.push(Event {
+            at: self.now,
+            product_id,
+            device_id: None,
+            job_id,
+            task_id: None,
+            kind,
+        });
+    }
+
+    pub(crate) fn task_event(&mut self, task: Id, kind: EventKind) {
+        let Some(row) = self.rows.tasks.get(&task) else { return };
+        self.out.events.push(Event {
+            at: self.now,
+            product_id: row.product_id,
+            device_id: Some(row.device_id),
+            job_id: Some(row.job_id),
+            task_id: Some(task),
+            kind,
+        });
+    }
+
+    fn finish(self) -> Changes {
+        let Self { rows, mut out, dirty, .. } = self;
+        let pick = |ids: &BTreeSet<Id>| -> Vec<Task> {
+            ids.iter().filter_map(|id| rows.tasks.get(id)).cloned().collect()
+        };
+        out.tasks_new = pick(&dirty.tasks_new);
+        out.tasks = pick(&dirty.tasks);
+        out.devices = dirty.devices.iter().filter_map(|id| rows.devices.get(id)).cloned().collect();
+        out.sessions = dirty.sessions.iter().filter_map(|id| rows.sessions.get(id)).cloned().collect();
+        out.versions = dirty.versions.iter().filter_map(|key| rows.versions.get(key)).cloned().collect();
+        out.jobs = dirty.jobs.iter().filter_map(|id| rows.jobs.get(id)).cloned().collect();
+        out.packages = dirty.packages.iter().filter_map(|id| rows.packages.get(id)).cloned().collect();
+        out.counts.retain(|_, n| *n != 0);
+        out
+    }
+}

@@ -1,0 +1,118 @@
+//! What happened, as later readers see it: timeline, audit, live pages.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rows::{Id, JobState, Ms, PackageState, Reason, TaskState};
+
+/// One thing that happened. Written in the transaction of the change it tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Ms,
+    /// In which product.
+    pub product_id: Id,
+    /// To which device.
+    pub device_id: Option<Id>,
+    /// In which job.
+    pub job_id: Option<Id>,
+    /// To which task.
+    pub task_id: Option<Id>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What an event tells: a code with parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
+pub enum EventKind {
+    /// A product was made.
+    ProductCreated,
+    /// A product's settings were changed.
+    ProductChanged,
+    /// A device was made.
+    DeviceCreated,
+    /// A device was enabled or disabled.
+    DeviceEnabled {
+        /// The new setting.
+        enabled: bool,
+    },
+    /// A device was removed.
+    DeviceRemoved {
+        /// Its name.
+        device_name: String,
+    },
+    /// A module was made.
+    ModuleCreated {
+        /// Its name.
+        module: String,
+    },
+    /// A module was removed.
+    ModuleRemoved {
+        /// Its name.
+        module: String,
+    },
+    /// A package was uploaded.
+    PackageCreated {
+        /// The package.
+        package: Id,
+    },
+    /// A package was removed.
+    PackageRemoved {
+        /// The package.
+        package: Id,
+    },
+    /// A package's verification moved.
+    PackageState {
+        /// The package.
+        package: Id,
+        /// Where it is now.
+        state: PackageState,
+    },
+    /// A device connected.
+    DeviceConnected,
+    /// A device's connection ended.
+    DeviceDisconnected,
+    /// A module's version is another than before.
+    VersionChanged {
+        /// The module.
+        module: String,
+        /// What it was.
+        previous: Option<String>,
+        /// What it is.
+        version: String,
+    },
+    /// A job was made.
+    JobCreated,
+    /// A job moved.
+    JobState {
+        /// Where it is now.
+        state: JobState,
+    },
+    /// A task was made.
+    TaskCreated,
+    /// A task moved.
+    TaskState {
+        /// From where.
+        from: TaskState,
+        /// To where.
+        to: TaskState,
+        /// Why it ended.
+        reason: Option<Reason>,
+    },
+    /// A notice left for the device.
+    TaskPushed {
+        /// Which push of this attempt, from 1.
+        push: i32,
+    },
+    /// The device asked and was answered, for the first time on a connection.
+    TaskAnswered,
+    /// Progress: the first, and at each full ten per cent.
+    TaskProgress {
+        /// 0 to 100.
+        percent: i32,
+        /// The device's own words.
+        desc: String,
+    },
+}

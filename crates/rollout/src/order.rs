@@ -1,0 +1,101 @@
+//! What an operator orders: cancel, and start again.
+
+use crate::decide::Decider;
+use crate::rows::{Id, JobKind, JobState, PackageState, Reason, TaskState, Work};
+
+impl Decider<'_> {
+    /// From this moment no task of the job is pushed or answered; each ends in its chunk.
+    pub(crate) fn cancel_job(&mut self, job: Id) {
+        if !self.job_runs(job) {
+            return;
+        }
+        self.move_job(job, JobState::Canceled);
+        self.verify_ended(job, PackageState::Failed);
+        self.set_work(job, Some(Work::Cancel { cursor: 0 }));
+    }
+
+    pub(crate) fn reupgrade_job(&mut self, job: Id) {
+        if self.rows.jobs.get(&job).is_some_and(|j| j.work.is_none()) {
+            self.run_again(job);
+            self.set_work(job, Some(Work::Reupgrade { cursor: 0 }));
+        }
+    }
+
+    /// A chunk of a job's cancellation or re-upgrade.
+    pub(crate) fn work_on_tasks(&mut self, job: Id, tasks: &[Id], last: bool) {
+        let Some(work) = self.rows.jobs.get(&job).and_then(|j| j.work) else { return };
+        let next = |cursor: Id| tasks.last().copied().unwrap_or(cursor);
+        let work = match work {
+            Work::Cancel { cursor } => {
+                tasks.iter().for_each(|task| self.cancel_task(*task));
+                Work::Cancel { cursor: next(cursor) }
+            }
+            Work::Reupgrade { cursor } => {
+                tasks.iter().for_each(|task| self.restart_task(*task));
+                Work::Reupgrade { cursor: next(cursor) }
+            }
+            Work::Enrol { .. } => return,
+        };
+        self.set_work(job, (!last).then_some(work));
+        self.complete_if_done(job);
+    }
+
+    pub(crate) fn cancel_task(&mut self, task: Id) {
+        if self.rows.tasks.get(&task).is_some_and(|t| !t.state.is_terminal()) {
+            self.end_task(task, TaskState::Canceled, Reason::CanceledByOperator);
+        }
+    }
+
+    pub(crate) fn reupgrade_task(&mut self, task: Id) {
+        let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
+        if self.rows.jobs.get(&job).is_some_and(|j| j.work.is_none()) && self.may_restart(task) {
+            self.run_again(job);
+            self.restart_task(task);
+            self.complete_if_done(job);
+        }
+    }
+
+    fn run_again(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job) else { return };
+        let (ended, verify, package) =
+            (row.state != JobState::InProgress, row.kind == JobKind::Verify, row.package_id);
+        if ended {
+            self.move_job(job, JobState::InProgress);
+        }
+        if verify {
+            self.set_package_state(package, PackageState::Verifying);
+        }
+    }
+
+    /// Only a failed or cancelled task of a device without another unfinished one starts again.
+    fn may_restart(&self, task: Id) -> bool {
+        self.rows.tasks.get(&task).is_some_and(|t| {
+            matches!(t.state, TaskState::Failed | TaskState::Canceled)
+                && self.unfinished(t.device_id).is_empty()
+        })
+    }
+
+    fn restart_task(&mut self, task: Id) {
+        if !self.may_restart(task) {
+            return;
+        }
+        self.move_task(task, TaskState::Queued, None);
+        let Some(row) = self.task_mut(task) else { return };
+        row.progress = 0;
+        row.attempt += 1;
+        row.pushes = 0;
+        row.told_epoch = 0;
+        row.told_at = None;
+        row.first_progress_at = None;
+        let (device, module, dest) = (row.device_id, row.module.clone(), row.dest_version.clone());
+        let version = self.version_of(device, &module).map(|v| v.version.clone());
+        if version.as_deref() == Some(&*dest) {
+            self.end_task(task, TaskState::Succeeded, Reason::Success);
+            return;
+        }
+        if let Some(row) = self.task_mut(task) {
+            row.src_version = version;
+        }
+        self.offer_when_due(task);
+    }
+}

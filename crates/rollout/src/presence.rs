@@ -1,0 +1,80 @@
+//! Devices come and go.
+
+use crate::decide::Decider;
+use crate::event::EventKind;
+use crate::rows::{Epoch, Id, Session, Timer};
+
+impl Decider<'_> {
+    pub(crate) fn connected(&mut self, device: Id, epoch: Epoch) {
+        let newer = self.rows.sessions.get(&device).is_some_and(|s| s.epoch >= epoch);
+        if newer || !self.rows.devices.contains_key(&device) {
+            self.out.dropped += 1;
+            return;
+        }
+        if let Some(old) = self.rows.sessions.get(&device).map(|s| s.epoch) {
+            self.disconnected(device, old);
+        }
+        let now = self.now;
+        self.put_session(Session { device_id: device, epoch, connected_at: now });
+        if let Some(row) = self.device_mut(device) {
+            row.first_online_at.get_or_insert(now);
+            row.last_online_at = Some(now);
+        }
+        self.device_event(device, EventKind::DeviceConnected);
+        if self.unfinished(device).iter().any(|task| self.awaits_push(*task, epoch)) {
+            self.wait_for_report(device);
+        }
+    }
+
+    /// Gives the device its product's grace to report before it is pushed to all the same.
+    pub(crate) fn wait_for_report(&mut self, device: Id) {
+        let Some(grace) = self.product_of(device).map(|p| p.grace_ms) else { return };
+        let Some(since) = self.rows.sessions.get(&device).map(|s| s.connected_at) else { return };
+        self.set_timer(Timer::Grace(device), (since + grace).max(self.now));
+    }
+
+    pub(crate) fn disconnected(&mut self, device: Id, epoch: Epoch) {
+        if !self.is_present(device, epoch) {
+            self.out.dropped += 1;
+            return;
+        }
+        self.end_session(device, epoch);
+        let now = self.now;
+        if let Some(row) = self.device_mut(device) {
+            row.last_offline_at = Some(now);
+        }
+        self.clear_timer(Timer::Grace(device));
+        for task in self.unfinished(device) {
+            self.let_go(task);
+        }
+        self.device_event(device, EventKind::DeviceDisconnected);
+    }
+
+    /// Frees the place in the queue and the download slot of a task whose device has gone.
+    fn let_go(&mut self, task: Id) {
+        let Some(row) = self.rows.tasks.get(&task) else { return };
+        if row.ready_at.is_none() && row.slot_until.is_none() {
+            return;
+        }
+        self.rows.slots_used -= i64::from(row.slot_until.is_some_and(|until| until > self.now));
+        if let Some(row) = self.task_mut(task) {
+            row.ready_at = None;
+            row.slot_until = None;
+        }
+    }
+
+    pub(crate) fn grace_over(&mut self, device: Id) {
+        let Some(grace) = self.product_of(device).map(|p| p.grace_ms) else { return };
+        let Some(session) = self.rows.sessions.get(&device) else { return };
+        let (epoch, over) = (session.epoch, session.connected_at + grace);
+        if over > self.now {
+            self.set_timer(Timer::Grace(device), over);
+            return;
+        }
+        for task in self.unfinished(device) {
+            if self.awaits_push(task, epoch) {
+                self.make_ready(task);
+            }
+        }
+    }
+}
