@@ -92,8 +92,8 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// [`EmitError::BufferTooSmall`] with the length needed; [`EmitError::Unencodable`] for a value
     /// that no packet can carry: a text with a NUL or beyond 65 535 bytes, a wildcard in a topic
-    /// name, a packet identifier of zero, missing or too many, an empty list, a password without a
-    /// user name.
+    /// name, a packet identifier of zero, missing or too many, a DUP at QoS 0, an empty list, a
+    /// password without a user name.
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, EmitError> {
         let mut writer = Writer::new(out);
         self.write(&mut writer)?;

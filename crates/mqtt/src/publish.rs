@@ -9,7 +9,7 @@ const RETAIN: u8 = 0x01;
 /// A message on a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish<'a> {
-    /// Sent again because no PUBACK came. Without meaning, and read as `false`, at QoS 0.
+    /// Sent again because no PUBACK came. Read as `false` at QoS 0, where it means nothing.
     pub dup: bool,
     /// Quality of service.
     pub qos: QoS,
@@ -34,7 +34,7 @@ impl<'a> Publish<'a> {
     }
 
     pub(crate) fn flags(&self) -> u8 {
-        let dup = if self.dup && self.qos != QoS::AtMostOnce { DUP } else { 0 };
+        let dup = if self.dup { DUP } else { 0 };
         dup | self.qos.level() << 1 | u8::from(self.retain)
     }
 
@@ -42,6 +42,7 @@ impl<'a> Publish<'a> {
     pub(crate) fn write_head(&self, out: &mut Writer<'_>) -> Result<(), Error> {
         out.text(topic_name(self.topic)?)?;
         match (self.qos, self.packet_id) {
+            (QoS::AtMostOnce, None) if self.dup => Err(Error::Flags(DUP)),
             (QoS::AtMostOnce, None) => Ok(()),
             (QoS::AtMostOnce, Some(_)) | (_, None) => Err(Error::PacketId),
             (_, Some(id)) => {
