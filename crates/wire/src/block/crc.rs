@@ -1,0 +1,12 @@
+/// CRC-16/ARC of the data of a block; sent low byte first.
+#[cfg(feature = "fast-crc")]
+pub fn crc16(data: &[u8]) -> u16 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc16Arc, data) as u16
+}
+
+/// CRC-16/ARC of the data of a block; sent low byte first.
+#[cfg(not(feature = "fast-crc"))]
+pub fn crc16(data: &[u8]) -> u16 {
+    const ARC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_ARC);
+    ARC.checksum(data)
+}

@@ -1,0 +1,89 @@
+use core::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::{ClientId, SignMethod, Username};
+
+/// Lower-case hex digits of a signature.
+#[derive(Clone, Copy)]
+pub struct Hex {
+    digits: [u8; 64],
+    len: usize,
+}
+
+impl Hex {
+    fn of(bytes: &[u8]) -> Self {
+        let mut hex = Hex { digits: [0; 64], len: 0 };
+        for (pair, byte) in hex.digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            hex.len += 2;
+        }
+        hex
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[..self.len]
+    }
+}
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    }
+}
+
+/// The password of a device (2.1): HMAC over the client id's `id`, the names and, if given, the timestamp.
+///
+/// The method is an argument so that a page can show all three; a device uses the one its client id names.
+pub fn password(method: SignMethod, secret: &[u8], client: &ClientId<'_>, user: &Username<'_>) -> Hex {
+    match method {
+        SignMethod::HmacMd5 => sign::<Hmac<Md5>>(secret, client, user),
+        SignMethod::HmacSha1 => sign::<Hmac<Sha1>>(secret, client, user),
+        SignMethod::HmacSha256 => sign::<Hmac<Sha256>>(secret, client, user),
+    }
+}
+
+fn sign<M: Mac + KeyInit>(secret: &[u8], client: &ClientId<'_>, user: &Username<'_>) -> Hex {
+    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of every length");
+    let timestamp = client.timestamp().map(|value| ("timestamp", value));
+    let fields =
+        [("clientId", client.id()), ("deviceName", user.device_name), ("productKey", user.product_key)];
+    for (name, value) in fields.into_iter().chain(timestamp) {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    Hex::of(&mac.finalize().into_bytes())
+}
+
+/// Whether `given` is the password, its hex digits in either case. The time taken tells nothing about how much of it
+/// is right.
+pub fn verify(
+    given: &[u8],
+    method: SignMethod,
+    secret: &[u8],
+    client: &ClientId<'_>,
+    user: &Username<'_>,
+) -> bool {
+    let right = password(method, secret, client, user);
+    let mut lower = [0; 64];
+    let Some(lower) = lower.get_mut(..given.len()) else { return false };
+    lower.copy_from_slice(given);
+    lower.make_ascii_lowercase();
+    right.as_bytes().ct_eq(lower).into()
+}

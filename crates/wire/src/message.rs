@@ -1,0 +1,24 @@
+//! The JSON messages (docs/protocol.md 4, 5, 6.1).
+//!
+//! Numbers may come as strings, ids as numbers, commas before closing brackets; unknown members are ignored.
+
+mod block_request;
+mod envelope;
+mod error;
+mod ext_data;
+mod get;
+mod id;
+mod notice;
+mod offer;
+mod report;
+
+pub(crate) use block_request::block_head;
+pub use block_request::{BlockRequest, BlockRequestError, MAX_BLOCK, MAX_FILE_TOKEN, MAX_OFFSET, MIN_BLOCK};
+pub(crate) use envelope::code;
+pub use error::{Error, Fault};
+pub use ext_data::ExtData;
+pub use get::{Get, GetReply, OldRequest};
+pub use id::{Id, MAX_ID};
+pub use notice::Notice;
+pub use offer::{Digest, File, Files, MAX_FILES, MAX_URL, Offer, Source};
+pub use report::{Inform, MAX_DESC, MAX_VERSION, Progress};
