@@ -1,1 +1,25 @@
-//! The devices' door: sessions over MQTT and the plain HTTP file door; no database.
+//! The devices' door: sessions over MQTT 3.1 and 3.1.1 and the plain HTTP file door on one listener.
+//!
+//! The door knows no database. What it needs from the platform behind it is [`Platform`]: who may
+//! come in, take an uplink, find the bytes of a stream or of a file. What the platform needs from the
+//! door is [`Sessions`]: send this to that device, take that stream away, close that session.
+//!
+//! **A report is acknowledged only after [`Platform::uplink`] says it is durable**, and PUBACKs leave
+//! in the order of their PUBLISHes. Blocks never wait for them: a block is read, framed and written
+//! in the session's own task.
+//!
+//! Whatever a device sends costs bounded memory, is answered as docs/protocol.md says or counted in
+//! [`Counters`] and dropped, and touches no other device's session.
+
+mod config;
+mod counters;
+mod platform;
+mod sessions;
+
+pub use config::Config;
+pub use counters::Counters;
+pub use platform::{
+    Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Platform, Refusal,
+    Session, StreamRefusal, Unavailable,
+};
+pub use sessions::Sessions;

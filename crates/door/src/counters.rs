@@ -1,0 +1,112 @@
+//! What the door counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What happened at the door since the process started, by reason.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])+ pub $name: AtomicU64,)+
+        }
+
+        impl Counters {
+            /// All counters by name, in a fixed order. Each is read for itself: the set is no
+            /// snapshot of one moment.
+            pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name.load(Ordering::Relaxed)),)+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// TCP connections accepted.
+    connections,
+    /// Connections whose first byte is neither MQTT's nor HTTP's.
+    unknown_protocol,
+    /// Connections that did not finish their CONNECT in time.
+    connect_timeout,
+    /// CONNECTs that are no MQTT, or whose client id or user name cannot be read.
+    malformed_connect,
+    /// CONNECTs of an MQTT version that is not served.
+    bad_version,
+    /// CONNECTs with a wrong password.
+    bad_password,
+    /// CONNECTs of unknown or disabled devices.
+    unknown_device,
+    /// CONNECTs dropped because the platform could not tell.
+    connect_unavailable,
+    /// Sessions begun.
+    sessions,
+    /// Sessions ended by a newer one of the same device.
+    take_over,
+    /// Sessions ended by silence.
+    keepalive_timeout,
+    /// Connections ended because the peer did not read.
+    write_timeout,
+    /// Sessions ended by a malformed or misplaced packet.
+    malformed_packet,
+    /// Connections ended by a packet that is too large.
+    too_large,
+    /// Sessions ended by a QoS 2 PUBLISH.
+    qos2_publish,
+    /// PUBLISHes to another device's topic, or to one that devices may not publish; dropped.
+    forbidden_publish,
+    /// PUBLISHes to what is no device's topic; dropped.
+    unknown_topic,
+    /// PUBLISHes to the device's own custom topics; dropped.
+    custom_topic,
+    /// PUBLISHes to system topics that have no answer here; dropped.
+    unserved_topic,
+    /// Filters refused in SUBSCRIBEs.
+    refused_subscribe,
+    /// Messages handed to the platform.
+    uplinks,
+    /// Messages that the platform could not take.
+    uplink_unavailable,
+    /// Messages sent to devices, blocks apart.
+    downlinks,
+    /// Messages and blocks not sent because the device unsubscribed their topic.
+    unsubscribed,
+    /// Blocks sent.
+    blocks,
+    /// File bytes in them.
+    block_bytes,
+    /// Block requests that cannot be read; dropped.
+    bad_block_request,
+    /// Block requests out of range or beyond the end of the file; error 460.
+    block_out_of_range,
+    /// Block requests for streams that are not the device's or do not exist; error 404.
+    foreign_stream,
+    /// Block requests for streams of cancelled or finished tasks; error 403.
+    ended_stream,
+    /// Block requests beyond those that may wait; error 429.
+    block_too_many,
+    /// Blocks that could not be read; error 500.
+    block_read_failed,
+    /// HTTP requests.
+    http_requests,
+    /// HTTP requests refused with 403.
+    http_forbidden,
+    /// HTTP requests refused with 404.
+    http_not_found,
+    /// HTTP requests refused with 405.
+    http_bad_method,
+    /// HTTP requests refused with 416.
+    http_bad_range,
+    /// HTTP requests refused with 503, or broken off because the file could not be read.
+    http_failed,
+    /// File bytes sent over HTTP.
+    http_bytes,
+}
+
+/// Counts one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts several.
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}

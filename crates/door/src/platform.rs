@@ -1,0 +1,199 @@
+//! What the door needs from the platform, and the words both use.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wire::credentials::ClientId;
+use wire::topic::Kind;
+
+/// The platform's number of a device.
+pub type DeviceId = i64;
+
+/// The number of one connection, given by the platform when it admits it. Of two connections of a
+/// device the one with the higher number stays.
+pub type Epoch = i64;
+
+/// A future on the heap that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The platform behind the door.
+pub trait Platform: Send + Sync + 'static {
+    /// Checks what a device shows at CONNECT. The client id parses and names a known sign method;
+    /// product key and device name are well formed.
+    fn authenticate(&self, login: &Login<'_>) -> impl Future<Output = Result<Admitted, Refusal>> + Send;
+
+    /// A session began: after any older one of the device was told to close, before its first uplink.
+    /// What is delivered from here on reaches the device after its CONNACK.
+    fn connected(&self, session: &Arc<Session>);
+
+    /// A session ended, once per [`Platform::connected`]. After a take-over this may come later than
+    /// `connected` of the newer session, and so may the last uplinks of the older one: compare epochs.
+    fn disconnected(&self, session: &Arc<Session>, why: Closed);
+
+    /// Takes a message that the device may publish: a version report, a progress report or a question
+    /// ([`Kind::Inform`], [`Kind::Progress`], [`Kind::FirmwareGet`], [`Kind::Request`]); the payload is
+    /// as the device sent it. Called in the order received. Resolves when the message is durable or
+    /// dropped for good; after an error the session is closed without PUBACK.
+    fn uplink(
+        &self,
+        session: &Arc<Session>,
+        kind: Kind,
+        payload: Bytes,
+    ) -> BoxFuture<'static, Result<(), Unavailable>>;
+
+    /// Settles whether this session may read a file of a stream. Asked once per session and stream
+    /// until [`crate::Sessions::revoke`]; refusals are not remembered.
+    fn open_stream(
+        &self,
+        session: &Arc<Session>,
+        stream_id: u32,
+        file_id: u32,
+    ) -> BoxFuture<'static, Result<Arc<dyn Blob>, StreamRefusal>>;
+
+    /// Finds the file of an HTTP request; `target` is path and query as they were sent.
+    fn open_file(&self, target: &str) -> impl Future<Output = Result<Arc<dyn Blob>, FileRefusal>> + Send;
+}
+
+/// The bytes of one immutable file.
+pub trait Blob: Send + Sync + 'static {
+    /// Length of the whole file in bytes.
+    fn len(&self) -> u64;
+
+    /// Reads exactly `len` bytes at `offset`; the door asks for nothing beyond [`Blob::len`]. Fewer
+    /// bytes are treated as an error.
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>>;
+
+    /// A strong entity tag without its quotes, if the file has one.
+    fn etag(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a device shows at CONNECT (docs/protocol.md 2.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// From the user name.
+    pub product_key: &'a str,
+    /// From the user name.
+    pub device_name: &'a str,
+    /// The parsed client id.
+    pub client_id: &'a ClientId<'a>,
+    /// The password as sent.
+    pub password: &'a [u8],
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+}
+
+/// A device that may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admitted {
+    /// Which device it is.
+    pub device: DeviceId,
+    /// The number of this connection.
+    pub epoch: Epoch,
+}
+
+/// Why a device may not come in, each with its CONNACK code (docs/protocol.md 2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// 2: the client id asks for something that is not served.
+    Malformed,
+    /// 4: the password is wrong.
+    BadPassword,
+    /// 5: no such device, or it is disabled.
+    NotAuthorised,
+    /// The platform cannot tell at present: the socket is closed without a CONNACK, because SDKs
+    /// report any code as a wrong secret.
+    Unavailable,
+}
+
+/// One connection of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which device.
+    pub device: DeviceId,
+    /// The number of this connection.
+    pub epoch: Epoch,
+    /// The device's product.
+    pub product_key: Box<str>,
+    /// The device's name.
+    pub device_name: Box<str>,
+    /// The whole client id of the CONNECT; [`ClientId::parse`] takes it.
+    pub client_id: Box<str>,
+    /// Seconds, 0 = none.
+    pub keep_alive: u16,
+    /// Where the connection comes from.
+    pub peer: SocketAddr,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Closed {
+    /// The device sent DISCONNECT.
+    Goodbye,
+    /// The connection broke or was closed without DISCONNECT.
+    Lost,
+    /// A newer connection of the same device.
+    TakenOver,
+    /// Nothing came for one and a half times the keepalive.
+    KeepAlive,
+    /// The device did not read what was sent to it.
+    NotReading,
+    /// The device broke the rules of MQTT, or asked for QoS 2.
+    Protocol,
+    /// A packet longer than is taken.
+    TooLarge,
+    /// The platform could not take an uplink.
+    Unavailable,
+    /// The platform asked for it: the device was disabled or removed.
+    Ordered,
+    /// The node stops.
+    Shutdown,
+}
+
+/// A message for a device, sent ahead of blocks not yet begun. Its QoS is what the device's own
+/// SUBSCRIBE was granted, else 0; after UNSUBSCRIBE it is dropped (docs/protocol.md 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downlink {
+    /// One of [`Kind::DOWNLINKS`]; it and the session's names make the topic.
+    pub kind: Kind,
+    /// The message.
+    pub payload: Bytes,
+}
+
+/// The platform could not make an uplink durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the platform cannot take the message at present")]
+pub struct Unavailable;
+
+/// Why a stream is not opened, each with its code in the error frame (docs/protocol.md 6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamRefusal {
+    /// 404: no such stream or file, or it is another device's.
+    NotFound,
+    /// 403: the task was cancelled or is finished.
+    Ended,
+    /// 500: the platform cannot tell at present.
+    Unavailable,
+}
+
+/// Why a file is not sent over HTTP (docs/protocol.md 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileRefusal {
+    /// 403 with this text: the address expired or its signature is wrong.
+    Forbidden(String),
+    /// 404.
+    NotFound,
+    /// 503: the platform cannot tell at present.
+    Unavailable,
+}
