@@ -1,0 +1,237 @@
+//! What the updater wants done next.
+
+use wire::Emit;
+use wire::json::RawStr;
+use wire::message::{BlockRequest, Get, Id, Inform, Progress};
+use wire::topic::{Kind, Topic};
+
+use crate::config::DEFAULT_MODULE;
+use crate::output::{Event, Failure, MESSAGE_SIZE, Output};
+use crate::record::Record;
+use crate::target::describe;
+use crate::update::Stage;
+use crate::updater::{Report, Updater};
+use crate::window::{Ask, Millis, Patience};
+
+/// How often one block is asked for again before the download fails.
+const REPEATS: u8 = 5;
+
+/// An output before its message is written.
+#[derive(Debug)]
+enum Step {
+    Event(Event),
+    Report(Report),
+    Inform(usize),
+    Progress(u8),
+    Get(usize),
+    Ask(Ask),
+    Save(Option<Record>),
+    Prepare,
+    Read { offset: u32, len: u32 },
+    Install,
+    Reboot,
+    Wait(Option<Millis>),
+}
+
+impl Updater<'_> {
+    /// The next thing to do. To be called until it is [`Output::Wait`]; a message is written into `buffer`.
+    pub fn poll<'o>(&'o mut self, now: Millis, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let step = self.step(now);
+        if let Step::Report(_) | Step::Inform(_) | Step::Progress(_) | Step::Get(_) | Step::Ask(_) = step {
+            self.messages = self.messages.wrapping_add(1);
+        }
+        match step {
+            Step::Event(event) => Output::Event(event),
+            Step::Report(report) => self.report_failure(&report, buffer),
+            Step::Inform(module) => self.publish_inform(module, buffer),
+            Step::Progress(percent) => self.publish_progress(percent, buffer),
+            Step::Get(module) => self.publish_get(module, buffer),
+            Step::Ask(ask) => self.publish_request(ask, buffer),
+            Step::Save(record) => Output::Save(record),
+            Step::Read { offset, len } => Output::Read { offset, len },
+            Step::Reboot => Output::Reboot,
+            Step::Wait(until) => Output::Wait(until),
+            Step::Prepare => match self.status() {
+                Some(status) => Output::Prepare { module: status.module, size: status.size },
+                None => Output::Wait(Some(now)),
+            },
+            Step::Install => match self.status() {
+                Some(status) => {
+                    Output::Install { module: status.module, version: status.version, size: status.size }
+                }
+                None => Output::Wait(Some(now)),
+            },
+        }
+    }
+
+    fn step(&mut self, now: Millis) -> Step {
+        if let Some(event) = self.events.pop() {
+            return Step::Event(event);
+        }
+        let said = if self.connected { self.say(now) } else { None };
+        said.or_else(|| self.journal.save().map(Step::Save))
+            .or_else(|| self.store())
+            .or_else(|| if self.connected { self.ask(now) } else { None })
+            .unwrap_or_else(|| Step::Wait(self.wake(now)))
+    }
+
+    /// What is to be reported. Failures go before versions: a version report can bring the same offer again.
+    fn say(&mut self, now: Millis) -> Option<Step> {
+        if let Some(report) = self.reports.iter_mut().find_map(Option::take) {
+            return Some(Step::Report(report));
+        }
+        if let Some(module) = first_bit(self.inform) {
+            self.inform &= !(1 << module);
+            return Some(Step::Inform(module));
+        }
+        let update = self.update.as_mut()?;
+        let percent = update.percent();
+        update.pace.report(now, percent).then_some(Step::Progress(percent))
+    }
+
+    /// What is to be done to the storage, the record aside.
+    fn store(&mut self) -> Option<Step> {
+        let update = self.update.as_mut()?;
+        match &mut update.stage {
+            Stage::Clearing if self.journal.is_clear() => {
+                update.stage = Stage::Preparing { asked: true };
+                Some(Step::Prepare)
+            }
+            Stage::Verifying(check) if !check.reading => {
+                check.reading = true;
+                Some(Step::Read { offset: check.offset, len: update.target.size - check.offset })
+            }
+            Stage::Installing { asked } if !*asked => {
+                *asked = true;
+                Some(Step::Install)
+            }
+            Stage::Installed if self.journal.is_settled() => {
+                update.stage = Stage::Rebooting;
+                Some(Step::Reboot)
+            }
+            _ => None,
+        }
+    }
+
+    /// What is to be asked of the server.
+    fn ask(&mut self, now: Millis) -> Option<Step> {
+        let Some(update) = &mut self.update else {
+            let module = first_bit(self.missed)?;
+            self.missed &= !(1 << module);
+            return Some(Step::Get(module));
+        };
+        let Stage::Fetching(window) = &mut update.stage else { return None };
+        let patience = Patience { reply: self.config.reply_timeout, repeats: REPEATS };
+        match window.ask(now, self.messages.wrapping_add(1), patience) {
+            Ok(None) => None,
+            Ok(Some(ask)) => {
+                self.counters.repeated += u32::from(ask.again);
+                Some(Step::Ask(ask))
+            }
+            Err(stalled) => {
+                let text = format_args!(
+                    "the block at {} did not come: asked {} times, {} s each",
+                    stalled.offset,
+                    REPEATS + 1,
+                    patience.reply / 1000
+                );
+                self.fail(Failure::Download, describe(text));
+                None
+            }
+        }
+    }
+
+    fn wake(&self, now: Millis) -> Option<Millis> {
+        if !self.events.is_empty() {
+            return Some(now);
+        }
+        let update = self.update.as_ref().filter(|_| self.connected)?;
+        let progress = update.pace.wake(update.percent());
+        let block = match &update.stage {
+            Stage::Fetching(window) => window.wake(),
+            _ => None,
+        };
+        progress.into_iter().chain(block).min()
+    }
+
+    fn report_failure<'o>(&'o self, report: &Report, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let (step, desc, module) = (report.failure.step(), report.text.as_str(), report.module.as_str());
+        self.publish_step(step, desc, module, buffer)
+    }
+
+    fn publish_progress<'o>(&'o self, percent: u8, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let desc = match self.update.as_ref().map(|update| &update.stage) {
+            Some(Stage::Verifying(_)) => "verifying",
+            Some(Stage::Installing { .. }) => "installing",
+            Some(Stage::Installed | Stage::Rebooting) => "restarting",
+            _ => "downloading",
+        };
+        let module = self.status().map_or(DEFAULT_MODULE, |status| status.module);
+        self.publish_step(percent.into(), desc, module, buffer)
+    }
+
+    fn publish_step<'o>(
+        &'o self,
+        step: i32,
+        desc: &str,
+        module: &str,
+        buffer: &'o mut [u8; MESSAGE_SIZE],
+    ) -> Output<'o> {
+        let mut digits = [0; 10];
+        let id = Id::decimal(self.messages, &mut digits);
+        let desc = RawStr::plain(desc).unwrap_or_default();
+        self.publish(Kind::Progress, &Progress { id, step, desc, module: named(module) }, true, buffer)
+    }
+
+    fn publish_inform<'o>(&'o self, module: usize, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let module = &self.config.modules[module];
+        let mut digits = [0; 10];
+        let id = Id::decimal(self.messages, &mut digits);
+        let version = RawStr::plain(module.version).unwrap_or_default();
+        self.publish(Kind::Inform, &Inform { id, version, module: named(module.name) }, true, buffer)
+    }
+
+    fn publish_get<'o>(&'o self, module: usize, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let mut digits = [0; 10];
+        let id = Id::decimal(self.messages, &mut digits);
+        let module = named(self.config.modules[module].name);
+        self.publish(Kind::FirmwareGet, &Get { id, module }, true, buffer)
+    }
+
+    fn publish_request<'o>(&'o self, ask: Ask, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
+        let Some(update) = &self.update else { return Output::Wait(None) };
+        let mut digits = [0; 10];
+        let token = update.token();
+        let request = BlockRequest {
+            id: Id::decimal(self.messages, &mut digits),
+            file_token: RawStr::plain(token.as_str()),
+            stream_id: update.target.stream,
+            file_id: update.target.file,
+            size: ask.size,
+            offset: ask.offset,
+        };
+        self.publish(Kind::FileDownload, &request, false, buffer)
+    }
+
+    fn publish<'o>(
+        &'o self,
+        kind: Kind,
+        message: &dyn Emit,
+        acknowledged: bool,
+        buffer: &'o mut [u8; MESSAGE_SIZE],
+    ) -> Output<'o> {
+        let topic = Topic::new(kind, self.config.product_key, self.config.device_name);
+        // The config's checks and the bound of descriptions keep every message below the buffer's size.
+        let payload = message.emit_into(buffer).unwrap_or_default();
+        Output::Publish { topic, payload, acknowledged }
+    }
+}
+
+/// The default module goes unnamed (docs/protocol.md 5.1).
+fn named(module: &str) -> Option<&str> {
+    (module != DEFAULT_MODULE).then_some(module)
+}
+
+fn first_bit(bits: u32) -> Option<usize> {
+    (bits != 0).then(|| bits.trailing_zeros() as usize)
+}

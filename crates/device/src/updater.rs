@@ -1,0 +1,342 @@
+//! The updater: what happened, and what it changes.
+
+use wire::block::{BlockHead, CODE_PARAMETER, CODE_TASK_OVER, CODE_UNKNOWN, Frame};
+use wire::json::RawStr;
+use wire::message::{GetReply, Id, Notice, Offer};
+use wire::topic::{Kind, Topic};
+
+use crate::config::{BadConfig, Config, DEFAULT_MODULE};
+use crate::events::Events;
+use crate::journal::Journal;
+use crate::output::{Block, Counters, Event, Failure, Operation, Status};
+use crate::pace::Pace;
+use crate::record::Record;
+use crate::target::{Description, Refusal, Target, describe, module_of};
+use crate::text::Text;
+use crate::update::{Stage, Update};
+use crate::window::{Arrival, Millis, Window};
+
+/// The updater of one device. The crate's documentation says how it is driven.
+#[derive(Debug)]
+pub struct Updater<'a> {
+    pub(crate) config: Config<'a>,
+    pub(crate) connected: bool,
+    /// Number of the last message sent.
+    pub(crate) messages: u32,
+    /// One bit a module: its version is still to be reported on this connection.
+    pub(crate) inform: u32,
+    /// One bit a module: an offer came at a bad time and is to be asked for again.
+    pub(crate) missed: u32,
+    pub(crate) update: Option<Update>,
+    pub(crate) reports: [Option<Report>; 2],
+    pub(crate) journal: Journal,
+    pub(crate) events: Events,
+    pub(crate) counters: Counters,
+    last_failure: Description,
+}
+
+/// A failure to be reported. It names its module itself, as the device may have no such module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    pub(crate) failure: Failure,
+    pub(crate) text: Description,
+    pub(crate) module: Text<64>,
+}
+
+impl<'a> Updater<'a> {
+    /// An updater for this device, not connected yet. `record` is what was saved last, if anything.
+    pub fn new(config: Config<'a>, record: Option<Record>) -> Result<Self, BadConfig> {
+        config.check()?;
+        Ok(Self {
+            config,
+            connected: false,
+            messages: 0,
+            inform: 0,
+            missed: 0,
+            update: None,
+            reports: [None; 2],
+            journal: Journal::new(record),
+            events: Events::default(),
+            counters: Counters::default(),
+            last_failure: Description::new(),
+        })
+    }
+
+    /// Where the running update stands; `None` if there is none.
+    pub fn status(&self) -> Option<Status<'_>> {
+        self.update.as_ref().map(|update| Status {
+            module: self.config.modules[update.target.module].name,
+            version: update.target.version.as_str(),
+            size: update.target.size,
+            stored: update.stored(),
+            percent: update.percent(),
+        })
+    }
+
+    /// Why the last update failed or the last offer was refused, as it is told to the platform.
+    pub fn last_failure(&self) -> &str {
+        self.last_failure.as_str()
+    }
+
+    /// What came in and was of no use.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The server took the connection.
+    pub fn handle_connected(&mut self) {
+        self.connected = true;
+        self.inform = u32::MAX >> (u32::BITS as usize - self.config.modules.len());
+        self.missed = 0;
+    }
+
+    /// The connection is gone. What was under way goes on at the next one.
+    pub fn handle_disconnected(&mut self) {
+        self.connected = false;
+        if let Some(Update { stage: Stage::Fetching(window), .. }) = &mut self.update {
+            window.forget_replies();
+        }
+    }
+
+    /// A message came. If it carries a block that is wanted, its bytes are to be written to the slot.
+    pub fn handle_message<'p>(&mut self, now: Millis, topic: &str, payload: &'p [u8]) -> Option<Block<'p>> {
+        let topic = Topic::parse(topic)?;
+        if !topic.belongs_to(self.config.product_key, self.config.device_name) {
+            return None;
+        }
+        match topic.kind {
+            Kind::Upgrade | Kind::Request => match Notice::parse(payload) {
+                Ok(notice) => self.handle_offer(notice.offer()),
+                Err(_) => self.counters.malformed += 1,
+            },
+            Kind::FirmwareGetReply => match GetReply::parse(payload) {
+                Ok(reply) => reply.offered().into_iter().for_each(|offer| self.handle_offer(offer)),
+                Err(_) => self.counters.malformed += 1,
+            },
+            Kind::FileDownloadReply => return self.handle_frame(now, payload),
+            _ => {}
+        }
+        None
+    }
+
+    /// [`crate::Output::Prepare`] is done.
+    pub fn handle_prepared(&mut self) {
+        let (limit, block) = (self.config.window, self.config.block);
+        if let Some(update) = &mut self.update
+            && let Stage::Preparing { asked: true } = update.stage
+        {
+            update.stage = Stage::Fetching(Window::new(limit, block, 0, update.target.size));
+        }
+    }
+
+    /// The block at this offset is written. It need not be durable before the next [`crate::Output::Save`] is done.
+    pub fn handle_written(&mut self, offset: u32) {
+        let Some(update) = &mut self.update else { return };
+        let Stage::Fetching(window) = &mut update.stage else { return };
+        window.written(offset);
+        self.journal.wanted = update.record();
+        update.check_if_complete();
+    }
+
+    /// These are the bytes of the slot at this offset, as asked for by [`crate::Output::Read`].
+    pub fn handle_read(&mut self, offset: u32, data: &[u8]) {
+        let Some(update) = &mut self.update else { return };
+        let Stage::Verifying(check) = &mut update.stage else { return };
+        if !check.reading || check.offset != offset {
+            return;
+        }
+        if data.is_empty() {
+            return self.fail(Failure::Burn, describe("the slot holds fewer bytes than were written to it"));
+        }
+        check.reading = false;
+        check.take(data, update.target.size);
+        if check.offset < update.target.size {
+            return;
+        }
+        if !check.hasher.clone().matches(&update.target.digest) {
+            return self.fail(Failure::Verify, describe("the file's digest is not the one announced"));
+        }
+        update.stage = Stage::Installing { asked: false };
+        self.events.push(Event::Verified);
+    }
+
+    /// The record of the last [`crate::Output::Save`] is durable.
+    pub fn handle_saved(&mut self) {
+        self.journal.done();
+    }
+
+    /// [`crate::Output::Install`] is done.
+    pub fn handle_installed(&mut self) {
+        if let Some(update) = &mut self.update
+            && let Stage::Installing { asked: true } = update.stage
+        {
+            update.stage = Stage::Installed;
+            self.journal.wanted = None;
+            self.events.push(Event::Installed);
+        }
+    }
+
+    /// A storage operation failed; `why` goes into the report. The running update fails with -4, unless it is
+    /// installed already.
+    pub fn handle_broken(&mut self, operation: Operation, why: &str) {
+        if operation == Operation::Save {
+            self.journal.broke();
+        }
+        if self
+            .update
+            .as_ref()
+            .is_some_and(|update| !matches!(update.stage, Stage::Installed | Stage::Rebooting))
+        {
+            self.fail(Failure::Burn, describe(format_args!("{operation}: {why}")));
+        }
+    }
+
+    /// The device itself gives up the running update, for a reason of its own that is reported as `why`. `false` if
+    /// there is none, or if it is too late.
+    pub fn abandon(&mut self, failure: Failure, why: &str) -> bool {
+        let possible = self.update.as_ref().is_some_and(|update| !update.is_committed());
+        if possible {
+            self.fail(failure, describe(why));
+        }
+        possible
+    }
+
+    /// Ends the running update and has that reported. What is stored of the file is kept for the next attempt, unless
+    /// it is the cause.
+    pub(crate) fn fail(&mut self, failure: Failure, text: Description) {
+        let Some(update) = self.update.take() else { return };
+        if matches!(failure, Failure::Verify | Failure::Burn) {
+            self.journal.wanted = None;
+        }
+        let module = Text::of(self.config.modules[update.target.module].name);
+        self.report(Report { failure, text, module });
+        self.events.push(Event::Failed(failure));
+    }
+
+    fn report(&mut self, report: Report) {
+        self.last_failure = report.text;
+        if let Some(free) = self.reports.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(report);
+        }
+    }
+
+    fn handle_offer(&mut self, offer: &Offer<'_>) {
+        let Some(module) = module_of(offer, &self.config) else {
+            let name = Text::of(offer.module.unwrap_or(DEFAULT_MODULE));
+            let text = describe(format_args!("the device has no module {name}"));
+            return self.refuse(Refusal { failure: Failure::Upgrade, text }, name);
+        };
+        if offer.version.eq_str(self.config.modules[module].version) {
+            self.inform |= 1 << module;
+            return;
+        }
+        match Target::of(offer, module, &self.config) {
+            Ok(target) => self.take(target),
+            Err(refusal) => self.refuse(refusal, Text::of(self.config.modules[module].name)),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal, module: Text<64>) {
+        let Refusal { failure, text } = refusal;
+        self.report(Report { failure, text, module });
+        self.events.push(Event::Refused(failure));
+    }
+
+    /// Starts fetching this file, unless that is what is being done.
+    fn take(&mut self, target: Target) {
+        let next_request = self.messages.wrapping_add(1);
+        match &mut self.update {
+            Some(update) if update.target.fingerprint == target.fingerprint => {
+                update.renew(&target, next_request)
+            }
+            Some(update) if update.target.module != target.module || update.is_committed() => {
+                self.missed |= 1 << target.module;
+            }
+            _ => self.start(target),
+        }
+    }
+
+    fn start(&mut self, target: Target) {
+        let Config { window, block, .. } = self.config;
+        self.journal.retry();
+        let known = self
+            .journal
+            .wanted
+            .filter(|record| record.file == target.fingerprint && (1..=target.size).contains(&record.stored));
+        let from = known.map_or(0, |record| record.stored);
+        let stage = match from {
+            0 => Stage::Clearing,
+            _ => Stage::Fetching(Window::new(window, block, from, target.size)),
+        };
+        let mut update =
+            Update { target, stage, pace: Pace::default(), first_request: self.messages.wrapping_add(1) };
+        self.journal.wanted = known;
+        update.check_if_complete();
+        self.missed &= !(1 << target.module);
+        self.update = Some(update);
+        self.events.push(Event::Started { from });
+    }
+
+    fn handle_frame<'p>(&mut self, now: Millis, payload: &'p [u8]) -> Option<Block<'p>> {
+        match Frame::parse(payload) {
+            Ok(Frame::Block { head, data }) => return self.handle_block(&head, data),
+            Ok(Frame::Error { code, msg, id, .. }) => self.handle_refused_block(now, code, msg, id),
+            Err(_) => self.counters.malformed += 1,
+        }
+        None
+    }
+
+    fn handle_block<'p>(&mut self, head: &BlockHead<'_>, data: &'p [u8]) -> Option<Block<'p>> {
+        let number = number(head.id);
+        let messages = self.messages;
+        let wanted =
+            self.update.as_mut().filter(|update| update.asked_for(head.file_token, number, messages));
+        let Some(Update { stage: Stage::Fetching(window), target, .. }) = wanted else {
+            self.counters.unwanted += 1;
+            return None;
+        };
+        let (announced, served) = (target.size, head.file_length);
+        if u64::from(announced) != served {
+            let text = format_args!("the file has {served} bytes, the notice announced {announced}");
+            self.fail(Failure::Verify, describe(text));
+            return None;
+        }
+        match window.arrived(head.offset, head.size, number) {
+            Arrival::Wanted => Some(Block { offset: head.offset, data }),
+            Arrival::Unwanted => {
+                self.counters.unwanted += 1;
+                None
+            }
+        }
+    }
+
+    /// The server does not give a block (docs/protocol.md 6.2, error codes).
+    fn handle_refused_block(&mut self, now: Millis, code: i32, msg: RawStr<'_>, id: Id<'_>) {
+        let Some(number) = number(id) else { return };
+        let messages = self.messages;
+        let Some(update) =
+            self.update.as_mut().filter(|update| update.asked_for(None, Some(number), messages))
+        else {
+            return;
+        };
+        let Stage::Fetching(window) = &mut update.stage else { return };
+        match u16::try_from(code) {
+            Ok(CODE_TASK_OVER) => {
+                self.update = None;
+                self.events.push(Event::Cancelled);
+            }
+            Ok(CODE_UNKNOWN | CODE_PARAMETER) => {
+                self.fail(
+                    Failure::Download,
+                    describe(format_args!("the server refuses a block: {code} {msg}")),
+                );
+            }
+            _ => window.put_off(now, number),
+        }
+    }
+}
+
+/// The number of the message that is answered, if the id is one of ours at all.
+fn number(id: Id<'_>) -> Option<u32> {
+    id.raw().parse().ok()
+}
