@@ -5,7 +5,7 @@ use crate::message::Id;
 use crate::{BufferTooSmall, Emit};
 
 /// Most bytes of a frame beside the data, whatever the id and token of the request.
-pub const MAX_FRAME_OVERHEAD: usize = 420;
+pub const MAX_FRAME_OVERHEAD: usize = 400;
 
 /// The head of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

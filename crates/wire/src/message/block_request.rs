@@ -16,7 +16,7 @@ pub const MAX_BLOCK: u32 = 131_072;
 /// Largest offset in bytes; also the largest file that goes over MQTT.
 pub const MAX_OFFSET: u32 = 16_777_216;
 
-/// Longest `fileToken` in characters; the platform names 16, official devices read fewer than 128.
+/// Longest `fileToken` in bytes; the platform names 16, official devices read fewer than 128.
 pub const MAX_FILE_TOKEN: usize = 64;
 
 /// A device asks for a block of a file (6.1).
@@ -24,7 +24,7 @@ pub const MAX_FILE_TOKEN: usize = 64;
 pub struct BlockRequest<'a> {
     /// Repeated by the answer.
     pub id: Id<'a>,
-    /// Repeated by the answer, so that a device can tell its downloads apart. Written without escapes.
+    /// Repeated by the answer, so that a device can tell its downloads apart. Without quotes, backslashes and braces.
     pub file_token: Option<RawStr<'a>>,
     /// From the notice.
     pub stream_id: u32,
@@ -103,11 +103,14 @@ fn part<'a>(params: Object<'a>, key: &str, field: &'static str) -> Result<Object
     value.object().ok_or(Error::field(field, Fault::Type))
 }
 
-/// The token, if there is one: no escapes, because a textual search must find its end.
+/// The token, if there is one: no escapes and braces, because devices search its repetition as text.
 fn file_token<'a>(holder: Object<'a>, field: &'static str) -> Result<Option<RawStr<'a>>, Error> {
     match text(holder, "fileToken", field, MAX_FILE_TOKEN) {
         Err(Error::Field { fault: Fault::Missing, .. }) => Ok(None),
-        Ok(token) if token.as_plain().is_none() => Err(Error::field(field, Fault::Unsafe)),
+        Ok(token) if token.raw().contains(['\\', '{', '}']) => Err(Error::field(field, Fault::Unsafe)),
+        Ok(token) if token.raw().len() > MAX_FILE_TOKEN => {
+            Err(Error::field(field, Fault::TooLong(MAX_FILE_TOKEN)))
+        }
         found => found.map(Some),
     }
 }

@@ -66,6 +66,16 @@ pub(super) fn number<T: TryFrom<i64>>(
     T::try_from(number).map_err(|_| range)
 }
 
+/// Whether brackets pair, so that a reader that counts them, also in strings, still finds the end of what is around.
+pub(super) fn pair(text: &str, open: u8, close: u8) -> bool {
+    let depth = text.bytes().try_fold(0_usize, |depth, byte| match byte {
+        _ if byte == open => Some(depth + 1),
+        _ if byte == close => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    depth == Some(0)
+}
+
 /// Writes `,"module":"…"` unless it is the default one.
 pub(super) fn emit_module(module: Option<&str>, out: &mut dyn Write) -> fmt::Result {
     module.map_or(Ok(()), |name| write!(out, ",\"module\":\"{name}\""))

@@ -33,14 +33,14 @@ pub enum Fault {
     Missing,
     /// Of another JSON type, or a number that is not whole.
     Type,
-    /// Longer than this many characters (bytes for ids).
+    /// Longer than this many characters (bytes for ids and file tokens).
     TooLong(usize),
     /// Outside the range, limits included.
     Range(i64, i64),
     /// Not one of the words or forms allowed; the text says which.
     Not(&'static str),
-    /// Holds a character that devices with a textual JSON search cannot read: `"`, `\`, `{`, `}` or a control
-    /// character (4.2).
+    /// Holds a character that devices with a textual JSON search cannot read: `"`, `\`, `{`, `}`, a control
+    /// character, or, in files, a `[` without its `]` (4.2).
     Unsafe,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Fault {
             Fault::Range(low, high) => write!(f, "is out of range: {low} to {high}"),
             Fault::Not(allowed) => write!(f, "must be {allowed}"),
             Fault::Unsafe => f.write_str(
-                "holds a quote, backslash, brace or control character, which devices of the C SDK cannot read",
+                "holds a quote, backslash, brace, unpaired bracket or control character, which devices of the C SDK cannot read",
             ),
         }
     }

@@ -1,18 +1,14 @@
+use super::envelope::pair;
 use super::error::{Error, Fault};
 use crate::json::{self, Object, Value};
 
-/// Every key that a device may search for in a notice or an answer; inside `extData` it would be found instead.
-const KEYS: [&str; 28] = [
-    "bOffset",
-    "bSize",
+/// Every key of a notice or an answer; inside `extData` a textual search would find it instead of the right one.
+const KEYS: [&str; 23] = [
     "code",
     "dProtocol",
     "data",
-    "desc",
     "digestsign",
     "extData",
-    "fileId",
-    "fileLength",
     "fileMd5",
     "fileName",
     "fileSign",
@@ -58,7 +54,8 @@ impl<'a> ExtData<'a> {
         if compact_len != text.len() {
             return refuse("compact JSON, without white space between its parts");
         }
-        if !braces_pair(text) {
+        let inside = text.get(1..text.len() - 1).unwrap_or("");
+        if !pair(inside, b'{', b'}') {
             return refuse("balanced in its braces: every `{` needs its `}`, also inside values");
         }
         Ok(ExtData(object))
@@ -83,13 +80,4 @@ impl PartialEq for ExtData<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.raw() == other.raw()
     }
-}
-
-fn braces_pair(text: &str) -> bool {
-    let depth = text.bytes().try_fold(0_usize, |depth, byte| match byte {
-        b'{' => Some(depth + 1),
-        b'}' => depth.checked_sub(1),
-        _ => Some(depth),
-    });
-    depth == Some(0)
 }

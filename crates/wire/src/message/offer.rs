@@ -1,6 +1,6 @@
 use core::fmt::{self, Write};
 
-use super::envelope::{emit_module, module, number, text};
+use super::envelope::{emit_module, module, number, pair, text};
 use super::error::{Error, Fault};
 use super::{ExtData, MAX_VERSION};
 use crate::Emit;
@@ -277,8 +277,14 @@ impl<'a> File<'a> {
     }
 
     fn check(&self, method: Digest) -> Result<(), Error> {
-        safe(self.name, "data.files[].fileName", MAX_FILE_NAME)?;
-        safe(self.url, "data.files[].fileUrl", MAX_URL)?;
+        for (text, field, max) in
+            [(self.name, "data.files[].fileName", MAX_FILE_NAME), (self.url, "data.files[].fileUrl", MAX_URL)]
+        {
+            safe(text, field, max)?;
+            if !pair(text.raw(), b'[', b']') {
+                return Err(Error::field(field, Fault::Unsafe));
+            }
+        }
         let sign = (self.sign, "data.files[].fileSign");
         check_file(self.size, "data.files[].fileSize", sign, (self.md5, "data.files[].fileMd5"), method)
     }
