@@ -11,10 +11,20 @@
 //! Whatever a device sends costs bounded memory, is answered as docs/protocol.md says or counted in
 //! [`Counters`] and dropped, and touches no other device's session.
 
+mod acks;
+mod blocks;
+mod clock;
 mod config;
+mod connect;
 mod counters;
+mod http;
+mod outbox;
 mod platform;
+mod serve;
+mod session;
 mod sessions;
+mod socket;
+mod subscriptions;
 
 pub use config::Config;
 pub use counters::Counters;
@@ -22,4 +32,5 @@ pub use platform::{
     Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Platform, Refusal,
     Session, StreamRefusal, Unavailable,
 };
+pub use serve::serve;
 pub use sessions::Sessions;

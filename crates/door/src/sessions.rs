@@ -165,10 +165,10 @@ impl Mailbox {
         self.ring.notified().await;
     }
 
-    /// Why the session has to end, the streams taken away, and whether downlinks wait.
-    pub(crate) fn orders(&self) -> (Option<Closed>, Vec<u32>, bool) {
+    /// Why the session has to end, and the streams taken away.
+    pub(crate) fn orders(&self) -> (Option<Closed>, Vec<u32>) {
         let mut mail = lock(&self.mail);
-        (mail.close, std::mem::take(&mut mail.revoked), !mail.downlinks.is_empty())
+        (mail.close, std::mem::take(&mut mail.revoked))
     }
 
     pub(crate) fn next_downlink(&self) -> Option<Downlink> {

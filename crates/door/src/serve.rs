@@ -1,0 +1,88 @@
+//! The listener: accepts, and tells by the first byte what comes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::counters::count;
+use crate::{Config, Counters, Platform, Sessions, connect, http};
+
+/// How long to wait after the system refused a connection, usually for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// First byte of every CONNECT.
+const CONNECT: u8 = 0x10;
+
+/// What every connection shares.
+pub(crate) struct Door<P> {
+    pub(crate) platform: Arc<P>,
+    pub(crate) sessions: Sessions,
+    pub(crate) config: Config,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Serves devices on a listener until the future is dropped, which closes all its connections.
+///
+/// Several listeners may share `sessions` and `counters`.
+pub async fn serve<P: Platform>(
+    listener: TcpListener,
+    platform: Arc<P>,
+    sessions: Sessions,
+    config: Config,
+    counters: Arc<Counters>,
+) {
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let door = Arc::new(Door { platform, sessions, config, counters });
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (stream, peer) = accept(&listener).await;
+        count(&door.counters.connections);
+        let door = door.clone();
+        connections.spawn(async move {
+            connection(door, stream, peer).await;
+            drop(place);
+        });
+    }
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<P: Platform>(door: Arc<Door<P>>, stream: TcpStream, peer: SocketAddr) {
+    let deadline = Instant::now() + door.config.connect_timeout;
+    // Answers are small and must not wait for each other; without it they only come later.
+    let _ = stream.set_nodelay(true);
+    match timeout_at(deadline, first_byte(&stream)).await {
+        Ok(Ok(CONNECT)) => connect::mqtt(door, stream, peer, deadline).await,
+        Ok(Ok(letter)) if letter.is_ascii_uppercase() => http::serve(door, stream).await,
+        Ok(Ok(_)) => count(&door.counters.unknown_protocol),
+        // Closed without a word, as port checks do.
+        Ok(Err(_)) => {}
+        Err(_) => count(&door.counters.connect_timeout),
+    }
+}
+
+async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first[0]),
+    }
+}

@@ -1,0 +1,143 @@
+//! What a session gets: everything, until it says otherwise (docs/protocol.md 3.2).
+
+use mqtt::{QoS, SUBACK_FAILURE};
+use wire::topic::{Kind, Topic, filter_matches, may_subscribe};
+
+use crate::Session;
+
+/// Filters remembered for one session; more are refused.
+const MAX_FILTERS: usize = 64;
+
+/// A session's subscriptions, and what follows from them for each system topic.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    filters: Vec<(Box<str>, QoS)>,
+    /// By the order of [`Kind::DOWNLINKS`]: the QoS to deliver with, `None` after UNSUBSCRIBE.
+    delivery: [Option<QoS>; Kind::DOWNLINKS.len()],
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self { filters: Vec::new(), delivery: [Some(QoS::AtMostOnce); Kind::DOWNLINKS.len()] }
+    }
+}
+
+impl Subscriptions {
+    /// The QoS that messages of this kind are sent with; `None`: they are not sent.
+    pub(crate) fn delivery(&self, kind: Kind) -> Option<QoS> {
+        let at = Kind::DOWNLINKS.iter().position(|&downlink| downlink == kind)?;
+        self.delivery[at]
+    }
+
+    /// Takes one filter of a SUBSCRIBE and gives its SUBACK code.
+    pub(crate) fn subscribe(&mut self, session: &Session, filter: &str, wanted: QoS) -> u8 {
+        if !may_subscribe(filter, &session.product_key, &session.device_name) {
+            return SUBACK_FAILURE;
+        }
+        let granted = wanted.min(QoS::AtLeastOnce);
+        match self.filters.iter().position(|(known, _)| **known == *filter) {
+            Some(at) => self.filters[at].1 = granted,
+            None if self.filters.len() < MAX_FILTERS => self.filters.push((filter.into(), granted)),
+            None => return SUBACK_FAILURE,
+        }
+        self.update(session, filter);
+        granted.level()
+    }
+
+    /// Takes one filter of an UNSUBSCRIBE, whether or not it was subscribed.
+    pub(crate) fn unsubscribe(&mut self, session: &Session, filter: &str) {
+        self.filters.retain(|(known, _)| **known != *filter);
+        self.update(session, filter);
+    }
+
+    /// Settles the system topics that a filter matches anew: the best QoS of those subscriptions that
+    /// are left, or nothing if none is.
+    fn update(&mut self, session: &Session, filter: &str) {
+        for (kind, delivery) in Kind::DOWNLINKS.into_iter().zip(&mut self.delivery) {
+            let topic = Topic::new(kind, &session.product_key, &session.device_name).to_string();
+            if filter_matches(filter, &topic) {
+                let matching = self.filters.iter().filter(|(known, _)| filter_matches(known, &topic));
+                *delivery = matching.map(|&(_, qos)| qos).max();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session {
+            device: 1,
+            epoch: 1,
+            product_key: "pk".into(),
+            device_name: "dev1".into(),
+            client_id: "".into(),
+            keep_alive: 0,
+            peer: ([127, 0, 0, 1], 1).into(),
+        }
+    }
+
+    const NOTICE: &str = "/ota/device/upgrade/pk/dev1";
+
+    #[test]
+    fn everything_is_delivered_at_qos_0_unasked() {
+        let subscriptions = Subscriptions::default();
+        for kind in Kind::DOWNLINKS {
+            assert_eq!(subscriptions.delivery(kind), Some(QoS::AtMostOnce));
+        }
+        assert_eq!(subscriptions.delivery(Kind::Inform), None);
+    }
+
+    #[test]
+    fn the_granted_qos_counts_and_is_at_most_1() {
+        let mut subscriptions = Subscriptions::default();
+        assert_eq!(subscriptions.subscribe(&session(), NOTICE, QoS::ExactlyOnce), 1);
+        assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtLeastOnce));
+        assert_eq!(subscriptions.delivery(Kind::Request), Some(QoS::AtMostOnce));
+        assert_eq!(subscriptions.subscribe(&session(), NOTICE, QoS::AtMostOnce), 0);
+        assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
+    }
+
+    #[test]
+    fn unsubscribing_ends_delivery_until_the_next_subscribe() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.unsubscribe(&session(), NOTICE);
+        assert_eq!(subscriptions.delivery(Kind::Upgrade), None);
+        assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtMostOnce));
+        subscriptions.subscribe(&session(), NOTICE, QoS::AtLeastOnce);
+        assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtLeastOnce));
+    }
+
+    #[test]
+    fn a_wildcard_left_over_still_delivers() {
+        let mut subscriptions = Subscriptions::default();
+        let reply = "/sys/pk/dev1/thing/file/download_reply";
+        subscriptions.subscribe(&session(), "/sys/pk/dev1/#", QoS::AtLeastOnce);
+        subscriptions.subscribe(&session(), reply, QoS::AtMostOnce);
+        subscriptions.unsubscribe(&session(), reply);
+        assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtLeastOnce));
+        subscriptions.unsubscribe(&session(), "/sys/pk/dev1/#");
+        assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), None);
+        assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
+    }
+
+    #[test]
+    fn foreign_and_surplus_filters_are_refused() {
+        let mut subscriptions = Subscriptions::default();
+        for filter in
+            ["#", "/sys/#", "/ota/device/upgrade/pk/dev2", "/ota/device/+/pk/+", "/ota/device/inform/pk/dev1"]
+        {
+            assert_eq!(subscriptions.subscribe(&session(), filter, QoS::AtMostOnce), 0x80, "{filter}");
+        }
+        for number in 0..MAX_FILTERS {
+            assert_eq!(
+                subscriptions.subscribe(&session(), &format!("/pk/dev1/user/{number}"), QoS::AtMostOnce),
+                0
+            );
+        }
+        assert_eq!(subscriptions.subscribe(&session(), "/pk/dev1/user/more", QoS::AtMostOnce), 0x80);
+        assert_eq!(subscriptions.subscribe(&session(), "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
+    }
+}
