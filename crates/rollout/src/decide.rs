@@ -68,6 +68,8 @@ pub enum Input {
     Enrol {
         /// The job.
         job: Id,
+        /// Its work when the chunk was read. A chunk of a work that has moved on changes nothing.
+        work: Work,
         /// Devices, in the order of their numbers.
         devices: Vec<Id>,
         /// Whether there are none after them.
@@ -77,6 +79,8 @@ pub enum Input {
     Tasks {
         /// The job.
         job: Id,
+        /// Its work when the chunk was read, as above.
+        work: Work,
         /// Tasks, in the order of their numbers.
         tasks: Vec<Id>,
         /// Whether there are none after them.
@@ -247,8 +251,8 @@ impl Decider<'_> {
             Input::Due(Timer::Grace(device)) => self.grace_over(device),
             // The server turns a claimed work timer into the chunk it calls for.
             Input::Due(Timer::Work(_)) => {}
-            Input::Enrol { job, devices, last } => self.enrol(job, &devices, last),
-            Input::Tasks { job, tasks, last } => self.work_on_tasks(job, &tasks, last),
+            Input::Enrol { job, work, devices, last } => self.enrol(job, work, &devices, last),
+            Input::Tasks { job, work, tasks, last } => self.work_on_tasks(job, work, &tasks, last),
             Input::CancelJob(job) => self.cancel_job(job),
             Input::ReupgradeJob(job) => self.reupgrade_job(job),
             Input::CancelTask(task) => self.cancel_task(task),
@@ -336,6 +340,11 @@ impl Decider<'_> {
 
     pub(crate) fn clear_timer(&mut self, timer: Timer) {
         self.out.timers.insert(timer, None);
+    }
+
+    /// Whether a chunk read for `work` is still the next of its job.
+    pub(crate) fn is_at(&self, job: Id, work: Work) -> bool {
+        self.rows.jobs.get(&job).is_some_and(|j| j.work == Some(work))
     }
 
     pub(crate) fn set_work(&mut self, job: Id, work: Option<Work>) {

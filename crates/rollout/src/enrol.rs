@@ -4,17 +4,16 @@ use alloc::string::String;
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Id, Job, JobState, Reason, Scope, Task, TaskState, Work};
+use crate::rows::{Id, Job, Reason, Scope, Task, TaskState, Work};
 use crate::spread::spread;
 
 impl Decider<'_> {
-    pub(crate) fn enrol(&mut self, job: Id, devices: &[Id], last: bool) {
-        let Some(row) = self.rows.jobs.get(&job) else { return };
-        let Some(Work::Enrol { cursor }) = row.work else { return };
-        if row.state != JobState::InProgress {
+    pub(crate) fn enrol(&mut self, job: Id, work: Work, devices: &[Id], last: bool) {
+        let Work::Enrol { cursor } = work else { return };
+        if !self.is_at(job, work) || !self.job_runs(job) {
             return;
         }
-        let row = row.clone();
+        let Some(row) = self.rows.jobs.get(&job).cloned() else { return };
         for device in devices {
             self.enrol_one(&row, *device);
         }
@@ -26,16 +25,11 @@ impl Decider<'_> {
     fn enrol_one(&mut self, job: &Job, device: Id) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
-        let in_share = match job.scope {
-            Scope::All | Scope::Named => true,
-            Scope::Percent { threshold, .. } => spread(package.id, device) <= threshold,
-        };
         let src_version = self.version_of(device, &module).map(|v| v.version.clone());
-        let present = self.rows.devices.contains_key(&device);
-        if !present || !in_share || src_version.as_deref() == Some(&*dest_version) {
+        if !self.in_scope(job, device) || src_version.as_deref() == Some(&*dest_version) {
             return;
         }
-        let conflict = self.unfinished(device).first().copied();
+        let conflict = self.busy_with(device);
         let task = self.new_task(job, device, module, src_version, dest_version);
         let id = task.id;
         self.add_task(task);
@@ -43,6 +37,16 @@ impl Decider<'_> {
         match conflict {
             Some(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),
             None => self.offer_when_due(id),
+        }
+    }
+
+    fn in_scope(&self, job: &Job, device: Id) -> bool {
+        let Some(row) = self.rows.devices.get(&device) else { return false };
+        let of_all = row.enabled && row.first_online_at.is_some();
+        match job.scope {
+            Scope::All => of_all,
+            Scope::Named => true,
+            Scope::Percent { threshold, .. } => of_all && spread(job.package_id, device) <= threshold,
         }
     }
 

@@ -22,8 +22,10 @@ impl Decider<'_> {
     }
 
     /// A chunk of a job's cancellation or re-upgrade.
-    pub(crate) fn work_on_tasks(&mut self, job: Id, tasks: &[Id], last: bool) {
-        let Some(work) = self.rows.jobs.get(&job).and_then(|j| j.work) else { return };
+    pub(crate) fn work_on_tasks(&mut self, job: Id, work: Work, tasks: &[Id], last: bool) {
+        if !self.is_at(job, work) {
+            return;
+        }
         let next = |cursor: Id| tasks.last().copied().unwrap_or(cursor);
         let work = match work {
             Work::Cancel { cursor } => {
@@ -68,11 +70,21 @@ impl Decider<'_> {
     }
 
     /// Only a failed or cancelled task of a device without another unfinished one starts again.
-    fn may_restart(&self, task: Id) -> bool {
-        self.rows.tasks.get(&task).is_some_and(|t| {
-            matches!(t.state, TaskState::Failed | TaskState::Canceled)
-                && self.unfinished(t.device_id).is_empty()
-        })
+    fn may_restart(&mut self, task: Id) -> bool {
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let device = row.device_id;
+        matches!(row.state, TaskState::Failed | TaskState::Canceled) && self.busy_with(device).is_none()
+    }
+
+    /// The task that keeps a device busy. One that its cancelled job has not come to yet ends here.
+    pub(crate) fn busy_with(&mut self, device: Id) -> Option<Id> {
+        for task in self.unfinished(device) {
+            if self.rows.tasks.get(&task).is_some_and(|t| self.job_runs(t.job_id)) {
+                return Some(task);
+            }
+            self.cancel_task(task);
+        }
+        None
     }
 
     fn restart_task(&mut self, task: Id) {

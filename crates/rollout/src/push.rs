@@ -12,7 +12,8 @@ const SLOT_RETRY_MS: Ms = 500;
 /// Most pushes of one job in one transaction.
 const MOST_AT_ONCE: i64 = 500;
 
-/// How many pushes of a job may leave now, by its rate and by the free download slots.
+/// How many pushes of a job may leave now, by its rate and by the free download slots: as many of
+/// its ready tasks, those that wait longest, are to be loaded for [`Timer::Push`].
 pub fn push_limit(job: &Job, slots_used: i64, limits: Limits, now: Ms) -> i64 {
     let by_rate = rate::allowance(job.next_push_us, job.rate_per_minute, now);
     by_rate.min(limits.downloads - slots_used).clamp(0, MOST_AT_ONCE)
@@ -70,7 +71,7 @@ impl Decider<'_> {
             }
         }
         self.spend(job, pushed);
-        if !ready.is_empty() {
+        if left == 0 || !ready.is_empty() {
             self.push_again(job);
         }
     }

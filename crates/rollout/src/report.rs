@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{DEFAULT_MODULE, Epoch, Id, ModuleVersion, Ms, Reason, TaskState, Timer};
+use crate::rows::{DEFAULT_MODULE, Epoch, Id, ModuleVersion, Reason, TaskState, Timer};
 
 /// Most modules one device may report, so that a device cannot fill the table.
 const MOST_MODULES: usize = 64;
@@ -15,13 +15,13 @@ impl Decider<'_> {
             self.out.dropped += 1;
             return;
         }
-        let first_reported_at = self.store_version(device, epoch, &module, &version);
+        self.store_version(device, epoch, &module, &version);
         let task = self
             .unfinished(device)
             .into_iter()
             .find(|id| self.rows.tasks.get(id).is_some_and(|t| t.module == module));
         if let Some(task) = task {
-            self.version_for_task(task, epoch, &version, first_reported_at);
+            self.version_for_task(task, epoch, &version);
         }
     }
 
@@ -32,8 +32,7 @@ impl Decider<'_> {
             && !known().any(|((_, name), _)| name == module)
     }
 
-    /// Keeps the report; tells when this connection first reported the module.
-    fn store_version(&mut self, device: Id, epoch: Epoch, module: &str, version: &str) -> Ms {
+    fn store_version(&mut self, device: Id, epoch: Epoch, module: &str, version: &str) {
         let old = self.version_of(device, module);
         let previous = old.map(|v| v.version.clone());
         let first_reported_at = old.filter(|v| v.epoch == epoch).map_or(self.now, |v| v.first_reported_at);
@@ -49,10 +48,9 @@ impl Decider<'_> {
             let kind = EventKind::VersionChanged { module: module.into(), previous, version: version.into() };
             self.device_event(device, kind);
         }
-        first_reported_at
     }
 
-    fn version_for_task(&mut self, task: Id, epoch: Epoch, version: &str, first_reported_at: Ms) {
+    fn version_for_task(&mut self, task: Id, epoch: Epoch, version: &str) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if row.dest_version == version {
             self.end_task(task, TaskState::Succeeded, Reason::Success);
@@ -61,7 +59,7 @@ impl Decider<'_> {
         let started = row.state == TaskState::InProgress;
         let is_source = row.src_version.as_deref() == Some(version);
         if started && row.src_version.is_some() && !is_source {
-            self.fail_unless_corrected(task, first_reported_at);
+            self.settled(task);
             return;
         }
         if !is_source && let Some(row) = self.task_mut(task) {
@@ -72,30 +70,23 @@ impl Decider<'_> {
         }
     }
 
-    /// C SDK 3.x reports a made-up version before the real one, so the last report of the first
-    /// seconds counts.
-    fn fail_unless_corrected(&mut self, task: Id, first_reported_at: Ms) {
-        let Some(device) = self.rows.tasks.get(&task).map(|t| t.device_id) else { return };
-        let Some(settle) = self.product_of(device).map(|p| p.settle_ms) else { return };
-        let at = first_reported_at + settle;
-        if at > self.now {
-            self.set_timer(Timer::Settle(task), at);
-        } else {
-            self.settled(task);
-        }
-    }
-
-    /// Fails a started task whose module's last report is neither its source nor its target.
+    /// Fails a started task whose module's last report is neither its source nor its target. C SDK
+    /// 3.x reports a made-up version before the real one, so a connection's first seconds may pass.
     pub(crate) fn settled(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
-        let Some(reported) = self.version_of(row.device_id, &row.module).map(|v| v.version.clone()) else {
+        let Some(last) = self.version_of(row.device_id, &row.module) else { return };
+        let Some(settle) = self.product_of(row.device_id).map(|p| p.settle_ms) else { return };
+        let known = row.dest_version == last.version || row.src_version.as_ref() == Some(&last.version);
+        if row.state != TaskState::InProgress || known {
             return;
-        };
-        let known = row.dest_version == reported || row.src_version.as_deref() == Some(&*reported);
-        if row.state == TaskState::InProgress && !known {
-            let expected = row.dest_version.clone();
-            self.end_task(task, TaskState::Failed, Reason::VersionMismatch { expected, reported });
         }
+        let settled_at = last.first_reported_at + settle;
+        if settled_at > self.now {
+            self.set_timer(Timer::Settle(task), settled_at);
+            return;
+        }
+        let (expected, reported) = (row.dest_version.clone(), last.version.clone());
+        self.end_task(task, TaskState::Failed, Reason::VersionMismatch { expected, reported });
     }
 
     pub(crate) fn progressed(&mut self, device: Id, epoch: Epoch, module: &str, step: i32, desc: String) {

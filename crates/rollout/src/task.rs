@@ -40,9 +40,13 @@ impl Decider<'_> {
         if row.state != JobState::InProgress || row.work.is_some() || row.counts.unfinished() > 0 {
             return;
         }
-        let verified = row.counts.get(TaskState::Succeeded) == row.counts.total();
+        let verdict = match (row.counts.get(TaskState::Succeeded), row.counts.total()) {
+            (_, 0) => PackageState::Unverified,
+            (succeeded, total) if succeeded == total => PackageState::Verified,
+            _ => PackageState::Failed,
+        };
         self.move_job(job, JobState::Completed);
-        self.verify_ended(job, if verified { PackageState::Verified } else { PackageState::Failed });
+        self.verify_ended(job, verdict);
     }
 
     pub(crate) fn move_job(&mut self, job: Id, state: JobState) {

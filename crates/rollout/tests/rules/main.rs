@@ -1,0 +1,14 @@
+//! The rules, played on tables in memory under a clock that only tests move.
+//!
+//! `world` is the platform without a platform; `watch` checks after every batch what must hold
+//! always. The other modules each tell one part of the rules.
+#![allow(clippy::unwrap_used)]
+
+mod orders;
+mod pushes;
+mod random;
+mod reports;
+mod scope;
+mod tasks;
+mod watch;
+mod world;

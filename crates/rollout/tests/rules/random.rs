@@ -1,0 +1,303 @@
+//! Anything in any order: a few devices, two jobs, and inputs that are late, doubled or senseless.
+
+use otaru_rollout::*;
+use proptest::prelude::*;
+
+use crate::world::{GRACE, MINUTE, Order, Pick, SETTLE, World};
+
+const DEVICES: usize = 4;
+const MODULES: [&str; 2] = [DEFAULT_MODULE, "MCU"];
+const TARGETS: [&str; 2] = ["2", "7"];
+const VERSIONS: [&str; 4] = ["1", "2", "7", "app-1.0.0"];
+
+/// Something that happens, before it is known to whom and when exactly.
+#[derive(Clone, Debug)]
+enum Op {
+    Start(usize),
+    Connect { device: usize },
+    Disconnect { device: usize, late: bool },
+    Report { device: usize, module: usize, version: usize, late: bool },
+    Progress { device: usize, module: usize, step: i32, late: bool },
+    Ask { device: usize, module: usize, old: bool, late: bool },
+    CancelJob(usize),
+    ReupgradeJob(usize),
+    CancelTask(usize),
+    ReupgradeTask(usize),
+    Timer { kind: usize, subject: usize },
+    Chunk { job: usize, cursor: usize, kind: usize },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (device, module) = (0..DEVICES, 0..MODULES.len());
+    let (job, task) = (0..2_usize, 0..8_usize);
+    let late = || prop::bool::weighted(0.1);
+    prop_oneof![
+        2 => job.clone().prop_map(Op::Start),
+        5 => device.clone().prop_map(|device| Op::Connect { device }),
+        3 => (device.clone(), late()).prop_map(|(device, late)| Op::Disconnect { device, late }),
+        8 => (device.clone(), module.clone(), 0..VERSIONS.len(), late())
+            .prop_map(|(device, module, version, late)| Op::Report { device, module, version, late }),
+        8 => (device.clone(), module.clone(), -2..110_i32, late())
+            .prop_map(|(device, module, step, late)| Op::Progress { device, module, step, late }),
+        3 => (device, module, any::<bool>(), late())
+            .prop_map(|(device, module, old, late)| Op::Ask { device, module, old, late }),
+        1 => job.clone().prop_map(Op::CancelJob),
+        2 => job.clone().prop_map(Op::ReupgradeJob),
+        1 => task.clone().prop_map(Op::CancelTask),
+        3 => task.clone().prop_map(Op::ReupgradeTask),
+        2 => (0..5_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
+        2 => (job, task, 0..3_usize).prop_map(|(job, cursor, kind)| Op::Chunk { job, cursor, kind }),
+    ]
+}
+
+/// Batches, each after a while.
+fn script() -> impl Strategy<Value = Vec<(Ms, Vec<Op>)>> {
+    let gap =
+        prop_oneof![Just(0), 1..2_000_i64, 5_000..40_000_i64, Just(SETTLE), Just(GRACE), Just(6 * MINUTE)];
+    prop::collection::vec((gap, prop::collection::vec(op(), 1..6)), 1..40)
+}
+
+/// How patient the platform is with all that.
+#[derive(Clone, Debug)]
+struct Setting {
+    downloads: i64,
+    rates: [i64; 2],
+    chunk: usize,
+    need_push: bool,
+    timeout_ms: Option<Ms>,
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let timeout = prop::option::of(Just(2 * MINUTE));
+    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, any::<bool>(), timeout).prop_map(
+        |(downloads, rates, chunk, need_push, timeout_ms)| Setting {
+            downloads,
+            rates,
+            chunk,
+            need_push,
+            timeout_ms,
+        },
+    )
+}
+
+/// A setting whose bounds four devices do not reach.
+fn wide() -> Setting {
+    Setting { downloads: 500, rates: [10_000; 2], chunk: 2, need_push: true, timeout_ms: Some(2 * MINUTE) }
+}
+
+/// A world, and what makes an [`Op`] an [`Input`] of it.
+#[derive(Clone)]
+struct Play {
+    world: World,
+    setting: Setting,
+    devices: Vec<Id>,
+    packages: Vec<Id>,
+    jobs: [Option<Id>; 2],
+    epochs: [Epoch; DEVICES],
+    last_epoch: Epoch,
+}
+
+impl Play {
+    fn new(setting: Setting) -> Self {
+        let mut world = World::new();
+        world.limits = Limits { downloads: setting.downloads, slot_ms: MINUTE };
+        world.chunk = setting.chunk;
+        let devices = (0..DEVICES).map(|_| world.device()).collect();
+        let packages = MODULES.iter().zip(TARGETS).map(|(module, to)| world.package_of(module, to)).collect();
+        Self { world, setting, devices, packages, jobs: [None; 2], epochs: [0; DEVICES], last_epoch: 10 }
+    }
+
+    fn start(&mut self, which: usize) {
+        if self.jobs[which].is_some() {
+            return;
+        }
+        let base = match which {
+            0 => Order::to(Pick::All),
+            _ => Order::verify(self.devices[1..].to_vec()),
+        };
+        let order = Order {
+            need_push: which == 0 || self.setting.need_push,
+            timeout_ms: self.setting.timeout_ms,
+            rate_per_minute: self.setting.rates[which],
+            ..base
+        };
+        self.jobs[which] = Some(self.world.order(self.packages[which], order));
+    }
+
+    /// The connection an input says it came on.
+    fn epoch(&self, device: usize, late: bool) -> Epoch {
+        self.epochs[device] - Epoch::from(late)
+    }
+
+    fn nth_task(&self, n: usize) -> Id {
+        self.world.tables.tasks.keys().nth(n).copied().unwrap_or(n as Id)
+    }
+
+    fn input(&mut self, op: &Op) -> Option<Input> {
+        Some(match *op {
+            Op::Start(which) => {
+                self.start(which);
+                return None;
+            }
+            Op::Connect { device } => {
+                self.last_epoch += 2;
+                self.epochs[device] = self.last_epoch;
+                Input::Connected { device: self.devices[device], epoch: self.last_epoch }
+            }
+            Op::Disconnect { device, late } => {
+                Input::Disconnected { device: self.devices[device], epoch: self.epoch(device, late) }
+            }
+            Op::Report { device, module, version, late } => Input::Reported {
+                device: self.devices[device],
+                epoch: self.epoch(device, late),
+                module: MODULES[module].into(),
+                version: VERSIONS[version].into(),
+            },
+            Op::Progress { device, module, step, late } => Input::Progressed {
+                device: self.devices[device],
+                epoch: self.epoch(device, late),
+                module: MODULES[module].into(),
+                step,
+                desc: "words".into(),
+            },
+            Op::Ask { device, module, old, late } => Input::Asked {
+                device: self.devices[device],
+                epoch: self.epoch(device, late),
+                module: MODULES[module].into(),
+                ask: if old { Ask::OldRequest } else { Ask::Get { id: "7".into() } },
+            },
+            Op::CancelJob(job) => Input::CancelJob(self.jobs[job]?),
+            Op::ReupgradeJob(job) => Input::ReupgradeJob(self.jobs[job]?),
+            Op::CancelTask(n) => Input::CancelTask(self.nth_task(n)),
+            Op::ReupgradeTask(n) => Input::ReupgradeTask(self.nth_task(n)),
+            Op::Timer { kind, subject } => Input::Due(self.timer(kind, subject)?),
+            Op::Chunk { job, cursor, kind } => self.any_chunk(self.jobs[job]?, cursor, kind),
+        })
+    }
+
+    /// A timer that nobody set, or not for now.
+    fn timer(&self, kind: usize, subject: usize) -> Option<Timer> {
+        Some(match kind {
+            0 => Timer::Push(self.jobs[subject % 2]?),
+            1 => Timer::Timeout(self.nth_task(subject)),
+            2 => Timer::Settle(self.nth_task(subject)),
+            3 => Timer::Grace(self.devices[subject % DEVICES]),
+            _ => Timer::Work(self.jobs[subject % 2]?),
+        })
+    }
+
+    /// A chunk of a work that may be over, or may never have been.
+    fn any_chunk(&self, job: Id, cursor: usize, kind: usize) -> Input {
+        let cursor = if cursor == 0 { 0 } else { self.nth_task(cursor) };
+        let tasks = self.world.tables.tasks.values().filter(|t| t.job_id == job && t.id > cursor);
+        let (tasks, last) = (tasks.map(|t| t.id).collect(), true);
+        match kind {
+            0 => Input::Enrol { job, work: Work::Enrol { cursor }, devices: self.devices.clone(), last },
+            1 => Input::Tasks { job, work: Work::Cancel { cursor }, tasks, last },
+            _ => Input::Tasks { job, work: Work::Reupgrade { cursor }, tasks, last },
+        }
+    }
+
+    /// Lets a batch's time come; what happens in it, and what is due with it.
+    fn batch(&mut self, gap: Ms, ops: &[Op]) -> Vec<Input> {
+        self.world.pass(gap);
+        let mut inputs: Vec<Input> = ops.iter().filter_map(|op| self.input(op)).collect();
+        inputs.extend(self.world.claim());
+        inputs
+    }
+
+    fn play(&mut self, script: &[(Ms, Vec<Op>)]) {
+        for (gap, ops) in script {
+            let inputs = self.batch(*gap, ops);
+            self.world.apply(inputs);
+            self.world.tick();
+        }
+    }
+
+    /// Every device comes, says the given version of each module, and all have time.
+    fn all_report(&mut self, versions: [&str; 2]) {
+        for device in self.devices.clone() {
+            self.last_epoch += 2;
+            self.world.run(Input::Connected { device, epoch: self.last_epoch });
+            for (module, version) in MODULES.iter().zip(versions) {
+                self.world.report(device, module, version);
+            }
+        }
+        self.world.pass(60 * MINUTE);
+    }
+}
+
+/// A report or progress: what devices may send again when an acknowledgement is lost.
+fn may_come_twice(input: &Input) -> bool {
+    matches!(input, Input::Reported { .. } | Input::Progressed { .. })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// The watch looks at every batch; at the end whatever is still wanted happens, and all rests.
+    #[test]
+    fn whatever_comes_the_rules_hold_and_nothing_stalls(script in script(), setting in setting()) {
+        let mut play = Play::new(setting);
+        play.play(&script);
+        play.all_report(["1", "1"]);
+        for task in play.world.tables.tasks.values().filter(|t| !t.state.is_terminal()) {
+            let pushed = task.told_epoch == play.world.epoch(task.device_id);
+            prop_assert!(pushed || !play.world.job(task.job_id).need_push, "never pushed: {task:?}");
+        }
+        play.all_report(TARGETS);
+        let tables = &play.world.tables;
+        prop_assert!(tables.tasks.values().all(|t| t.state.is_terminal()));
+        prop_assert!(tables.jobs.values().all(|j| j.state != JobState::InProgress && j.work.is_none()));
+        prop_assert!(tables.timers.is_empty(), "{:?}", tables.timers);
+        prop_assert_eq!(tables.slots_used(play.world.now), 0);
+    }
+
+    #[test]
+    fn a_batch_and_its_inputs_one_by_one_end_the_same(script in script()) {
+        let mut whole = Play::new(wide());
+        for (gap, ops) in &script {
+            let inputs = whole.batch(*gap, ops);
+            let mut single = whole.world.clone();
+            inputs.iter().for_each(|input| single.apply(vec![input.clone()]));
+            single.tick();
+            whole.world.apply(inputs);
+            whole.world.tick();
+            prop_assert_eq!(&whole.world.tables, &single.tables);
+        }
+    }
+
+    #[test]
+    fn a_report_that_comes_twice_changes_nothing_more(script in script(), setting in setting()) {
+        let mut play = Play::new(setting);
+        for (gap, ops) in &script {
+            for input in play.batch(*gap, ops) {
+                play.world.apply(vec![input.clone()]);
+                let mut twice = play.world.clone();
+                twice.tables.dropped = play.world.tables.dropped;
+                if may_come_twice(&input) {
+                    twice.apply(vec![input]);
+                    twice.tables.dropped = play.world.tables.dropped;
+                    prop_assert_eq!(&twice.tables, &play.world.tables);
+                }
+            }
+            play.world.tick();
+        }
+    }
+
+    #[test]
+    fn a_batch_of_reports_that_comes_again_after_its_pushes_changes_nothing_more(script in script()) {
+        let mut play = Play::new(wide());
+        for (gap, ops) in &script {
+            let inputs = play.batch(*gap, ops);
+            play.world.apply(inputs.clone());
+            play.world.tick();
+            if let Some(last) = inputs.into_iter().rfind(may_come_twice).filter(|_| ops.len() == 1) {
+                let mut again = play.world.clone();
+                again.run(last);
+                again.tables.dropped = play.world.tables.dropped;
+                prop_assert_eq!(&again.tables, &play.world.tables);
+            }
+        }
+    }
+}

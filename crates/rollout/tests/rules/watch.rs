@@ -1,0 +1,202 @@
+//! What must hold after every batch, whatever it held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use otaru_rollout::*;
+
+use crate::world::{Tables, World};
+
+/// What the watch remembers from batch to batch.
+#[derive(Clone, Default)]
+pub(crate) struct Watch {
+    /// Where the events say each task is.
+    told_states: BTreeMap<Id, TaskState>,
+    /// Task, attempt and connection of every push.
+    pushed: BTreeSet<(Id, i32, Epoch)>,
+    /// Every version that a device's module ever had.
+    reported: BTreeSet<(Id, String, String)>,
+    /// When each job pushed.
+    push_times: BTreeMap<Id, Vec<Ms>>,
+}
+
+impl Watch {
+    pub(crate) fn check(&mut self, inputs: &[Input], changes: &Changes, before: &Tables, world: &World) {
+        let after = &world.tables;
+        counts_are_a_recount(after);
+        one_unfinished_task_a_device(after);
+        ended_tasks_stay_ended(inputs, before, after);
+        self.events_tell_every_task_state(changes, after);
+        events_tell_jobs_packages_and_versions(changes, before, after);
+        events_tell_presence(changes, before, after);
+        self.success_is_a_report(changes, after);
+        self.notices_reach_a_live_connection_once(inputs, changes, before, after);
+        self.no_minute_sees_more_than_the_rate(changes, world);
+        pushes_respect_the_slots(inputs, changes, before, world);
+    }
+
+    fn events_tell_every_task_state(&mut self, changes: &Changes, after: &Tables) {
+        for event in &changes.events {
+            let Some(task) = event.task_id else { continue };
+            match &event.kind {
+                EventKind::TaskCreated => drop(self.told_states.insert(task, TaskState::Queued)),
+                EventKind::TaskState { from, to, reason } => {
+                    assert!(leads_to(*from, *to), "{from:?} does not lead to {to:?}");
+                    assert_eq!(reason.is_some(), to.is_terminal(), "a reason is why a task ended");
+                    assert_eq!(self.told_states.insert(task, *to), Some(*from), "events are a chain");
+                }
+                _ => {}
+            }
+        }
+        for task in after.tasks.values() {
+            assert_eq!(self.told_states.get(&task.id), Some(&task.state), "events tell where a task is");
+        }
+    }
+
+    fn success_is_a_report(&mut self, changes: &Changes, after: &Tables) {
+        for event in &changes.events {
+            if let EventKind::VersionChanged { module, version, .. } = &event.kind {
+                self.reported.insert((event.device_id.unwrap(), module.clone(), version.clone()));
+            }
+        }
+        for task in after.tasks.values().filter(|t| t.state == TaskState::Succeeded) {
+            let target = (task.device_id, task.module.clone(), task.dest_version.clone());
+            assert!(self.reported.contains(&target), "{task:?} succeeded without a report");
+        }
+    }
+
+    fn notices_reach_a_live_connection_once(
+        &mut self,
+        inputs: &[Input],
+        changes: &Changes,
+        before: &Tables,
+        after: &Tables,
+    ) {
+        for out in &changes.outbound {
+            let to = match out {
+                Outbound::Notice { to, offer } => {
+                    // A task started again in this batch may have been pushed in either attempt.
+                    let attempt = after.tasks[&offer.task].attempt;
+                    assert!(self.pushed.insert((offer.task, attempt, to.1)), "{offer:?} pushed twice");
+                    to
+                }
+                Outbound::Answer { to, .. } => to,
+                Outbound::Revoke { .. } => continue,
+            };
+            assert!(lived(*to, inputs, before), "{to:?} was never this device's connection");
+            assert!(after.sessions.get(&to.0).is_none_or(|s| s.epoch >= to.1 || inputs.len() > 1));
+        }
+    }
+
+    fn no_minute_sees_more_than_the_rate(&mut self, changes: &Changes, world: &World) {
+        for out in &changes.outbound {
+            let Outbound::Notice { offer, .. } = out else { continue };
+            let job = &world.tables.jobs[&world.tables.tasks[&offer.task].job_id];
+            let times = self.push_times.entry(job.id).or_default();
+            times.push(world.now);
+            let minute = times.iter().filter(|at| **at > world.now - 60_000).count() as i64;
+            assert!(minute <= job.rate_per_minute, "{minute} pushes in a minute");
+        }
+    }
+}
+
+fn leads_to(from: TaskState, to: TaskState) -> bool {
+    use TaskState::*;
+    match from {
+        Queued => to != Queued,
+        Notified => !matches!(to, Queued | Notified),
+        InProgress => to.is_terminal(),
+        Succeeded => false,
+        Failed | Canceled => to == Queued,
+    }
+}
+
+/// Whether a connection was there at the start of a batch or began in it.
+fn lived(to: (Id, Epoch), inputs: &[Input], before: &Tables) -> bool {
+    let began =
+        inputs.iter().any(|i| matches!(i, Input::Connected { device, epoch } if (*device, *epoch) == to));
+    began || before.sessions.get(&to.0).is_some_and(|s| s.epoch == to.1)
+}
+
+fn counts_are_a_recount(after: &Tables) {
+    for job in after.jobs.values() {
+        for state in TaskState::ALL {
+            let there = after.tasks.values().filter(|t| t.job_id == job.id && t.state == state).count();
+            assert_eq!(job.counts.get(state), there as i64, "{state:?} tasks of job {}", job.id);
+        }
+    }
+}
+
+fn one_unfinished_task_a_device(after: &Tables) {
+    let mut busy = BTreeSet::new();
+    for task in after.tasks.values().filter(|t| !t.state.is_terminal()) {
+        assert!(busy.insert(task.device_id), "device {} has two unfinished tasks", task.device_id);
+    }
+}
+
+fn ended_tasks_stay_ended(inputs: &[Input], before: &Tables, after: &Tables) {
+    let restarted = inputs.iter().any(|i| matches!(i, Input::ReupgradeTask(_) | Input::Tasks { .. }));
+    for old in before.tasks.values().filter(|t| t.state.is_terminal()) {
+        let new = &after.tasks[&old.id];
+        if new != old {
+            assert!(restarted && new.attempt > old.attempt, "an ended task moved: {old:?} to {new:?}");
+            assert_ne!(old.state, TaskState::Succeeded);
+        }
+    }
+}
+
+fn events_tell_jobs_packages_and_versions(changes: &Changes, before: &Tables, after: &Tables) {
+    let told = |wanted: EventKind| changes.events.iter().any(|e| e.kind == wanted);
+    for job in after.jobs.values() {
+        if before.jobs[&job.id].state != job.state {
+            assert!(told(EventKind::JobState { state: job.state }));
+        }
+        assert_eq!(job.ended_at.is_some(), job.state != JobState::InProgress);
+    }
+    for package in after.packages.values() {
+        if before.packages[&package.id].state != package.state {
+            assert!(told(EventKind::PackageState { package: package.id, state: package.state }));
+        }
+    }
+    for (key, row) in &after.versions {
+        let changed = before.versions.get(key).is_none_or(|old| old.version != row.version);
+        let of_row = |e: &Event| {
+            matches!(&e.kind, EventKind::VersionChanged { module, version, .. }
+                if *module == key.1 && *version == row.version)
+        };
+        assert!(!changed || changes.events.iter().any(of_row));
+    }
+}
+
+fn events_tell_presence(changes: &Changes, before: &Tables, after: &Tables) {
+    for device in after.devices.keys() {
+        let of_device = || changes.events.iter().filter(|e| e.device_id == Some(*device));
+        let came = of_device().filter(|e| e.kind == EventKind::DeviceConnected).count() as i64;
+        let went = of_device().filter(|e| e.kind == EventKind::DeviceDisconnected).count() as i64;
+        let was = i64::from(before.sessions.contains_key(device));
+        assert_eq!(was + came - went, i64::from(after.sessions.contains_key(device)));
+    }
+}
+
+/// No push takes a slot beyond the cap; answers and progress may, for they come unasked.
+fn pushes_respect_the_slots(inputs: &[Input], changes: &Changes, before: &Tables, world: &World) {
+    let pushes = changes.outbound.iter().filter(|out| matches!(out, Outbound::Notice { .. })).count() as i64;
+    let unasked = inputs.iter().filter(|i| matches!(i, Input::Asked { .. } | Input::Progressed { .. }));
+    let free = world.limits.downloads - before.slots_used(world.now);
+    let freed_at_most = inputs.len() as i64 - 1;
+    assert!(pushes <= (free + freed_at_most).max(0), "{pushes} pushes into {free} slots");
+    if pushes > 0 {
+        let used = world.tables.slots_used(world.now);
+        assert!(used <= world.limits.downloads + unasked.count() as i64, "{used} slots");
+    }
+}
+
+/// Holds whenever no claimed timer is still to be decided.
+pub(crate) fn what_waits_has_a_timer(after: &Tables) {
+    for task in after.tasks.values() {
+        assert!(task.ready_at.is_none() || after.timers.contains_key(&Timer::Push(task.job_id)), "{task:?}");
+        assert!(!task.state.is_terminal() || (task.ready_at.is_none() && task.slot_until.is_none()));
+    }
+    for job in after.jobs.values().filter(|j| j.work.is_some()) {
+        assert!(after.timers.contains_key(&Timer::Work(job.id)), "the work of job {} stalls", job.id);
+    }
+}
