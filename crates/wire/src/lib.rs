@@ -5,7 +5,8 @@
 //! docs/protocol.md says so, everything else is an [`message::Error`] that names the field. NUL and over-long text end
 //! here: no value that leaves this crate holds them.
 //!
-//! Section numbers in these docs are those of docs/protocol.md.
+//! Section numbers in these docs are those of docs/protocol.md. The feature `fast-crc` lets [`block::crc16`] use the
+//! processor's vector instructions; it is meant for servers.
 #![no_std]
 
 pub mod block;

@@ -102,6 +102,7 @@ fn values_may_hold_bars_and_equals_signs() {
     assert_eq!(client.sign_method(), Ok(SignMethod::HmacSha256));
     let last = ClientId::parse("a|lan=JS|WX|").unwrap();
     assert_eq!(last.param("lan"), Some("JS|WX"));
+    assert_eq!(ClientId::parse("a|lan=JS||").unwrap().param("lan"), Some("JS|"));
 }
 
 #[test]

@@ -125,6 +125,9 @@ fn what_is_wrong_is_named_with_its_place() {
         (b"\"\\ud800\\n\"", ErrorKind::Surrogate, 1),
         (b"\"\\ud800\\ud800\"", ErrorKind::Surrogate, 1),
         (b"\"\\udc00\"", ErrorKind::Surrogate, 1),
+        (b"\"\\udfff\"", ErrorKind::Surrogate, 1),
+        (b"\"\\udbff\\ue000\"", ErrorKind::Surrogate, 1),
+        (b"\"\x1f\"", ErrorKind::Control, 1),
         (b"", ErrorKind::End, 0),
         (b"{\"a\" 1}", ErrorKind::Unexpected, 5),
         (b"{a:1}", ErrorKind::Unexpected, 1),
@@ -143,12 +146,15 @@ fn what_is_wrong_is_named_with_its_place() {
 
 #[test]
 fn escapes_mean_what_they_mean() {
-    let text = RawStr::from_raw(r#"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u4E2d"#).unwrap();
-    let meant = "a\"\\/\u{8}\u{c}\n\r\té😀中";
+    let text = RawStr::from_raw(r#"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\u4E2d\udbff\udfff"#).unwrap();
+    let meant = "a\"\\/\u{8}\u{c}\n\r\té😀中\u{10ffff}";
     assert!(text.eq_str(meant));
     assert_eq!(text.to_string(), meant);
     assert_eq!(text.len_chars(), meant.chars().count());
-    assert_eq!(text, RawStr::from_raw("a\\u0022\\u005C/\\u0008\\u000c\\u000A\\u000d\\u0009é😀中").unwrap());
+    assert_eq!(
+        text,
+        RawStr::from_raw("a\\u0022\\u005C/\\u0008\\u000c\\u000A\\u000d\\u0009é😀中\u{10ffff}").unwrap()
+    );
     assert_eq!(text.as_plain(), None);
     let mut buffer = [0; 64];
     assert_eq!(text.unescape_into(&mut buffer), Ok(meant));

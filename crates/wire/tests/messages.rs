@@ -476,6 +476,44 @@ fn ext_data_that_would_shadow_or_unbalance_is_refused() {
     }
 }
 
+fn keys_of(value: &serde_json::Value, keys: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.iter().for_each(|(key, value)| {
+            keys.insert(key.clone());
+            keys_of(value, keys);
+        }),
+        serde_json::Value::Array(array) => array.iter().for_each(|value| keys_of(value, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_key_of_a_notice_or_answer_may_stand_in_ext_data() {
+    let file = File { size: 1, name: text("f"), url: text("u"), md5: Some(MD5), sign: MD5 };
+    let files = Source::Files(Files::List(std::slice::from_ref(&file)));
+    let mut keys = std::collections::BTreeSet::new();
+    for source in [http("2").source, mqtt().source, files] {
+        let ext_data = Some(ExtData::new("{}").unwrap());
+        let offer = Offer {
+            module: Some("m"),
+            is_diff: true,
+            ext_data,
+            digest_sign: Some(text("d")),
+            source,
+            ..http("2")
+        };
+        for message in
+            [emitted(&Notice::new(1, offer).unwrap()), emitted(&GetReply::offer(id("1"), offer).unwrap())]
+        {
+            keys_of(&serde_json::from_str(&message).unwrap(), &mut keys);
+        }
+    }
+    assert_eq!(keys.len(), 23, "{keys:?}");
+    for key in keys {
+        assert!(ExtData::new(&format!(r#"{{"{key}":"1"}}"#)).is_err(), "{key}");
+    }
+}
+
 #[test]
 fn block_requests_of_every_kind() {
     let documented = r#"{"id":"123456","version":"1.0","params":{"fileToken":"1bb8","fileInfo":{"streamId":1234565,"fileId":1},"fileBlock":{"size":256,"offset":2}}}"#;

@@ -63,8 +63,8 @@ fn within(filter: &str, pk: &str, dn: &str) -> bool {
         Some(first) => return first == pk && levels.next() == Some(dn) && levels.next() == Some("user"),
         None => return false,
     };
-    if word_first && levels.next() == Some("#") {
-        return false;
+    if word_first {
+        levels.next();
     }
     levels.next() == Some(pk) && levels.next() == Some(dn)
 }
