@@ -10,7 +10,7 @@ use crate::spread::spread;
 impl Decider<'_> {
     pub(crate) fn enrol(&mut self, job: Id, work: Work, devices: &[Id], last: bool) {
         let Work::Enrol { cursor } = work else { return };
-        if !self.is_at(job, work) || !self.job_runs(job) {
+        if !self.is_at(job, work) {
             return;
         }
         let Some(row) = self.rows.jobs.get(&job).cloned() else { return };

@@ -3,6 +3,22 @@
 //! **Every accepted device report is durable before anything that follows from it leaves the node.**
 //! [`decide`] is the whole rule: rows and inputs go in, changes come out. It has no clock, socket,
 //! thread or randomness; `now` and new numbers are arguments. The server loads, commits and sends.
+//!
+//! # Who holds the state, and who may change it
+//! The database holds it. [`decide`] gets copies of the [`Rows`] a batch needs and keeps nothing
+//! between calls; what its [`Changes`] say is true once they are committed, and not before.
+//!
+//! | row | made by | moved by |
+//! |---|---|---|
+//! | session, module version | a device's connection, its reports | the same, on the present connection only |
+//! | task | a chunk of its job's enrolment | its device, its timers, orders; after its end only a re-upgrade |
+//! | job | the server, with its first [`Work`] and timer | orders, its chunks, the end of its last task |
+//! | package's state | the server | the jobs that verify it |
+//! | timer | whatever has to happen later | the transaction that claims it, and does what it is for |
+//! | product, device, module | the server | the server; only a device's times are set here |
+//!
+//! An input that comes twice, too late or about nothing known changes nothing more: connections
+//! have numbers, chunks name the [`Work`] they were read for, and a timer's rule looks at the clock.
 #![no_std]
 
 extern crate alloc;

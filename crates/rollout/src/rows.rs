@@ -410,6 +410,7 @@ pub enum Timer {
 
 /// The rows a batch needs: for each device in it also its session, all its module versions and
 /// all its unfinished tasks; for each task its device and job; for each job its package and product.
+/// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`].
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Products by number.

@@ -1,7 +1,7 @@
 //! The rules, played on tables in memory under a clock that only tests move.
 //!
-//! `world` is the platform without a platform; `watch` checks after every batch what must hold
-//! always. The other modules each tell one part of the rules.
+//! `world`, on its `tables`, is the platform without a platform; `watch` checks after every batch
+//! what must hold always. The other modules each tell one part of the rules.
 #![allow(clippy::unwrap_used)]
 
 mod orders;
@@ -9,6 +9,7 @@ mod pushes;
 mod random;
 mod reports;
 mod scope;
+mod tables;
 mod tasks;
 mod watch;
 mod world;

@@ -233,7 +233,7 @@ fn may_come_twice(input: &Input) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// The watch looks at every batch; at the end whatever is still wanted happens, and all rests.
     #[test]

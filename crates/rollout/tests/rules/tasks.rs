@@ -408,7 +408,8 @@ fn t22_a_failed_or_cancelled_task_starts_again_from_nothing() {
         world.apply(vec![Input::ReupgradeTask(task)]);
         let row = world.task(job, device).clone();
         assert_eq!((row.state, row.attempt, row.progress, row.pushes), (TaskState::Queued, 2, 0, 0));
-        assert_eq!((row.first_progress_at, row.reason, row.stream_id), (None, None, stream_id));
+        assert_eq!((row.first_progress_at, row.told_at, row.reason), (None, None, None));
+        assert_eq!(row.stream_id, stream_id);
         assert_eq!((world.job(job).state, world.job(job).ended_at), (JobState::InProgress, None));
         world.tick();
         assert_eq!(world.notices(), [device], "a new attempt is pushed, on the same connection too");

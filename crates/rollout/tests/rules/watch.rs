@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use otaru_rollout::*;
 
-use crate::world::{Tables, World};
+use crate::tables::Tables;
+use crate::world::World;
 
 /// What the watch remembers from batch to batch.
 #[derive(Clone, Default)]

@@ -1,9 +1,8 @@
-//! Tables, clock and timers: what the store and the server do around `decide`, in memory.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Clock, timers and chunks: what the server does around `decide`, and what operators and devices do.
 
 use otaru_rollout::*;
 
+use crate::tables::Tables;
 use crate::watch::{Watch, what_waits_has_a_timer};
 
 /// A second.
@@ -14,90 +13,8 @@ pub(crate) const MINUTE: Ms = 60 * SECOND;
 pub(crate) const SETTLE: Ms = 10 * SECOND;
 /// The grace of the world's product.
 pub(crate) const GRACE: Ms = 30 * SECOND;
-const PRODUCT: Id = 1;
-
-/// Numbers that count up.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Numbers {
-    id: Id,
-    stream: u32,
-}
-
-impl Ids for Numbers {
-    fn next_id(&mut self) -> Id {
-        self.id += 1;
-        self.id
-    }
-
-    fn next_stream(&mut self) -> u32 {
-        self.stream += 1;
-        self.stream
-    }
-}
-
-/// What a store remembers.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tables {
-    pub(crate) product: Product,
-    pub(crate) packages: BTreeMap<Id, Package>,
-    pub(crate) jobs: BTreeMap<Id, Job>,
-    pub(crate) named: BTreeMap<Id, Vec<Id>>,
-    pub(crate) devices: BTreeMap<Id, Device>,
-    pub(crate) sessions: BTreeMap<Id, Session>,
-    pub(crate) versions: BTreeMap<(Id, String), ModuleVersion>,
-    pub(crate) tasks: BTreeMap<Id, Task>,
-    pub(crate) timers: BTreeMap<Timer, Ms>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) sent: Vec<Outbound>,
-    pub(crate) dropped: u32,
-    numbers: Numbers,
-}
-
-impl Tables {
-    /// Download slots in use at `now`.
-    pub(crate) fn slots_used(&self, now: Ms) -> i64 {
-        self.tasks.values().filter(|t| t.slot_until.is_some_and(|until| until > now)).count() as i64
-    }
-
-    fn write(&mut self, changes: Changes) {
-        for (device, epoch) in changes.sessions_ended {
-            if self.sessions.get(&device).is_some_and(|s| s.epoch == epoch) {
-                self.sessions.remove(&device);
-            }
-        }
-        self.sessions.extend(changes.sessions.into_iter().map(|s| (s.device_id, s)));
-        self.devices.extend(changes.devices.into_iter().map(|d| (d.id, d)));
-        self.versions.extend(changes.versions.into_iter().map(|v| ((v.device_id, v.module.clone()), v)));
-        self.packages.extend(changes.packages.into_iter().map(|p| (p.id, p)));
-        for task in changes.tasks_new {
-            assert!(self.tasks.insert(task.id, task).is_none(), "a new task has a new number");
-        }
-        for task in changes.tasks {
-            assert!(self.tasks.insert(task.id, task).is_some(), "a changed task is known");
-        }
-        self.write_jobs(changes.jobs, changes.counts);
-        for (timer, at) in changes.timers {
-            match at {
-                Some(at) => self.timers.insert(timer, at),
-                None => self.timers.remove(&timer),
-            };
-        }
-        self.events.extend(changes.events);
-        self.sent.extend(changes.outbound);
-        self.dropped += changes.dropped;
-    }
-
-    /// A job's counts are kept by their differences only.
-    fn write_jobs(&mut self, jobs: Vec<Job>, counts: BTreeMap<(Id, TaskState), i64>) {
-        for job in jobs {
-            let counts = self.jobs[&job.id].counts;
-            self.jobs.insert(job.id, Job { counts, ..job });
-        }
-        for ((job, state), n) in counts {
-            self.jobs.get_mut(&job).unwrap().counts.add(state, n);
-        }
-    }
-}
+/// The world's product.
+pub(crate) const PRODUCT: Id = 1;
 
 /// Which devices a job of the world is for.
 pub(crate) enum Pick {
@@ -139,30 +56,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let now = 1_700_000_000_000;
-        let product = Product {
-            id: PRODUCT,
-            product_key: "a1World".into(),
-            name: "World".into(),
-            settle_ms: SETTLE,
-            grace_ms: GRACE,
-            created_at: now,
-        };
-        let tables = Tables {
-            product,
-            packages: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            named: BTreeMap::new(),
-            devices: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            versions: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            timers: BTreeMap::new(),
-            events: Vec::new(),
-            sent: Vec::new(),
-            dropped: 0,
-            numbers: Numbers { id: 1_000, stream: 0 },
-        };
-        Self { now, limits: Limits::default(), chunk: 2, tables, watch: Watch::default() }
+        Self { now, limits: Limits::default(), chunk: 2, tables: Tables::new(now), watch: Watch::default() }
     }
 
     // What operators do.
@@ -441,96 +335,12 @@ impl World {
 
     /// Decides one batch and writes what follows.
     pub(crate) fn apply(&mut self, inputs: Vec<Input>) {
-        let rows = self.load(&inputs);
-        let before = self.tables.clone();
+        let rows = self.tables.load(&inputs, self.now, self.limits);
+        let before = self.tables.without_history();
         let changes = decide(rows, inputs.clone(), self.now, self.limits, &mut self.tables.numbers);
         self.tables.write(changes.clone());
         let mut watch = std::mem::take(&mut self.watch);
         watch.check(&inputs, &changes, &before, self);
         self.watch = watch;
     }
-
-    /// The rows `Rows` promises for a batch, and no others.
-    fn load(&self, inputs: &[Input]) -> Rows {
-        let mut wanted = Wanted::default();
-        inputs.iter().for_each(|input| wanted.add(input, self));
-        wanted.rows(self)
-    }
-}
-
-/// Which devices, tasks and jobs the inputs of a batch name.
-#[derive(Default)]
-struct Wanted {
-    devices: BTreeSet<Id>,
-    tasks: BTreeSet<Id>,
-    jobs: BTreeSet<Id>,
-}
-
-impl Wanted {
-    fn add(&mut self, input: &Input, world: &World) {
-        match input {
-            Input::Connected { device, .. }
-            | Input::Disconnected { device, .. }
-            | Input::Reported { device, .. }
-            | Input::Progressed { device, .. }
-            | Input::Asked { device, .. }
-            | Input::Due(Timer::Grace(device)) => drop(self.devices.insert(*device)),
-            Input::Due(Timer::Timeout(task) | Timer::Settle(task))
-            | Input::CancelTask(task)
-            | Input::ReupgradeTask(task) => drop(self.tasks.insert(*task)),
-            Input::Due(Timer::Push(job)) => self.add_ready(*job, world),
-            Input::Due(Timer::Work(job)) | Input::CancelJob(job) | Input::ReupgradeJob(job) => {
-                self.jobs.insert(*job);
-            }
-            Input::Enrol { job, devices, .. } => {
-                self.jobs.insert(*job);
-                self.devices.extend(devices);
-            }
-            Input::Tasks { job, tasks, .. } => {
-                self.jobs.insert(*job);
-                self.tasks.extend(tasks);
-            }
-        }
-    }
-
-    /// The longest waiting tasks of a job, as many as may be pushed.
-    fn add_ready(&mut self, job: Id, world: &World) {
-        self.jobs.insert(job);
-        let Some(row) = world.tables.jobs.get(&job) else { return };
-        let limit = push_limit(row, world.tables.slots_used(world.now), world.limits, world.now);
-        let of_job = world.tables.tasks.values().filter(|t| t.job_id == job);
-        let mut ready: Vec<(Ms, Id)> = of_job.filter_map(|t| Some((t.ready_at?, t.id))).collect();
-        ready.sort_unstable();
-        self.tasks.extend(ready.into_iter().take(limit as usize).map(|(_, id)| id));
-    }
-
-    fn rows(mut self, world: &World) -> Rows {
-        let tables = &world.tables;
-        self.devices.extend(self.tasks.iter().filter_map(|id| Some(tables.tasks.get(id)?.device_id)));
-        let of_batch = |t: &&Task| {
-            self.tasks.contains(&t.id) || (self.devices.contains(&t.device_id) && !t.state.is_terminal())
-        };
-        let tasks: BTreeMap<Id, Task> =
-            tables.tasks.values().filter(of_batch).map(|t| (t.id, t.clone())).collect();
-        self.jobs.extend(tasks.values().map(|t| t.job_id));
-        let jobs: BTreeMap<Id, Job> =
-            self.jobs.iter().filter_map(|id| Some((*id, tables.jobs.get(id)?.clone()))).collect();
-        let packages =
-            jobs.values().map(|j| (j.package_id, tables.packages[&j.package_id].clone())).collect();
-        let of_device = |id: &Id| self.devices.contains(id);
-        Rows {
-            products: BTreeMap::from([(PRODUCT, tables.product.clone())]),
-            packages,
-            jobs,
-            devices: pick(&tables.devices, of_device),
-            sessions: pick(&tables.sessions, of_device),
-            versions: pick(&tables.versions, |(device, _)| of_device(device)),
-            tasks,
-            slots_used: tables.slots_used(world.now),
-        }
-    }
-}
-
-fn pick<K: Ord + Clone, V: Clone>(table: &BTreeMap<K, V>, wanted: impl Fn(&K) -> bool) -> BTreeMap<K, V> {
-    table.iter().filter(|(key, _)| wanted(key)).map(|(key, row)| (key.clone(), row.clone())).collect()
 }
