@@ -1,0 +1,131 @@
+//! The rows a batch decides upon.
+
+use std::collections::BTreeSet;
+
+use rollout::{Id, Job, Ms, Rows, Session, Task, TaskState};
+
+use crate::Error;
+use crate::sql::Tx;
+
+/// What a batch speaks of.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Devices that reported, asked, came or went.
+    pub devices: BTreeSet<Id>,
+    /// Tasks that are due or ordered about.
+    pub tasks: BTreeSet<Id>,
+    /// Jobs that are due, ordered about or worked on.
+    pub jobs: BTreeSet<Id>,
+    /// Packages besides those of the jobs.
+    pub packages: BTreeSet<Id>,
+}
+
+/// Loads the rows of `keys` and all that [`Rows`] promises beside them, in a number of statements that
+/// does not depend on theirs. On PostgreSQL devices, jobs and packages are locked, each in the order of
+/// their numbers: the lock on a device stands for its session, versions and tasks, the one on a job for
+/// its counts.
+pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
+    let mut rows = Rows::default();
+    load_devices(tx, keys, &mut rows).await?;
+    load_tasks(tx, keys, &mut rows).await?;
+    load_jobs(tx, keys, &mut rows).await?;
+    load_packages(tx, keys, &mut rows).await?;
+    load_products(tx, &mut rows).await?;
+    if !rows.jobs.is_empty() {
+        rows.slots_used = slots_used(tx, now).await?;
+    }
+    Ok(rows)
+}
+
+async fn load_devices(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let mut ids = keys.devices.clone();
+    ids.extend(devices_of(tx, &list(&keys.tasks)).await?);
+    let ids = list(&ids);
+    let lock = format!(" order by id{}", tx.dialect.for_update());
+    rows.devices =
+        tx.select_in("id", &ids, &lock).await?.into_iter().map(by(|d: &rollout::Device| d.id)).collect();
+    let ids = list(rows.devices.keys());
+    rows.sessions =
+        tx.select_in("device_id", &ids, "").await?.into_iter().map(by(|s: &Session| s.device_id)).collect();
+    let key = |v: &rollout::ModuleVersion| (v.device_id, v.module.clone());
+    rows.versions = tx.select_in("device_id", &ids, "").await?.into_iter().map(by(key)).collect();
+    Ok(())
+}
+
+async fn load_tasks(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let devices = list(rows.devices.keys());
+    let unfinished = tx.select_in("device_id", &devices, " and open = 1").await?;
+    rows.tasks = unfinished.into_iter().map(by(|t: &Task| t.id)).collect();
+    let missing: Vec<Id> = keys.tasks.iter().filter(|id| !rows.tasks.contains_key(id)).copied().collect();
+    rows.tasks.extend(tx.select_in("id", &missing, "").await?.into_iter().map(by(|t: &Task| t.id)));
+    Ok(())
+}
+
+async fn load_jobs(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let mut ids = keys.jobs.clone();
+    ids.extend(rows.tasks.values().map(|t| t.job_id));
+    let lock = format!(" order by id{}", tx.dialect.for_update());
+    let mut jobs = tx.select_in("id", &list(&ids), &lock).await?;
+    load_counts(tx, &mut jobs).await?;
+    rows.jobs = jobs.into_iter().map(by(|j: &Job| j.id)).collect();
+    Ok(())
+}
+
+async fn load_packages(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let mut ids = keys.packages.clone();
+    ids.extend(rows.jobs.values().map(|j| j.package_id));
+    ids.extend(rows.tasks.values().map(|t| t.package_id));
+    let lock = format!(" order by id{}", tx.dialect.for_update());
+    let packages = tx.select_in("id", &list(&ids), &lock).await?;
+    rows.packages = packages.into_iter().map(by(|p: &rollout::Package| p.id)).collect();
+    Ok(())
+}
+
+async fn load_products(tx: &mut Tx, rows: &mut Rows) -> Result<(), Error> {
+    let mut ids: BTreeSet<Id> = rows.devices.values().map(|d| d.product_id).collect();
+    ids.extend(rows.jobs.values().map(|j| j.product_id));
+    ids.extend(rows.packages.values().map(|p| p.product_id));
+    let products = tx.select_in("id", &list(&ids), "").await?;
+    rows.products = products.into_iter().map(by(|p: &rollout::Product| p.id)).collect();
+    Ok(())
+}
+
+/// Fills in the counts of jobs just read.
+pub(crate) async fn load_counts(tx: &mut Tx, jobs: &mut [Job]) -> Result<(), Error> {
+    let ids: Vec<Id> = jobs.iter().map(|j| j.id).collect();
+    for some in ids.chunks(tx.dialect.max_rows()) {
+        let (any, args) = tx.dialect.any(some);
+        for row in tx.rows(format!("select job_id, state, n from job_count where job_id {any}"), args).await?
+        {
+            let mut fields = row.fields();
+            let (id, state, n): (Id, TaskState, i64) = (fields.next()?, fields.next()?, fields.next()?);
+            jobs.iter_mut().filter(|j| j.id == id).for_each(|j| j.counts.add(state, n));
+        }
+    }
+    Ok(())
+}
+
+async fn devices_of(tx: &mut Tx, tasks: &[Id]) -> Result<Vec<Id>, Error> {
+    let mut out = Vec::new();
+    for some in tasks.chunks(tx.dialect.max_rows()) {
+        let (any, args) = tx.dialect.any(some);
+        for row in tx.rows(format!("select device_id from task where id {any}"), args).await? {
+            out.push(row.get(0)?);
+        }
+    }
+    Ok(out)
+}
+
+/// Downloads that hold a slot.
+pub async fn slots_used(tx: &mut Tx, now: Ms) -> Result<i64, Error> {
+    let sql = "select count(*) from task where slot_until is not null and slot_until > ?";
+    tx.row(sql, vec![now.into()]).await?.map_or(Ok(0), |row| row.get(0))
+}
+
+fn list<'a>(ids: impl IntoIterator<Item = &'a Id>) -> Vec<Id> {
+    ids.into_iter().copied().collect()
+}
+
+fn by<T, K>(key: impl Fn(&T) -> K) -> impl Fn(T) -> (K, T) {
+    move |row| (key(&row), row)
+}

@@ -1,0 +1,15 @@
+//! What the committer needs: the rows of a batch, the writing of its changes, the clock, what is due.
+
+mod apply;
+mod chunks;
+mod clock;
+mod load;
+mod timers;
+
+pub use apply::{append_events, apply, clear_sessions};
+pub(crate) use chunks::tasks_in;
+pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
+pub use clock::{now, reserve_streams};
+pub(crate) use load::load_counts;
+pub use load::{Keys, load, slots_used};
+pub use timers::{claim_timers, next_timer_at};

@@ -1,0 +1,189 @@
+//! Devices as operators and the login see them. Events are the caller's to write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollout::{Device, Id, ModuleVersion, TaskState};
+
+use crate::record::{Column, Record, column_list};
+use crate::sql::{Field, Fields, Tx, Val};
+use crate::{Error, Removal, Sealed, Slice};
+
+/// A device to be made.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Its row.
+    pub device: Device,
+    /// Its secret, sealed for it.
+    pub secret: Sealed,
+}
+
+/// What a login is checked against.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The device.
+    pub device: Device,
+    /// Its secret, sealed for it.
+    pub secret: Sealed,
+}
+
+/// A device as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    /// The device.
+    pub device: Device,
+    /// Whether it is connected.
+    pub online: bool,
+    /// What it last said of its modules, by name.
+    pub versions: Vec<ModuleVersion>,
+}
+
+/// Which devices of a product a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those whose names begin so.
+    pub prefix: Option<String>,
+    /// Only those that are, or are not, connected.
+    pub online: Option<bool>,
+}
+
+/// Makes devices. Gives the numbers of those made; of the others the name is taken, in the product or
+/// by an earlier one of the same call.
+pub async fn create(tx: &mut Tx, devices: &[NewDevice]) -> Result<BTreeSet<Id>, Error> {
+    let secret: &[Column] = &Device::TABLE.hidden[..1];
+    let columns = [Device::TABLE.columns, secret].concat();
+    let rows =
+        devices.iter().map(|d| [d.device.values(), vec![Val::from(&d.secret.0[..])]].concat()).collect();
+    let list = column_list(&columns);
+    let statement = format!(
+        "insert into device ({list}) select {list} from v where id is not null \
+         on conflict (product_id, name) do nothing returning id"
+    );
+    tx.bulk_rows(&columns, rows, &statement).await?.iter().map(|row| row.get(0)).collect()
+}
+
+/// A device and its secret by product key and name: one walk down two indexes.
+pub async fn login(tx: &mut Tx, product_key: &str, name: &str) -> Result<Option<Login>, Error> {
+    let columns: Vec<String> = Device::TABLE.columns.iter().map(|c| format!("device.{}", c.name)).collect();
+    let sql = format!(
+        "select {}, device.secret from product join device on device.product_id = product.id \
+         where product.product_key = ? and device.name = ?",
+        columns.join(", ")
+    );
+    let Some(row) = tx.row(sql, vec![product_key.into(), name.into()]).await? else { return Ok(None) };
+    let mut fields = row.fields();
+    Ok(Some(Login { device: Device::read(&mut fields)?, secret: Sealed(fields.next()?) }))
+}
+
+/// A device by its number.
+pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<DeviceView>, Error> {
+    let sql = format!("select {}, online from device where id = ?", column_list(Device::TABLE.columns));
+    let mut found = views(tx, sql, vec![id.into()]).await?;
+    Ok(found.pop())
+}
+
+/// A device of a product by its name.
+pub async fn find(tx: &mut Tx, product: Id, name: &str) -> Result<Option<DeviceView>, Error> {
+    let columns = column_list(Device::TABLE.columns);
+    let sql = format!("select {columns}, online from device where product_id = ? and name = ?");
+    let mut found = views(tx, sql, vec![product.into(), name.into()]).await?;
+    Ok(found.pop())
+}
+
+/// The numbers of named devices of a product. Names that are not there are left out.
+pub async fn ids_of(tx: &mut Tx, product: Id, names: &[String]) -> Result<BTreeMap<String, Id>, Error> {
+    let columns = [crate::record::int("product_id"), crate::record::text("name")];
+    let rows = names.iter().map(|name| vec![product.into(), name.as_str().into()]).collect();
+    let statement = "select device.name, device.id from v join device \
+                     on device.product_id = v.product_id and device.name = v.name";
+    let found = tx.bulk_rows(&columns, rows, statement).await?;
+    found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// Devices of a product by name, after the name `after`.
+pub async fn list(
+    tx: &mut Tx,
+    product: Id,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Slice<DeviceView, String>, Error> {
+    let mut sql =
+        format!("select {}, online from device where product_id = ?", column_list(Device::TABLE.columns));
+    let mut args = vec![product.into()];
+    let mut and = |condition: &str, value: Val| {
+        sql.push_str(condition);
+        args.push(value);
+    };
+    if let Some(online) = filter.online {
+        and(" and online = ?", online.into());
+    }
+    if let Some(prefix) = &filter.prefix {
+        and(" and name >= ?", prefix.as_str().into());
+        and(" and name <= ?", format!("{prefix}{}", char::MAX).into());
+    }
+    if let Some(after) = after {
+        and(" and name > ?", after.into());
+    }
+    and(" order by name limit ?", (i64::from(limit) + 1).into());
+    let items = views(tx, sql, args).await?;
+    Ok(Slice::cut(items, limit, |view| view.device.name.clone()))
+}
+
+/// Lets a device log in, or refuses it from now on. False if it is not there.
+pub async fn set_enabled(tx: &mut Tx, id: Id, enabled: bool) -> Result<bool, Error> {
+    let sql = "update device set enabled = ? where id = ?";
+    Ok(tx.exec(sql, vec![enabled.into(), id.into()]).await? == 1)
+}
+
+/// Removes a device with its session, versions, timers and tasks; the tasks leave their jobs' counts.
+/// A device with unfinished tasks is in use: cancel them first.
+pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
+    let lock = tx.dialect.for_update();
+    if tx.row(format!("select id from device where id = ?{lock}"), vec![id.into()]).await?.is_none() {
+        return Ok(Removal::Missing);
+    }
+    let open = "select 1 from task where device_id = ? and open = 1 limit 1";
+    if tx.row(open, vec![id.into()]).await?.is_some() {
+        return Ok(Removal::InUse);
+    }
+    uncount_tasks(tx, id).await?;
+    for sql in [
+        "delete from timer where kind in ('timeout', 'settle') and subject in (select id from task where device_id = ?)",
+        "delete from timer where kind = 'grace' and subject = ?",
+        "delete from task where device_id = ?",
+        "delete from module_version where device_id = ?",
+        "delete from session where device_id = ?",
+        "delete from device where id = ?",
+    ] {
+        tx.exec(sql, vec![id.into()]).await?;
+    }
+    Ok(Removal::Removed)
+}
+
+async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
+    let sql = "select job_id, state, count(*) from task where device_id = ? group by job_id, state order by job_id, state";
+    for row in tx.rows(sql, vec![device.into()]).await? {
+        let mut fields = row.fields();
+        let (job, state, n): (Id, TaskState, i64) = (fields.next()?, fields.next()?, fields.next()?);
+        let sql = "update job_count set n = n - ? where job_id = ? and state = ?";
+        tx.exec(sql, vec![n.into(), job.into(), state.to_val()]).await?;
+    }
+    Ok(())
+}
+
+async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceView>, Error> {
+    let read = |fields: &mut Fields<'_>| -> Result<DeviceView, Error> {
+        Ok(DeviceView { device: Device::read(fields)?, online: fields.next()?, versions: vec![] })
+    };
+    let rows = tx.rows(sql, args).await?;
+    let mut found = rows.iter().map(|row| read(&mut row.fields())).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<Id> = found.iter().map(|view| view.device.id).collect();
+    let mut versions: BTreeMap<Id, Vec<ModuleVersion>> = BTreeMap::new();
+    for version in tx.select_in::<ModuleVersion>("device_id", &ids, " order by device_id, module").await? {
+        versions.entry(version.device_id).or_default().push(version);
+    }
+    for view in &mut found {
+        view.versions = versions.remove(&view.device.id).unwrap_or_default();
+    }
+    Ok(found)
+}

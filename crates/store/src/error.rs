@@ -1,0 +1,68 @@
+//! What can go wrong while speaking with the database.
+
+/// The database library's own words, kept for the log.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failed read, write or commit. After any error the transaction can only be dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row with this unique key exists already.
+    #[error("a row with this key exists already")]
+    Taken(#[source] Source),
+    /// The row is referred to by another, or refers to none.
+    #[error("the row is still referred to, or refers to a row that is not there")]
+    Referred(#[source] Source),
+    /// Another transaction was in the way: the same transaction may succeed when begun anew.
+    #[error("another transaction was in the way; try again")]
+    Busy(#[source] Source),
+    /// The database cannot be reached. After a commit the outcome is unknown.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] Source),
+    /// All 2^32 stream numbers have been given.
+    #[error("all stream numbers have been given")]
+    StreamsUsedUp,
+    /// A stored value is none this version knows.
+    #[error("column {column} of the database holds a value this version cannot read: {what}")]
+    Unreadable {
+        /// Its place in the statement, from 0.
+        column: usize,
+        /// What was wrong.
+        what: String,
+    },
+    /// Any other refusal of the database.
+    #[error("the database refused a statement")]
+    Database(#[source] Source),
+}
+
+impl Error {
+    /// Whether beginning the transaction anew may succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unavailable(_))
+    }
+}
+
+/// `serialization_failure`, `deadlock_detected`, `SQLITE_BUSY` and its two extended codes, `SQLITE_LOCKED`.
+const BUSY_CODES: [&str; 6] = ["40001", "40P01", "5", "261", "517", "6"];
+/// PostgreSQL going down or coming up, or out of connections.
+const AWAY_CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        match &error {
+            sqlx::Error::Database(e) => match (e.kind(), e.code().as_deref()) {
+                (ErrorKind::UniqueViolation, _) => Self::Taken(error.into()),
+                (ErrorKind::ForeignKeyViolation, _) => Self::Referred(error.into()),
+                (_, Some(code)) if BUSY_CODES.contains(&code) => Self::Busy(error.into()),
+                (_, Some(code)) if AWAY_CODES.contains(&code) => Self::Unavailable(error.into()),
+                _ => Self::Database(error.into()),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.into()),
+            _ => Self::Database(error.into()),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Jobs as operators see them. Their changes are [`crate::committer::apply`]'s.
+
+use rollout::{Id, Job};
+
+use crate::committer::load_counts;
+use crate::record::{Record, column_list, int};
+use crate::sql::{Tx, Val};
+use crate::{Error, Slice};
+
+/// Which jobs a list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Every job.
+    All,
+    /// Those of a product.
+    Product(Id),
+    /// Those of a package.
+    Package(Id),
+}
+
+/// Makes a job with the devices it names, if it names any.
+pub async fn create(tx: &mut Tx, job: &Job, named: &[Id]) -> Result<(), Error> {
+    tx.insert("job", Job::TABLE.columns, vec![job.values()], "").await?;
+    let rows = named.iter().map(|device| vec![job.id.into(), (*device).into()]).collect();
+    let conflict = "on conflict (job_id, device_id) do nothing";
+    tx.insert("job_target", &[int("job_id"), int("device_id")], rows, conflict).await.map(drop)
+}
+
+/// A job by its number.
+pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Job>, Error> {
+    let mut found = tx.select_in("id", &[id], "").await?;
+    load_counts(tx, &mut found).await?;
+    Ok(found.pop())
+}
+
+/// Jobs after the one numbered `after`.
+pub async fn list(
+    tx: &mut Tx,
+    filter: Filter,
+    after: Option<Id>,
+    limit: u32,
+) -> Result<Slice<Job, Id>, Error> {
+    let (of, mut args): (_, Vec<Val>) = match filter {
+        Filter::All => ("", vec![]),
+        Filter::Product(id) => ("product_id = ? and", vec![id.into()]),
+        Filter::Package(id) => ("package_id = ? and", vec![id.into()]),
+    };
+    args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
+    let columns = column_list(Job::TABLE.columns);
+    let rows =
+        tx.rows(format!("select {columns} from job where {of} id > ? order by id limit ?"), args).await?;
+    let mut jobs = rows.iter().map(|row| Job::read(&mut row.fields())).collect::<Result<Vec<_>, _>>()?;
+    load_counts(tx, &mut jobs).await?;
+    Ok(Slice::cut(jobs, limit, |job| job.id))
+}

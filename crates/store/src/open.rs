@@ -1,0 +1,360 @@
+//! Opening a data folder and its database.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::lock::FolderLock;
+use crate::migrate::{self, Found, SCHEMA};
+use crate::sql::{Dialect, Inner, Tx};
+use crate::{Blobs, Error, Keyring, Owner, Sealed, hex, meta};
+
+const READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 10;
+const STATEMENTS: usize = 512;
+const KEY_CHECK: &str = "otaru";
+pub(crate) const SQLITE_FILE: &str = "otaru.db";
+pub(crate) const KEY_FILE: &str = "keys";
+pub(crate) const BLOB_FOLDER: &str = "blobs";
+/// Stands in a data folder while a backup is being restored into it.
+pub(crate) const RESTORE_FOLDER: &str = "restoring";
+
+/// Where everything lies.
+#[derive(Clone)]
+pub struct Config {
+    /// The data folder: key file, blobs and, with SQLite, the database. Made if missing.
+    pub data: PathBuf,
+    /// `sqlite`, or `postgres://user:password@host/database`.
+    pub database: String,
+    /// Which clock [`crate::committer::now`] reads.
+    pub clock: Clock,
+}
+
+/// Which clock tells the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// PostgreSQL's own, so that all nodes agree; on SQLite the caller's.
+    #[default]
+    Database,
+    /// The caller's on both: a test's.
+    Caller,
+}
+
+/// Why a data folder was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The setting is neither.
+    #[error("the database setting must be `sqlite` or a URL `postgres://user:password@host/database`: {0}")]
+    Setting(String),
+    /// The folder cannot be made, read or written.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process serves it.
+    #[error("{} is in use by another otaru process; stop that one, or choose another folder with --data", .0.display())]
+    Locked(PathBuf),
+    /// A restore did not end.
+    #[error("a backup was being restored into {} and did not finish; empty the folder (and the database) and restore again", .0.display())]
+    Unrestored(PathBuf),
+    /// Written by a later program.
+    #[error(
+        "the database has schema {found}, this program knows schemas up to {known}; use a program at least as new as the one that wrote it"
+    )]
+    Newer {
+        /// The database's schema.
+        found: u32,
+        /// [`SCHEMA`].
+        known: u32,
+    },
+    /// Written by an older program, and only looked at now.
+    #[error(
+        "the database has schema {found}, this program needs schema {known}; `otaru serve` brings it up to date"
+    )]
+    Older {
+        /// The database's schema.
+        found: u32,
+        /// [`SCHEMA`].
+        known: u32,
+    },
+    /// Not a database of ours.
+    #[error(
+        "the database holds {found}, not otaru's tables of schema {known}; give otaru an empty database or its own"
+    )]
+    OtherKind {
+        /// What it says it is.
+        found: String,
+        /// [`SCHEMA`].
+        known: u32,
+    },
+    /// There is nothing to look at.
+    #[error("there is no database yet; `otaru serve` makes one")]
+    NoDatabase,
+    /// The secrets in the database cannot be read without it.
+    #[error("the database was written with a key file, and {} is missing; put it back from a copy or a backup", .0.display())]
+    KeyMissing(PathBuf),
+    /// The key belongs to another database.
+    #[error("the key file {} does not fit the database; put back the one it was made with, or open its own database", .0.display())]
+    WrongKey(PathBuf),
+    /// The database's refusal.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+/// Why an unused blob was not removed. The next start tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveBlobError {
+    /// Nobody could say whether it is used.
+    #[error("cannot tell whether the file is still needed")]
+    Database(#[from] Error),
+    /// The folder's refusal.
+    #[error("cannot remove the file")]
+    Folder(#[from] io::Error),
+}
+
+/// The database, the blobs and the keys of one installation. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Opened>);
+
+struct Opened {
+    pools: Pools,
+    clock: Clock,
+    keyring: Keyring,
+    blobs: Blobs,
+    _lock: Option<FolderLock>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Store {
+    /// Opens a data folder for serving: makes what is missing, brings the tables up to date, and keeps
+    /// other processes out.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let data = &config.data;
+        make_folder(data)?;
+        let lock =
+            FolderLock::take(data).map_err(at(data))?.ok_or_else(|| OpenError::Locked(data.clone()))?;
+        refuse_unrestored(data)?;
+        let pools = Pools::connect(&config, data).await?;
+        let mut tx = pools.begin(config.clock).await?;
+        prepare(&mut tx).await?;
+        let keyring = keyring(&mut tx, &data.join(KEY_FILE), true).await?;
+        tx.commit().await?;
+        let folder = data.join(BLOB_FOLDER);
+        let blobs = Blobs::open_folder(&folder).map_err(at(&folder))?;
+        let store = Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, _lock: Some(lock) }));
+        store.sweep_blobs().await?;
+        Ok(store)
+    }
+
+    /// Opens a data folder that may be served by another process, to read it: for a backup.
+    pub async fn open_to_read(config: Config) -> Result<Self, OpenError> {
+        let data = &config.data;
+        refuse_unrestored(data)?;
+        if config.database == "sqlite" && !data.join(SQLITE_FILE).exists() {
+            return Err(OpenError::NoDatabase);
+        }
+        let pools = Pools::connect(&config, data).await?;
+        let mut tx = pools.read(config.clock).await?;
+        match migrate::inspect(&mut tx).await? {
+            Found::Ours { schema: SCHEMA } => {}
+            Found::Ours { schema: found } if found < SCHEMA => {
+                return Err(OpenError::Older { found, known: SCHEMA });
+            }
+            other => refuse(other)?,
+        }
+        let keyring = keyring(&mut tx, &data.join(KEY_FILE), false).await?;
+        let blobs = Blobs::of_folder(&data.join(BLOB_FOLDER));
+        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, _lock: None })))
+    }
+
+    /// A transaction that may write. On SQLite it waits for the one before it.
+    pub async fn begin(&self) -> Result<Tx, Error> {
+        self.0.pools.begin(self.0.clock).await
+    }
+
+    /// A transaction that reads one state of everything, whatever is written meanwhile.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        self.0.pools.read(self.0.clock).await
+    }
+
+    /// The keys that seal secrets.
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
+    /// The files.
+    pub fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// Removes a blob if no package is made of it. False if it stays, or was not there.
+    pub async fn remove_unused_blob(&self, sha256: &str) -> Result<bool, RemoveBlobError> {
+        let ticket = self.blobs().ticket();
+        let used = crate::packages::uses(&mut self.read().await?, sha256).await?;
+        Ok(!used && self.blobs().remove(sha256, ticket)?)
+    }
+
+    /// Waits for open transactions and closes the database.
+    pub async fn close(&self) {
+        self.0.pools.close().await;
+    }
+
+    /// Removes files no package refers to: uploads that a crash cut short.
+    async fn sweep_blobs(&self) -> Result<(), OpenError> {
+        let mut tx = self.read().await?;
+        let used = crate::packages::digests(&mut tx).await?;
+        let folder = self.blobs().folder();
+        self.blobs().sweep(&used).map_err(at(folder))
+    }
+}
+
+impl Pools {
+    pub(crate) async fn connect(config: &Config, folder: &Path) -> Result<Self, OpenError> {
+        if config.database == "sqlite" {
+            return Ok(Self::sqlite(&folder.join(SQLITE_FILE)).await?);
+        }
+        let scheme = config.database.split_once("://").map_or("", |(scheme, _)| scheme);
+        if !matches!(scheme, "postgres" | "postgresql") {
+            return Err(OpenError::Setting("it is neither".into()));
+        }
+        let options = PgConnectOptions::from_str(&config.database)
+            .map_err(|e| OpenError::Setting(e.to_string()))?
+            .application_name("otaru")
+            .statement_cache_capacity(STATEMENTS);
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await;
+        Ok(Self::Postgres(pool.map_err(Error::from)?))
+    }
+
+    async fn sqlite(file: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(STATEMENTS)
+            .pragma("cache_size", "-65536")
+            .pragma("wal_autocheckpoint", "10000");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.pragma("query_only", "on"))
+            .await?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    pub(crate) async fn begin(&self, clock: Clock) -> Result<Tx, Error> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => {
+                Tx::new(Inner::Sqlite(writer.begin_with("begin immediate").await?), Dialect::Sqlite, clock)
+            }
+            Self::Postgres(pool) => Tx::new(Inner::Postgres(pool.begin().await?), Dialect::Postgres, clock),
+        })
+    }
+
+    pub(crate) async fn read(&self, clock: Clock) -> Result<Tx, Error> {
+        const SNAPSHOT: &str = "begin isolation level repeatable read read only";
+        Ok(match self {
+            Self::Sqlite { readers, .. } => {
+                Tx::new(Inner::Sqlite(readers.begin_with("begin").await?), Dialect::Sqlite, clock)
+            }
+            Self::Postgres(pool) => {
+                Tx::new(Inner::Postgres(pool.begin_with(SNAPSHOT).await?), Dialect::Postgres, clock)
+            }
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::Folder { path: path.into(), source }
+}
+
+/// A folder only its owner may enter.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(at(folder))
+}
+
+fn refuse_unrestored(data: &Path) -> Result<(), OpenError> {
+    if data.join(RESTORE_FOLDER).exists() { Err(OpenError::Unrestored(data.into())) } else { Ok(()) }
+}
+
+fn refuse(found: Found) -> Result<(), OpenError> {
+    Err(match found {
+        Found::Empty => OpenError::NoDatabase,
+        Found::Ours { schema } => OpenError::Newer { found: schema, known: SCHEMA },
+        Found::Other { what } => OpenError::OtherKind { found: what, known: SCHEMA },
+    })
+}
+
+async fn prepare(tx: &mut Tx) -> Result<(), OpenError> {
+    match migrate::inspect(tx).await? {
+        Found::Empty => Ok(migrate::migrate(tx, 0, SCHEMA).await?),
+        Found::Ours { schema: SCHEMA } => Ok(()),
+        Found::Ours { schema } if schema < SCHEMA => Ok(migrate::migrate(tx, schema, SCHEMA).await?),
+        other => refuse(other),
+    }
+}
+
+/// The keyring, proved to be the database's own. A new database gets a new one.
+async fn keyring(tx: &mut Tx, file: &Path, make: bool) -> Result<Keyring, OpenError> {
+    let found = Keyring::load(file).map_err(at(file))?;
+    let check = meta::get(tx, "key_check").await?;
+    match (found, check) {
+        (Some(keyring), Some(check)) if fits(&keyring, &check) => Ok(keyring),
+        (Some(_), Some(_)) => Err(OpenError::WrongKey(file.into())),
+        (None, Some(_)) => Err(OpenError::KeyMissing(file.into())),
+        (_, None) if !make => Err(OpenError::NoDatabase),
+        (found, None) => {
+            let keyring = found.map_or_else(|| new_keyring(file), Ok)?;
+            let check = keyring.seal(Owner::KeyCheck, KEY_CHECK.as_bytes()).map_err(at(file))?;
+            meta::put(tx, "key_check", &hex::encode(&check.0)).await?;
+            Ok(keyring)
+        }
+    }
+}
+
+fn new_keyring(file: &Path) -> Result<Keyring, OpenError> {
+    let keyring = Keyring::generate().map_err(at(file))?;
+    keyring.create(file).map_err(at(file))?;
+    Ok(keyring)
+}
+
+pub(crate) fn fits(keyring: &Keyring, check: &str) -> bool {
+    let sealed = hex::decode(check).map(Sealed);
+    sealed.is_some_and(|sealed| keyring.open(Owner::KeyCheck, &sealed).as_deref() == Ok(KEY_CHECK.as_bytes()))
+}

@@ -1,0 +1,72 @@
+//! Packages. Events are the caller's to write.
+
+use std::collections::BTreeSet;
+
+use rollout::{Id, Package};
+
+use crate::record::{Record, column_list};
+use crate::sql::Tx;
+use crate::{Error, Removal, Slice};
+
+/// Makes a package of a blob that is stored.
+pub async fn create(tx: &mut Tx, package: &Package) -> Result<(), Error> {
+    tx.insert("package", Package::TABLE.columns, vec![package.values()], "").await.map(drop)
+}
+
+/// A package by its number.
+pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Package>, Error> {
+    Ok(tx.select_in("id", &[id], "").await?.pop())
+}
+
+/// A package of a product by module and version; the newest, if there are several.
+pub async fn find(tx: &mut Tx, product: Id, module: &str, version: &str) -> Result<Option<Package>, Error> {
+    let columns = column_list(Package::TABLE.columns);
+    let sql = format!(
+        "select {columns} from package where product_id = ? and module = ? and version = ? order by id desc limit 1"
+    );
+    let row = tx.row(sql, vec![product.into(), module.into(), version.into()]).await?;
+    row.map(|row| Package::read(&mut row.fields())).transpose()
+}
+
+/// Packages, of one product or of all, after the one numbered `after`.
+pub async fn list(
+    tx: &mut Tx,
+    product: Option<Id>,
+    after: Option<Id>,
+    limit: u32,
+) -> Result<Slice<Package, Id>, Error> {
+    let columns = column_list(Package::TABLE.columns);
+    let of = if product.is_some() { "product_id = ? and" } else { "" };
+    let sql = format!("select {columns} from package where {of} id > ? order by id limit ?");
+    let mut args = Vec::from_iter(product.map(Into::into));
+    args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
+    let rows = tx.rows(sql, args).await?;
+    let items = rows.iter().map(|row| Package::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    Ok(Slice::cut(items, limit, |p: &Package| p.id))
+}
+
+/// Removes a package that no unfinished job brings out. Ended jobs keep its number. Its blob is
+/// [`crate::Store::remove_unused_blob`]'s, once this is committed.
+pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
+    let lock = tx.dialect.for_update();
+    if tx.row(format!("select id from package where id = ?{lock}"), vec![id.into()]).await?.is_none() {
+        return Ok(Removal::Missing);
+    }
+    let used =
+        "select 1 from job where package_id = ? and (state = 'IN_PROGRESS' or work is not null) limit 1";
+    if tx.row(used, vec![id.into()]).await?.is_some() {
+        return Ok(Removal::InUse);
+    }
+    tx.exec("delete from package where id = ?", vec![id.into()]).await?;
+    Ok(Removal::Removed)
+}
+
+/// Whether any package is made of this blob.
+pub async fn uses(tx: &mut Tx, sha256: &str) -> Result<bool, Error> {
+    Ok(tx.row("select 1 from package where sha256 = ? limit 1", vec![sha256.into()]).await?.is_some())
+}
+
+/// The blobs of all packages.
+pub(crate) async fn digests(tx: &mut Tx) -> Result<BTreeSet<String>, Error> {
+    tx.rows("select distinct sha256 from package", vec![]).await?.iter().map(|row| row.get(0)).collect()
+}

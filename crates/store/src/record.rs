@@ -1,0 +1,197 @@
+//! Which fields of which rows lie in which columns.
+
+use rollout::{
+    Device, EventKind, Job, JobKind, JobState, ModuleVersion, Package, PackageState, Product, Protocol,
+    Reason, Scope, Session, SignMethod, Task, TaskState, Work,
+};
+
+use crate::Error;
+use crate::modules::Module;
+use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
+
+/// A column's name and what it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) const fn int(name: &'static str) -> Column {
+    Column { name, kind: Kind::Int }
+}
+
+pub(crate) const fn text(name: &'static str) -> Column {
+    Column { name, kind: Kind::Text }
+}
+
+pub(crate) const fn blob(name: &'static str) -> Column {
+    Column { name, kind: Kind::Blob }
+}
+
+/// A table: its key, the columns of its record, and those only the store knows.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) key: &'static [&'static str],
+    pub(crate) columns: &'static [Column],
+    pub(crate) hidden: &'static [Column],
+}
+
+/// A type kept as a row of a table.
+pub(crate) trait Record: Sized {
+    const TABLE: &'static Table;
+
+    /// In the order of the table's columns.
+    fn values(&self) -> Vec<Val>;
+
+    /// Takes the table's columns in their order.
+    fn read(fields: &mut Fields<'_>) -> Result<Self, Error>;
+}
+
+/// `a, b, c`
+pub(crate) fn column_list(columns: &[Column]) -> String {
+    columns.iter().map(|c| c.name).collect::<Vec<_>>().join(", ")
+}
+
+const fn kind_of<R, F: Field>(_field: fn(&R) -> &F) -> Kind {
+    F::KIND
+}
+
+/// Fields are named as their columns; `beside` ones are kept elsewhere and read as empty.
+macro_rules! record {
+    ($type:ty, $name:literal, key $key:tt, [$($field:ident),* $(,)?], hidden $hidden:tt, beside [$($beside:ident)?]) => {
+        impl Record for $type {
+            const TABLE: &'static Table = &Table {
+                name: $name,
+                key: &$key,
+                columns: &[$(Column { name: stringify!($field), kind: kind_of(|r: &$type| &r.$field) }),*],
+                hidden: &$hidden,
+            };
+
+            fn values(&self) -> Vec<Val> {
+                vec![$(self.$field.to_val()),*]
+            }
+
+            fn read(fields: &mut Fields<'_>) -> Result<Self, Error> {
+                Ok(Self { $($field: fields.next()?,)* $($beside: Default::default(),)? })
+            }
+        }
+    };
+}
+
+record!(
+    Product, "product", key ["id"],
+    [id, product_key, name, settle_ms, grace_ms, created_at],
+    hidden [blob("secret")], beside []
+);
+record!(
+    Device, "device", key ["id"],
+    [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at],
+    hidden [blob("secret"), int("online")], beside []
+);
+record!(
+    Session, "session", key ["device_id"],
+    [device_id, epoch, connected_at],
+    hidden [text("node")], beside []
+);
+record!(
+    ModuleVersion, "module_version", key ["device_id", "module"],
+    [device_id, module, version, epoch, first_reported_at, reported_at],
+    hidden [], beside []
+);
+record!(
+    Module, "module", key ["product_id", "folded"],
+    [product_id, name, alias, description, created_at],
+    hidden [text("folded")], beside []
+);
+record!(
+    Package, "package", key ["id"],
+    [
+        id, product_id, name, module, version, sign_method, size, md5, sha256, file_name, image_version, state,
+        created_at
+    ],
+    hidden [], beside []
+);
+record!(
+    Job, "job", key ["id"],
+    [
+        id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
+        next_push_us, work, created_at, ended_at
+    ],
+    hidden [], beside [counts]
+);
+record!(
+    Task, "task", key ["id"],
+    [
+        id, job_id, product_id, package_id, device_id, module, stream_id, state, progress, src_version,
+        dest_version, attempt, pushes, told_epoch, told_at, ready_at, slot_until, first_progress_at, reason,
+        created_at, updated_at
+    ],
+    hidden [int("open")], beside []
+);
+
+word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
+json_field!(Scope, Work, Reason, EventKind);
+
+/// Tables without a record of their own.
+const OTHERS: [&Table; 7] = [
+    &Table { name: "meta", key: &["name"], columns: &[text("name"), text("value")], hidden: &[] },
+    &Table {
+        name: "counter",
+        key: &["name"],
+        columns: &[text("name"), int("value"), int("at")],
+        hidden: &[],
+    },
+    &Table {
+        name: "job_target",
+        key: &["job_id", "device_id"],
+        columns: &[int("job_id"), int("device_id")],
+        hidden: &[],
+    },
+    &Table {
+        name: "job_count",
+        key: &["job_id", "state"],
+        columns: &[int("job_id"), text("state"), int("n")],
+        hidden: &[],
+    },
+    &Table {
+        name: "timer",
+        key: &["kind", "subject"],
+        columns: &[text("kind"), int("subject"), int("at")],
+        hidden: &[],
+    },
+    &Table {
+        name: "event",
+        key: &["seq"],
+        columns: &[
+            int("seq"),
+            int("at"),
+            int("product_id"),
+            int("device_id"),
+            int("job_id"),
+            int("task_id"),
+            text("kind"),
+        ],
+        hidden: &[],
+    },
+    &Table {
+        name: "idempotency",
+        key: &["name"],
+        columns: &[text("name"), text("request_hash"), text("response"), int("at")],
+        hidden: &[],
+    },
+];
+
+/// Every table; those referred to come before those that refer.
+pub(crate) fn tables() -> Vec<&'static Table> {
+    let records = [
+        Product::TABLE,
+        Device::TABLE,
+        Session::TABLE,
+        ModuleVersion::TABLE,
+        Module::TABLE,
+        Package::TABLE,
+        Job::TABLE,
+        Task::TABLE,
+    ];
+    OTHERS.into_iter().chain(records).collect()
+}

@@ -1,0 +1,113 @@
+//! Many rows in one statement.
+
+use super::{Row, Tx, Val};
+use crate::Error;
+use crate::record::{Column, Record, column_list};
+
+impl Tx {
+    /// Runs `with v(columns) as (rows) <statement>`, in as few statements as the engine allows.
+    pub(crate) async fn bulk(
+        &mut self,
+        columns: &[Column],
+        rows: Vec<Vec<Val>>,
+        statement: &str,
+    ) -> Result<u64, Error> {
+        let mut touched = 0;
+        for (sql, args) in self.bulk_statements(columns, rows, statement) {
+            touched += self.exec(sql, args).await?;
+        }
+        Ok(touched)
+    }
+
+    /// As [`Self::bulk`], for a statement that returns rows.
+    pub(crate) async fn bulk_rows(
+        &mut self,
+        columns: &[Column],
+        rows: Vec<Vec<Val>>,
+        statement: &str,
+    ) -> Result<Vec<Row>, Error> {
+        let mut out = Vec::new();
+        for (sql, args) in self.bulk_statements(columns, rows, statement) {
+            out.append(&mut self.rows(sql, args).await?);
+        }
+        Ok(out)
+    }
+
+    fn bulk_statements(
+        &self,
+        columns: &[Column],
+        mut rows: Vec<Vec<Val>>,
+        statement: &str,
+    ) -> Vec<(String, Vec<Val>)> {
+        let mut out = Vec::new();
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(self.dialect.max_rows()));
+            let (table, args) = self.dialect.values(columns, std::mem::replace(&mut rows, rest));
+            out.push((format!("with v({}) as ({table}) {statement}", column_list(columns)), args));
+        }
+        out
+    }
+
+    /// Inserts rows into a table. `conflict` is empty or an `on conflict` clause.
+    pub(crate) async fn insert(
+        &mut self,
+        table: &str,
+        columns: &[Column],
+        rows: Vec<Vec<Val>>,
+        conflict: &str,
+    ) -> Result<u64, Error> {
+        let list = column_list(columns);
+        let first = columns[0].name;
+        let statement =
+            format!("insert into {table} ({list}) select {list} from v where {first} is not null {conflict}");
+        self.bulk(columns, rows, &statement).await
+    }
+
+    /// Inserts records, replacing those with the same key.
+    pub(crate) async fn upsert<R: Record>(&mut self, records: &[R]) -> Result<(), Error> {
+        let table = R::TABLE;
+        let set = |c: &Column| format!("{0} = excluded.{0}", c.name);
+        let sets: Vec<String> =
+            table.columns.iter().filter(|c| !table.key.contains(&c.name)).map(set).collect();
+        let conflict = format!("on conflict ({}) do update set {}", table.key.join(", "), sets.join(", "));
+        let rows = records.iter().map(Record::values).collect();
+        self.insert(table.name, table.columns, rows, &conflict).await?;
+        Ok(())
+    }
+
+    /// Writes records over those with the same `id`. `extra` columns come after the record's own.
+    pub(crate) async fn update<R: Record>(
+        &mut self,
+        records: &[R],
+        extra: &[Column],
+        more: impl Fn(&R) -> Vec<Val>,
+    ) -> Result<u64, Error> {
+        let table = R::TABLE;
+        let columns: Vec<Column> = table.columns.iter().chain(extra).copied().collect();
+        let rows = records.iter().map(|r| [r.values(), more(r)].concat()).collect();
+        let set = |c: &Column| format!("{0} = v.{0}", c.name);
+        let sets: Vec<String> = columns.iter().filter(|c| c.name != "id").map(set).collect();
+        let name = table.name;
+        let statement = format!("update {name} set {} from v where {name}.id = v.id", sets.join(", "));
+        self.bulk(&columns, rows, &statement).await
+    }
+
+    /// Records whose `column` is one of `ids`. `rest` goes on after the condition.
+    pub(crate) async fn select_in<R: Record>(
+        &mut self,
+        column: &str,
+        ids: &[i64],
+        rest: &str,
+    ) -> Result<Vec<R>, Error> {
+        let select = format!("select {} from {}", column_list(R::TABLE.columns), R::TABLE.name);
+        let mut out = Vec::with_capacity(ids.len());
+        for some in ids.chunks(self.dialect.max_rows()) {
+            let (any, args) = self.dialect.any(some);
+            let rows = self.rows(format!("{select} where {column} {any}{rest}"), args).await?;
+            for row in rows {
+                out.push(R::read(&mut row.fields())?);
+            }
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,120 @@
+//! One transaction of either engine.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+
+use super::{Dialect, Row, Val};
+use crate::{Clock, Error};
+
+/// A transaction. Dropping it undoes it.
+pub struct Tx {
+    inner: Inner,
+    pub(crate) dialect: Dialect,
+    pub(crate) clock: Clock,
+}
+
+pub(crate) enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+macro_rules! bind_all {
+    ($query:expr, $args:expr, $val:ident => $list:expr) => {{
+        let mut query = $query;
+        for value in $args {
+            query = match value {
+                Val::Int(v) => query.bind(v),
+                Val::Text(v) => query.bind(v),
+                Val::Blob(v) => query.bind(v),
+                $val => $list(query, $val),
+            };
+        }
+        query
+    }};
+}
+
+type Lite<'q> = Query<'q, Sqlite, SqliteArguments>;
+type Pg<'q> = Query<'q, Postgres, PgArguments>;
+
+fn lite<'q>(sql: Cow<'static, str>, args: Vec<Val>) -> Lite<'q> {
+    bind_all!(sqlx::query(AssertSqlSafe(sql)), args, _list => |_: Lite<'q>, _| -> Lite<'q> {
+        unreachable!("lists are for PostgreSQL")
+    })
+}
+
+fn pg<'q>(sql: Cow<'static, str>, args: Vec<Val>) -> Pg<'q> {
+    bind_all!(sqlx::query(AssertSqlSafe(sql)), args, list => |query: Pg<'q>, list| match list {
+        Val::Ints(v) => query.bind(v),
+        Val::Texts(v) => query.bind(v),
+        Val::Blobs(v) => query.bind(v),
+        _ => unreachable!("single values are bound above"),
+    })
+}
+
+impl Tx {
+    pub(crate) fn new(inner: Inner, dialect: Dialect, clock: Clock) -> Self {
+        Self { inner, dialect, clock }
+    }
+
+    /// Runs a statement with `?` for parameters. Gives the number of rows touched.
+    pub(crate) async fn exec(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        args: Vec<Val>,
+    ) -> Result<u64, Error> {
+        let sql = self.dialect.text(sql.into());
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => lite(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Inner::Postgres(tx) => pg(sql, args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a statement with `?` for parameters. Gives all its rows: say `limit`.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        args: Vec<Val>,
+    ) -> Result<Vec<Row>, Error> {
+        let sql = self.dialect.text(sql.into());
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                lite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Inner::Postgres(tx) => {
+                pg(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The first row, if any.
+    pub(crate) async fn row(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        args: Vec<Val>,
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Several statements without parameters.
+    pub(crate) async fn script(&mut self, sql: Cow<'static, str>) -> Result<(), Error> {
+        let script = sqlx::raw_sql(AssertSqlSafe(sql));
+        match &mut self.inner {
+            Inner::Sqlite(tx) => script.execute(&mut **tx).await.map(drop)?,
+            Inner::Postgres(tx) => script.execute(&mut **tx).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Makes everything done in it last. After [`Error::Unavailable`] nobody knows whether it does.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await?,
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! Whom a job would be for, looked at before it is made.
+
+use std::collections::BTreeMap;
+
+use rollout::Id;
+
+use crate::Error;
+use crate::record::{int, text};
+use crate::sql::Tx;
+
+/// What devices last said of one module. Those that never spoke of it are left out.
+pub async fn versions_of(tx: &mut Tx, devices: &[Id], module: &str) -> Result<BTreeMap<Id, String>, Error> {
+    let columns = [int("device_id"), text("module")];
+    let rows = devices.iter().map(|id| vec![(*id).into(), module.into()]).collect();
+    let statement = "select m.device_id, m.version from v join module_version m \
+                     on m.device_id = v.device_id and m.module = v.module";
+    let found = tx.bulk_rows(&columns, rows, statement).await?;
+    found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}

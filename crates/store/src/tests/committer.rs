@@ -1,0 +1,292 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use rollout::{Changes, Event, EventKind, Id, Scope, Session, TaskState, Timer};
+
+use super::home::Home;
+use super::on_both;
+use super::sample::{self, JOB, PACKAGE, PRODUCT};
+use crate::committer::{self, Keys, Unworked};
+use crate::{Error, Store, events, jobs};
+
+fn event(at: i64) -> Event {
+    let kind = EventKind::ProductCreated;
+    Event { at, product_id: PRODUCT, device_id: None, job_id: None, task_id: None, kind }
+}
+
+async fn apply(store: &Store, changes: Changes) {
+    let mut tx = store.begin().await.unwrap();
+    committer::apply(&mut tx, &changes).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn filled(home: &Home, devices: impl Iterator<Item = Id>) -> Store {
+    let store = home.open().await;
+    let mut tx = store.begin().await.unwrap();
+    sample::fill(&store, &mut tx, devices).await;
+    tx.commit().await.unwrap();
+    store
+}
+
+async fn seqs(store: &Store) -> Vec<i64> {
+    let mut tx = store.read().await.unwrap();
+    let found = events::list(&mut tx, events::Filter::All, 0, 10_000).await.unwrap();
+    found.into_iter().map(|e| e.seq).collect()
+}
+
+on_both! {
+    async fn a_task_brings_its_device_job_package_and_product(home: Home) {
+        let store = filled(home, 10..13).await;
+        let mut ended = sample::task(103, JOB, 11);
+        ended.state = TaskState::Failed;
+        let mut busy = sample::task(101, JOB, 10);
+        busy.slot_until = Some(500);
+        let tasks_new = vec![busy, sample::task(102, JOB, 11), ended];
+        let sessions = vec![Session { device_id: 11, epoch: 3, connected_at: 9 }];
+        apply(&store, Changes { tasks_new, sessions, ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        let keys = Keys { tasks: BTreeSet::from([103]), ..Keys::default() };
+        let rows = committer::load(&mut tx, &keys, 499).await.unwrap();
+        assert_eq!(Vec::from_iter(rows.devices.into_keys()), [11]);
+        assert_eq!(Vec::from_iter(rows.tasks.into_keys()), [102, 103]);
+        assert_eq!(Vec::from_iter(rows.sessions.into_keys()), [11]);
+        assert_eq!(Vec::from_iter(rows.jobs.into_keys()), [JOB]);
+        assert_eq!(Vec::from_iter(rows.packages.into_keys()), [PACKAGE]);
+        assert_eq!(Vec::from_iter(rows.products.into_keys()), [PRODUCT]);
+        assert_eq!(rows.slots_used, 1);
+        let rows = committer::load(&mut tx, &keys, 500).await.unwrap();
+        assert_eq!(rows.slots_used, 0);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn an_older_connection_does_not_end_a_newer_one(home: Home) {
+        let store = filled(home, 10..11).await;
+        let begun = |epoch| vec![Session { device_id: 10, epoch, connected_at: 9 }];
+        apply(&store, Changes { sessions: begun(5), ..Changes::default() }).await;
+        apply(&store, Changes { sessions_ended: vec![(10, 4)], ..Changes::default() }).await;
+        let keys = Keys { devices: BTreeSet::from([10]), ..Keys::default() };
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(committer::load(&mut tx, &keys, 0).await.unwrap().sessions.len(), 1);
+        committer::clear_sessions(&mut tx).await.unwrap();
+        assert!(committer::load(&mut tx, &keys, 0).await.unwrap().sessions.is_empty());
+        drop(tx);
+        apply(&store, Changes { sessions_ended: vec![(10, 6)], ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        assert!(committer::load(&mut tx, &keys, 0).await.unwrap().sessions.is_empty());
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn time_never_runs_backwards(home: Home) {
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(committer::now(&mut tx, 1000).await.unwrap(), 1000);
+        committer::append_events(&mut tx, &[event(1000)]).await.unwrap();
+        assert_eq!(committer::now(&mut tx, 400).await.unwrap(), 1000);
+        committer::append_events(&mut tx, &[event(400)]).await.unwrap();
+        let found = events::list(&mut tx, events::Filter::All, 1, 10).await.unwrap();
+        assert_eq!((found[0].seq, found[0].event.at), (2, 1000));
+        assert_eq!(events::last(&mut tx).await.unwrap(), 2);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn events_have_no_gaps_though_a_commit_is_late_or_never(home: Home) {
+        let store = home.open().await;
+        let mut undone = store.begin().await.unwrap();
+        committer::append_events(&mut undone, &[event(1), event(1)]).await.unwrap();
+        drop(undone);
+        let mut late = store.begin().await.unwrap();
+        committer::append_events(&mut late, &[event(2)]).await.unwrap();
+        let other = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let mut tx = store.begin().await.unwrap();
+                committer::append_events(&mut tx, &[event(3), event(3)]).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+        // The other one must not get ahead, so there is nothing to await but time.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert!(seqs(&store).await.is_empty() && !other.is_finished());
+        late.commit().await.unwrap();
+        other.await.unwrap();
+        assert_eq!(seqs(&store).await, [1, 2, 3]);
+        store.close().await;
+    }
+
+    async fn events_of_many_writers_have_no_gaps_in_the_order_of_commits(home: Home) {
+        let store = home.open().await;
+        let writer = |n: i64| {
+            let store = store.clone();
+            async move {
+                for _ in 0..10 {
+                    let mut tx = store.begin().await.unwrap();
+                    let at = committer::now(&mut tx, n).await.unwrap();
+                    committer::append_events(&mut tx, &vec![event(at); 3]).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            }
+        };
+        let writers: Vec<_> = (0..4).map(|n| tokio::spawn(writer(n))).collect();
+        let mut seen = vec![];
+        while writers.iter().any(|w| !w.is_finished()) {
+            let now = seqs(&store).await;
+            assert!(now.starts_with(&seen), "an event appeared before one already read");
+            seen = now;
+        }
+        assert_eq!(seqs(&store).await, Vec::from_iter(1..=120));
+        store.close().await;
+    }
+
+    async fn a_timer_is_claimed_once(home: Home) {
+        let store = home.open().await;
+        let timers = (0..50).map(|n| (Timer::Timeout(n), Some(n))).collect();
+        apply(&store, Changes { timers, ..Changes::default() }).await;
+        let claim = || {
+            let store = store.clone();
+            async move {
+                let mut claimed = vec![];
+                loop {
+                    let mut tx = store.begin().await.unwrap();
+                    let some = committer::claim_timers(&mut tx, 39, 3).await.unwrap();
+                    tx.commit().await.unwrap();
+                    if some.is_empty() {
+                        return claimed;
+                    }
+                    claimed.extend(some);
+                }
+            }
+        };
+        let (one, other) = tokio::join!(tokio::spawn(claim()), tokio::spawn(claim()));
+        let mut all = [one.unwrap(), other.unwrap()].concat();
+        all.sort_unstable();
+        assert_eq!(all, Vec::from_iter((0..40).map(Timer::Timeout)));
+        let mut tx = store.read().await.unwrap();
+        assert_eq!(committer::next_timer_at(&mut tx).await.unwrap(), Some(40));
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn an_undone_claim_leaves_the_timer(home: Home) {
+        let store = home.open().await;
+        let timers = BTreeMap::from([(Timer::Work(1), Some(5)), (Timer::Push(1), Some(4))]);
+        apply(&store, Changes { timers, ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        let due = [Timer::Push(1), Timer::Work(1)];
+        assert_eq!(committer::claim_timers(&mut tx, 9, 10).await.unwrap(), due);
+        drop(tx);
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(committer::claim_timers(&mut tx, 9, 10).await.unwrap(), due);
+        assert_eq!(committer::next_timer_at(&mut tx).await.unwrap(), None);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn the_longest_waiting_are_ready_first(home: Home) {
+        let store = filled(home, 10..11).await;
+        let ready = |id, at| rollout::Task { ready_at: at, ..sample::task(id, JOB, 10) };
+        let tasks_new = vec![ready(1, Some(30)), ready(2, None), ready(3, Some(20)), ready(4, Some(30))];
+        apply(&store, Changes { tasks_new, ..Changes::default() }).await;
+        let mut tx = store.read().await.unwrap();
+        assert_eq!(committer::ready_tasks(&mut tx, JOB, 2).await.unwrap(), [3, 1]);
+        assert_eq!(committer::ready_tasks(&mut tx, JOB, 9).await.unwrap(), [3, 1, 4]);
+        assert!(committer::ready_tasks(&mut tx, 8, 9).await.unwrap().is_empty());
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn a_job_enrols_whom_it_is_for(home: Home) {
+        let store = filled(home, 10..16).await;
+        let seen = |id| rollout::Device { first_online_at: Some(1), ..sample::device(id) };
+        let off = rollout::Device { enabled: false, ..seen(12) };
+        let devices = vec![seen(10), seen(11), off, seen(14)];
+        apply(&store, Changes { devices, ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        let all = sample::job(JOB);
+        let share = rollout::Job { scope: Scope::Percent { thousandths: 1, threshold: 1 }, ..all.clone() };
+        for job in [all, share] {
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 0, 2).await.unwrap(), (vec![10, 11], false));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 11, 2).await.unwrap(), (vec![14], true));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 14, 2).await.unwrap(), (vec![], true));
+        }
+        let named = rollout::Job { scope: Scope::Named, ..sample::job(8) };
+        jobs::create(&mut tx, &named, &[13, 12, 13]).await.unwrap();
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 0, 2).await.unwrap(), (vec![12, 13], true));
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 12, 2).await.unwrap(), (vec![13], true));
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn an_order_on_a_job_goes_through_its_tasks(home: Home) {
+        let store = filled(home, 10..11).await;
+        let states = TaskState::ALL.into_iter().cycle().take(18);
+        let task = |(id, state)| rollout::Task { state, ..sample::task(id, JOB, 10) };
+        let tasks_new: Vec<_> = (1..).zip(states).map(task).collect();
+        apply(&store, Changes { tasks_new: tasks_new.clone(), ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        for which in [Unworked::Unfinished, Unworked::Restartable] {
+            let wanted = |t: &&rollout::Task| match which {
+                Unworked::Unfinished => !t.state.is_terminal(),
+                Unworked::Restartable => matches!(t.state, TaskState::Failed | TaskState::Canceled),
+            };
+            let wanted: Vec<Id> = tasks_new.iter().filter(wanted).map(|t| t.id).collect();
+            let (mut found, mut cursor) = (vec![], 0);
+            loop {
+                let (some, last) = committer::task_chunk(&mut tx, JOB, cursor, which, 3).await.unwrap();
+                cursor = some.last().copied().unwrap_or(cursor);
+                found.extend(some);
+                if last {
+                    break;
+                }
+            }
+            assert_eq!(found, wanted);
+        }
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn stream_numbers_are_given_once_and_run_out(home: Home) {
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(committer::reserve_streams(&mut tx, 10).await.unwrap(), 1);
+        assert_eq!(committer::reserve_streams(&mut tx, 1).await.unwrap(), 11);
+        tx.exec("update counter set value = 4294967290 where name = 'stream'", vec![]).await.unwrap();
+        assert!(matches!(committer::reserve_streams(&mut tx, 6).await, Err(Error::StreamsUsedUp)));
+        assert_eq!(committer::reserve_streams(&mut tx, 5).await.unwrap(), u32::MAX - 4);
+        assert!(matches!(committer::reserve_streams(&mut tx, 1).await, Err(Error::StreamsUsedUp)));
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn a_batch_may_be_larger_than_a_statement(home: Home) {
+        let store = filled(home, 10..11).await;
+        let tasks_new: Vec<_> = (1..=2500).map(|id| sample::task(id, JOB, 10)).collect();
+        let keys = Keys { tasks: tasks_new.iter().map(|t| t.id).collect(), ..Keys::default() };
+        apply(&store, Changes { tasks_new, ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        let mut tasks: Vec<_> = committer::load(&mut tx, &keys, 0).await.unwrap().tasks.into_values().collect();
+        assert_eq!(tasks.len(), 2500);
+        tasks.iter_mut().for_each(|t| t.progress = 1);
+        committer::apply(&mut tx, &Changes { tasks, ..Changes::default() }).await.unwrap();
+        let rows = committer::load(&mut tx, &keys, 0).await.unwrap();
+        assert!(rows.tasks.values().all(|t| t.progress == 1));
+        drop(tx);
+        store.close().await;
+    }
+}
+
+#[cfg(feature = "postgres-tests")]
+#[tokio::test]
+async fn postgres_tells_the_time() {
+    let mut home = Home::postgres().await;
+    home.config.clock = crate::Clock::Database;
+    let store = home.open().await;
+    let host = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let mut tx = store.begin().await.unwrap();
+    let now = committer::now(&mut tx, 0).await.unwrap();
+    assert!((now - i64::try_from(host).unwrap()).abs() < 60_000);
+    drop(tx);
+    store.close().await;
+    home.drop_database().await;
+}

@@ -1,0 +1,151 @@
+use super::home::Home;
+use super::on_both;
+use crate::open::{KEY_FILE, RESTORE_FOLDER, SQLITE_FILE};
+use crate::{Config, OpenError, Store, meta};
+
+async fn refusal(config: &Config) -> OpenError {
+    match Store::open(config.clone()).await {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error,
+    }
+}
+
+async fn set_meta(home: &Home, name: &str, value: &str) {
+    let store = home.open().await;
+    let mut tx = store.begin().await.unwrap();
+    meta::put(&mut tx, name, value).await.unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
+}
+
+on_both! {
+    async fn remembers(home: Home) {
+        set_meta(home, "colour", "green").await;
+        set_meta(home, "colour", "blue").await;
+        let store = home.open().await;
+        let mut tx = store.read().await.unwrap();
+        assert_eq!(meta::get(&mut tx, "colour").await.unwrap().as_deref(), Some("blue"));
+        assert_eq!(meta::get(&mut tx, "nothing").await.unwrap(), None);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn a_dropped_transaction_is_undone(home: Home) {
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        meta::put(&mut tx, "colour", "green").await.unwrap();
+        drop(tx);
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(meta::get(&mut tx, "colour").await.unwrap(), None);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn a_read_sees_one_state(home: Home) {
+        let store = home.open().await;
+        let mut snapshot = store.read().await.unwrap();
+        assert_eq!(meta::get(&mut snapshot, "colour").await.unwrap(), None);
+        let mut tx = store.begin().await.unwrap();
+        meta::put(&mut tx, "colour", "green").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(meta::get(&mut snapshot, "colour").await.unwrap(), None);
+        assert!(meta::put(&mut snapshot, "colour", "red").await.is_err(), "a reader wrote");
+        drop(snapshot);
+        store.close().await;
+    }
+
+    async fn refuses_another_key(home: Home) {
+        set_meta(home, "colour", "green").await;
+        let file = home.config.data.join(KEY_FILE);
+        std::fs::write(&file, format!("1 {}\n", "ab".repeat(32))).unwrap();
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::WrongKey(_)), "{error}");
+    }
+
+    async fn refuses_a_missing_key_and_makes_none(home: Home) {
+        set_meta(home, "colour", "green").await;
+        let file = home.config.data.join(KEY_FILE);
+        std::fs::remove_file(&file).unwrap();
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::KeyMissing(_)), "{error}");
+        assert!(!file.exists());
+    }
+
+    async fn refuses_a_later_schema_naming_both(home: Home) {
+        set_meta(home, "schema", "99").await;
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
+        assert!(error.to_string().contains("99") && error.to_string().contains('1'));
+    }
+
+    async fn refuses_another_kind(home: Home) {
+        set_meta(home, "kind", "sapporo").await;
+        let error = refusal(&home.config).await;
+        assert!(matches!(&error, OpenError::OtherKind { found, .. } if found == "sapporo"), "{error}");
+    }
+
+    async fn refuses_foreign_tables(home: Home) {
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        tx.script("alter table meta rename to something".into()).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::OtherKind { .. }), "{error}");
+    }
+
+    async fn refuses_a_folder_that_is_served(home: Home) {
+        let store = home.open().await;
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::Locked(_)), "{error}");
+        let reader = Store::open_to_read(home.config.clone()).await.unwrap();
+        assert!(meta::get(&mut reader.read().await.unwrap(), "kind").await.unwrap().is_some());
+        reader.close().await;
+        store.close().await;
+        drop(store);
+        home.open().await.close().await;
+    }
+
+    async fn refuses_half_a_restore(home: Home) {
+        std::fs::create_dir_all(home.config.data.join(RESTORE_FOLDER)).unwrap();
+        let error = refusal(&home.config).await;
+        assert!(matches!(error, OpenError::Unrestored(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_to_read_before_the_first_start() {
+    let home = Home::sqlite();
+    assert!(matches!(Store::open_to_read(home.config.clone()).await, Err(OpenError::NoDatabase)));
+    assert!(!home.config.data.exists());
+}
+
+#[tokio::test]
+async fn refuses_a_file_that_is_no_database() {
+    let home = Home::sqlite();
+    std::fs::create_dir_all(&home.config.data).unwrap();
+    std::fs::write(home.config.data.join(SQLITE_FILE), "no database at all, but long enough".repeat(100))
+        .unwrap();
+    assert!(matches!(refusal(&home.config).await, OpenError::Database(_)));
+}
+
+#[tokio::test]
+async fn a_setting_that_is_no_database_is_refused_without_its_password() {
+    let home = Home::sqlite();
+    for database in ["mysql://root:hunter2@host/db", "otaru.db", ""] {
+        let error = refusal(&Config { database: database.into(), ..home.config.clone() }).await;
+        assert!(matches!(error, OpenError::Setting(_)), "{error}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::sqlite();
+    home.open().await.close().await;
+    let mode = |path: std::path::PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(home.config.data.join(KEY_FILE)), 0o600);
+    assert_eq!(mode(home.config.data.clone()), 0o700);
+}

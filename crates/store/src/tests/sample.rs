@@ -1,0 +1,118 @@
+//! Rows to begin with.
+
+use rollout::{
+    Device, Id, Job, JobKind, JobState, Package, PackageState, Product, Protocol, Scope, SignMethod, Task,
+    TaskState,
+};
+
+use crate::devices::NewDevice;
+use crate::{Owner, Store, Tx, devices, jobs, packages, products};
+
+pub(super) const PRODUCT: Id = 1;
+pub(super) const PACKAGE: Id = 5;
+pub(super) const JOB: Id = 7;
+
+pub(super) fn product() -> Product {
+    Product {
+        id: PRODUCT,
+        product_key: "a1sample".into(),
+        name: "Lamp".into(),
+        settle_ms: 10_000,
+        grace_ms: 30_000,
+        created_at: 1,
+    }
+}
+
+pub(super) fn device(id: Id) -> Device {
+    Device {
+        id,
+        product_id: PRODUCT,
+        name: format!("lamp{id:04}"),
+        enabled: true,
+        first_online_at: None,
+        last_online_at: None,
+        last_offline_at: None,
+        created_at: 2,
+    }
+}
+
+pub(super) fn package() -> Package {
+    Package {
+        id: PACKAGE,
+        product_id: PRODUCT,
+        name: "Lamp 2".into(),
+        module: "default".into(),
+        version: "2.0".into(),
+        sign_method: SignMethod::Md5,
+        size: 3,
+        md5: "900150983cd24fb0d6963f7d28e17f72".into(),
+        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
+        file_name: "lamp.bin".into(),
+        image_version: None,
+        state: PackageState::NotRequired,
+        created_at: 3,
+    }
+}
+
+pub(super) fn job(id: Id) -> Job {
+    Job {
+        id,
+        product_id: PRODUCT,
+        package_id: PACKAGE,
+        kind: JobKind::Static,
+        state: JobState::InProgress,
+        scope: Scope::All,
+        need_push: true,
+        protocol: Protocol::Mqtt,
+        timeout_ms: None,
+        rate_per_minute: 1000,
+        next_push_us: 0,
+        work: None,
+        created_at: 4,
+        ended_at: None,
+        counts: Default::default(),
+    }
+}
+
+pub(super) fn task(id: Id, job_id: Id, device_id: Id) -> Task {
+    Task {
+        id,
+        job_id,
+        product_id: PRODUCT,
+        package_id: PACKAGE,
+        device_id,
+        module: "default".into(),
+        stream_id: u32::try_from(id).unwrap(),
+        state: TaskState::Queued,
+        progress: 0,
+        src_version: None,
+        dest_version: "2.0".into(),
+        attempt: 1,
+        pushes: 0,
+        told_epoch: 0,
+        told_at: None,
+        ready_at: None,
+        slot_until: None,
+        first_progress_at: None,
+        reason: None,
+        created_at: 5,
+        updated_at: 5,
+    }
+}
+
+pub(super) fn new_device(store: &Store, device: Device) -> NewDevice {
+    let owner = Owner::Device { product_key: "a1sample", device_name: &device.name };
+    let secret = store.keyring().seal(owner, format!("secret of {}", device.name).as_bytes()).unwrap();
+    NewDevice { device, secret }
+}
+
+/// A product, its package, one job and some devices.
+pub(super) async fn fill(store: &Store, tx: &mut Tx, device_ids: impl Iterator<Item = Id>) {
+    let secret =
+        store.keyring().seal(Owner::Product { product_key: "a1sample" }, b"0123456789abcdef").unwrap();
+    assert!(products::create(tx, &product(), &secret).await.unwrap());
+    let new: Vec<_> = device_ids.map(|id| new_device(store, device(id))).collect();
+    assert_eq!(devices::create(tx, &new).await.unwrap().len(), new.len());
+    packages::create(tx, &package()).await.unwrap();
+    jobs::create(tx, &job(JOB), &[]).await.unwrap();
+}
