@@ -135,14 +135,16 @@ fn nothing_leaves_for_a_cancelled_job_whose_tasks_still_wait_for_their_chunk() {
     let push = world.claim();
     world.apply(vec![Input::CancelJob(job)]);
     world.apply(push);
+    assert_eq!(world.task(job, device).ready_at, None);
     let epoch = world.epoch(device);
     let module = || DEFAULT_MODULE.to_owned();
     let ask = Ask::Get { id: "1".into() };
     world.apply(vec![
         Input::Asked { device, epoch, module: module(), ask: ask.clone() },
         Input::Progressed { device, epoch, module: module(), step: 5, desc: "".into() },
+        Input::Reported { device, epoch, module: module(), version: "1".into() },
     ]);
-    assert_eq!(world.state(job, device), TaskState::Queued);
+    assert_eq!((world.state(job, device), world.task(job, device).ready_at), (TaskState::Queued, None));
     assert_eq!(world.tables.sent, [Outbound::Answer { to: (device, epoch), ask, offer: None }]);
     world.tick();
     assert_eq!(world.state(job, device), TaskState::Canceled);
@@ -321,4 +323,41 @@ fn a_job_for_nobody_completes_at_once() {
     let package = world.package("2");
     let job = world.start(package, Order::to(Pick::All));
     assert_eq!((world.job(job).state, world.job(job).counts.total()), (JobState::Completed, 0));
+}
+
+/// A job of five devices of which two are enrolled, and the first has failed.
+fn half_enrolled() -> (World, Id, [Id; 5]) {
+    let mut world = World::new();
+    let devices: [Id; 5] = world.online();
+    let package = world.package("2");
+    let job = world.order(package, Order::to(Pick::All));
+    let first = world.claim();
+    world.apply(first);
+    let (device, epoch) = (devices[0], world.epoch(devices[0]));
+    for step in [0, -1] {
+        let (module, desc) = (DEFAULT_MODULE.into(), String::new());
+        world.apply(vec![Input::Progressed { device, epoch, module, step, desc }]);
+    }
+    assert_eq!(world.state(job, device), TaskState::Failed);
+    (world, job, devices)
+}
+
+#[test]
+fn a_job_that_enrols_is_not_started_again_and_loses_no_device() {
+    let (mut world, job, devices) = half_enrolled();
+    world.apply(vec![Input::ReupgradeJob(job), Input::ReupgradeTask(world.task(job, devices[0]).id)]);
+    assert_eq!(world.job(job).work, Some(Work::Enrol { cursor: devices[1] }));
+    assert_eq!(world.state(job, devices[0]), TaskState::Failed);
+    world.tick();
+    assert_eq!(world.job(job).counts.total(), 5);
+}
+
+#[test]
+fn a_job_that_is_being_cancelled_is_not_started_again() {
+    let (mut world, job, devices) = half_enrolled();
+    let task = world.task(job, devices[0]).id;
+    world.apply(vec![Input::CancelJob(job), Input::ReupgradeJob(job), Input::ReupgradeTask(task)]);
+    assert_eq!(world.job(job).state, JobState::Canceled);
+    world.tick();
+    assert_eq!((world.job(job).state, world.job(job).counts.unfinished()), (JobState::Canceled, 0));
 }

@@ -92,7 +92,8 @@ fn nothing_is_pushed_twice_on_one_connection() {
         world.pass(MINUTE);
     }
     world.progress(device, 10);
-    world.report(device, DEFAULT_MODULE, "1");
+    world.apply(vec![again(&world, device)]);
+    assert!(world.tables.timers.is_empty(), "nothing is even tried");
     world.pass(MINUTE);
     assert_eq!(world.notices(), [device]);
     assert_eq!(world.task(job, device).pushes, 1);
@@ -271,4 +272,155 @@ fn a_connect_storm_is_pushed_in_the_order_it_came() {
     world.pass(MINUTE);
     let expected: Vec<Id> = devices.into_iter().rev().collect();
     assert_eq!(world.notices(), expected);
+}
+
+#[test]
+fn all_that_wait_for_a_slot_go_in_the_order_they_came() {
+    let mut world = World::new();
+    world.limits.downloads = 0;
+    let devices: Vec<Id> = (0..20).map(|_| world.device()).collect();
+    let package = world.package("2");
+    world.start(package, Order::to(Pick::All));
+    for device in devices.iter().rev() {
+        world.connect(*device);
+        world.report(*device, DEFAULT_MODULE, "1");
+        world.pass(1);
+    }
+    world.limits.downloads = 100;
+    world.pass(SECOND);
+    let expected: Vec<Id> = devices.into_iter().rev().collect();
+    assert_eq!(world.notices(), expected);
+}
+
+/// A job for two devices with one token in ten seconds, the first of them just spent.
+fn one_waits() -> (World, Id, Id) {
+    let mut world = World::new();
+    let [a, b] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, Order { rate_per_minute: 6, ..Order::to(Pick::All) });
+    assert_eq!(world.notices(), [a]);
+    (world, job, b)
+}
+
+#[test]
+fn a_place_in_the_queue_ends_with_the_connection() {
+    let (mut world, _, device) = one_waits();
+    world.connect(device);
+    world.pass(GRACE - 1);
+    assert_eq!(world.notices(), [0; 0], "there is a token, but no report on this connection");
+    world.pass(1);
+    assert_eq!(world.notices(), [device]);
+}
+
+#[test]
+fn a_report_said_again_keeps_its_place_in_the_queue() {
+    let (mut world, job, device) = one_waits();
+    let since = world.task(job, device).ready_at;
+    world.pass(SECOND);
+    world.report(device, DEFAULT_MODULE, "1");
+    assert_eq!(world.task(job, device).ready_at, since);
+}
+
+#[test]
+fn a_grace_that_ends_with_the_next_connections_first_moment_is_the_old_ones() {
+    let (mut world, _, device) = silent();
+    let epoch = world.epoch(device) + 1_000_000;
+    world.apply(vec![Input::Connected { device, epoch }, Input::Due(Timer::Grace(device))]);
+    world.pass(GRACE - 1);
+    assert_eq!(world.notices(), [0; 0]);
+    world.pass(1);
+    assert_eq!(world.notices(), [device]);
+}
+
+#[test]
+fn a_device_with_nothing_to_come_costs_no_timer() {
+    let (mut world, job, device) = silent();
+    world.disconnect(device);
+    assert!(world.tables.timers.is_empty());
+    world.run(Input::CancelJob(job));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "1");
+    assert!(world.tables.timers.is_empty(), "{:?}", world.tables.timers);
+}
+
+#[test]
+fn a_slot_freed_in_a_batch_is_free_in_the_rest_of_it() {
+    let module = || DEFAULT_MODULE.to_owned();
+    let step = |step| {
+        move |_: &World, device, epoch| Input::Progressed {
+            device,
+            epoch,
+            module: module(),
+            step,
+            desc: "".into(),
+        }
+    };
+    type End = Box<dyn Fn(&World, Id, Epoch) -> Input>;
+    let ends: [End; 4] = [
+        Box::new(step(100)),
+        Box::new(step(-1)),
+        Box::new(move |_, device, epoch| Input::Reported {
+            device,
+            epoch,
+            module: module(),
+            version: "2".into(),
+        }),
+        Box::new(|_, device, epoch| Input::Disconnected { device, epoch }),
+    ];
+    for end in ends {
+        let (mut world, job, a, b) = one_slot();
+        let end = end(&world, a, world.epoch(a));
+        world.apply(vec![end, again(&world, b), Input::Due(Timer::Push(job))]);
+        assert_eq!(world.notices(), [b]);
+    }
+}
+
+#[test]
+fn a_slot_lost_by_silence_and_taken_again_in_a_batch_is_not_free_in_the_rest_of_it() {
+    let takes: [fn(Id, Epoch, String) -> Input; 2] = [
+        |device, epoch, module| Input::Asked { device, epoch, module, ask: Ask::OldRequest },
+        |device, epoch, module| Input::Progressed { device, epoch, module, step: 9, desc: "".into() },
+    ];
+    for take in takes {
+        let (mut world, job, a, b) = one_slot();
+        let until = world.task(job, a).slot_until.unwrap();
+        world.now = until;
+        let taken = take(a, world.epoch(a), DEFAULT_MODULE.into());
+        world.apply(vec![taken, again(&world, b), Input::Due(Timer::Push(job))]);
+        assert_eq!(world.notices(), [0; 0]);
+    }
+}
+
+#[test]
+fn a_slot_lost_by_silence_is_not_freed_a_second_time() {
+    let ends: [fn(Id, Epoch, String) -> Input; 3] = [
+        |device, epoch, module| Input::Progressed { device, epoch, module, step: -1, desc: "".into() },
+        |device, epoch, module| Input::Progressed { device, epoch, module, step: 100, desc: "".into() },
+        |device, epoch, _| Input::Disconnected { device, epoch },
+    ];
+    for end in ends {
+        let (mut world, _, a, b) = one_slot();
+        let [c] = world.online();
+        let package = world.package("2");
+        let other = world.start(package, Order::to(Pick::Named(vec![c])));
+        world.pass(world.limits.slot_ms);
+        assert_eq!(world.notices(), [b], "the slot is another's now");
+        let end = end(a, world.epoch(a), DEFAULT_MODULE.into());
+        world.apply(vec![end, again(&world, c), Input::Due(Timer::Push(other))]);
+        assert_eq!(world.notices(), [0; 0]);
+    }
+}
+
+/// The source version, said again.
+fn again(world: &World, device: Id) -> Input {
+    Input::Reported { device, epoch: world.epoch(device), module: DEFAULT_MODULE.into(), version: "1".into() }
+}
+
+#[test]
+fn a_device_that_begins_while_it_waits_is_not_pushed_to() {
+    let (mut world, job, device) = one_waits();
+    world.progress(device, 1);
+    world.pass(MINUTE);
+    assert_eq!(world.notices(), [0; 0]);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
 }

@@ -107,15 +107,16 @@ fn the_source_follows_the_last_of_two_reports_before_the_first_progress() {
 fn a_report_of_an_ended_connection_is_dropped() {
     let (mut world, job, device) = rebooted();
     let old = world.epoch(device);
-    world.connect(device);
+    let present = world.connect(device);
     let mut expected = world.tables.clone();
-    expected.dropped += 5;
+    expected.dropped += 6;
     for input in [
         Input::Reported { device, epoch: old, module: DEFAULT_MODULE.into(), version: "2".into() },
         Input::Progressed { device, epoch: old, module: DEFAULT_MODULE.into(), step: -1, desc: "".into() },
         Input::Asked { device, epoch: old, module: DEFAULT_MODULE.into(), ask: Ask::OldRequest },
         Input::Disconnected { device, epoch: old },
         Input::Connected { device, epoch: old },
+        Input::Connected { device, epoch: present },
     ] {
         world.apply(vec![input]);
     }
@@ -197,4 +198,35 @@ fn one_failure_report_twice_fails_once() {
     world.progress(device, -2);
     assert_eq!(world.tables, once);
     assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
+fn the_first_report_of_a_task_begun_without_one_is_its_source() {
+    let mut world = World::new();
+    let device = world.device();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.connect(device);
+    world.pass(GRACE);
+    world.progress(device, 30);
+    world.pass(MINUTE);
+    world.report(device, DEFAULT_MODULE, "1");
+    world.pass(MINUTE);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    assert_eq!(world.task(job, device).src_version.as_deref(), Some("1"));
+}
+
+#[test]
+fn a_device_remembers_its_first_and_last_times() {
+    let mut world = World::new();
+    let device = world.new_device();
+    let first = world.now;
+    world.connect(device);
+    world.pass(SECOND);
+    world.disconnect(device);
+    world.pass(SECOND);
+    world.connect(device);
+    let row = &world.tables.devices[&device];
+    let times = (row.first_online_at, row.last_online_at, row.last_offline_at);
+    assert_eq!(times, (Some(first), Some(first + 2 * SECOND), Some(first + SECOND)));
 }

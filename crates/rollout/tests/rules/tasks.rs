@@ -417,6 +417,19 @@ fn t22_a_failed_or_cancelled_task_starts_again_from_nothing() {
 }
 
 #[test]
+fn t22_a_new_attempt_starts_from_the_version_the_device_has_now() {
+    let (mut world, job, device) = in_progress();
+    world.progress(device, -1);
+    world.report(device, DEFAULT_MODULE, "1.5");
+    world.run(Input::ReupgradeTask(world.task(job, device).id));
+    assert_eq!(world.task(job, device).src_version.as_deref(), Some("1.5"));
+    world.progress(device, 10);
+    world.pass(MINUTE);
+    world.report(device, DEFAULT_MODULE, "1.5");
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+}
+
+#[test]
 fn t22_a_task_does_not_start_again_beside_another_or_after_success() {
     let (mut world, job, device) = in_progress();
     world.progress(device, -1);
