@@ -1,1 +1,104 @@
 //! The use cases: a device reported, a device asked, an operator ordered, time passed.
+//!
+//! **Every accepted device report is durable before anything that follows from it leaves the node.**
+//! [`Server`] loads what [`rollout::decide`] needs, commits what it decided, and only then
+//! acknowledges and sends. It is the door's [`door::Platform`] and the operator's orders.
+
+mod clock;
+mod committer;
+mod core;
+mod counters;
+mod downlink;
+mod error;
+mod ids;
+mod image;
+mod links;
+mod orders;
+mod platform;
+mod uplink;
+
+use std::sync::Arc;
+
+use door::Sessions;
+use rollout::Limits;
+use store::{Error, LinkKeyError, Store};
+
+pub use crate::clock::Clock;
+pub use crate::error::{ErrorKind, OrderError};
+pub use crate::ids::{IdKind, PublicId};
+pub use crate::orders::*;
+pub use rollout;
+
+use crate::committer::Queue;
+use crate::core::Core;
+use crate::downlink::Writer;
+use crate::links::Links;
+
+/// What a server is made of.
+pub struct Config {
+    /// The database.
+    pub store: Store,
+    /// Where devices find the file door, for downloads over HTTP: `http://host:port`.
+    pub public_url: Option<String>,
+    /// Bounds for the whole installation.
+    pub limits: Limits,
+    /// The clock.
+    pub clock: Clock,
+    /// What the door counts.
+    pub door_counters: Arc<door::Counters>,
+}
+
+/// The use cases. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    core: Arc<Core>,
+    queue: Queue,
+    door_counters: Arc<door::Counters>,
+}
+
+impl Server {
+    /// Starts on an open store: no device is online yet, what is due is done from now on.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let Config { store, public_url, limits, clock, door_counters } = config;
+        let links = Links::new(make_link_key(&store).await?);
+        let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        let core =
+            Arc::new(Core::new(store, Sessions::default(), clock, limits, Writer { links, public_url }));
+        let mut unit = core.unit().await?;
+        store::committer::clear_sessions(&mut unit.tx).await?;
+        unit.commit().await?;
+        core.wake_at(core.clock.now());
+        let queue = committer::start(Arc::clone(&core));
+        Ok(Self { core, queue, door_counters })
+    }
+
+    /// The connected devices.
+    pub fn sessions(&self) -> &Sessions {
+        &self.core.sessions
+    }
+
+    /// Waits for the turn at writing and closes the database: what is not acknowledged by then
+    /// never happened.
+    pub async fn stop(&self) {
+        let _turn = self.core.last_turn().await;
+        self.core.store.close().await;
+    }
+}
+
+async fn make_link_key(store: &Store) -> Result<[u8; 32], StartError> {
+    let mut tx = store.begin().await?;
+    let key = store::link_key(&mut tx, store.keyring()).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// Why a server does not start on an open store.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database's refusal.
+    #[error("the database could not be made ready: {0}")]
+    Database(#[from] Error),
+    /// See [`LinkKeyError`].
+    #[error(transparent)]
+    LinkKey(#[from] LinkKeyError),
+}

@@ -1,0 +1,189 @@
+//! What all use cases share, and the unit of work: one turn at writing, one transaction.
+
+use std::sync::Arc;
+
+use door::Sessions;
+use rollout::{Changes, Event, Id, Ids, Input, Limits, Ms, Outbound};
+use store::committer::{self, Keys};
+use store::{Error, Store, Tx};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::downlink::Writer;
+use crate::ids::IdSource;
+
+/// What all use cases share.
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) sessions: Sessions,
+    pub(crate) clock: Clock,
+    pub(crate) ids: IdSource,
+    pub(crate) limits: Limits,
+    pub(crate) writer: Writer,
+    pub(crate) counters: Counters,
+    /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
+    turn: Arc<Mutex<()>>,
+    /// When the next timer is due.
+    pub(crate) due: watch::Sender<Ms>,
+}
+
+/// No timer is set.
+pub(crate) const NEVER: Ms = Ms::MAX;
+
+impl Core {
+    pub(crate) fn new(
+        store: Store,
+        sessions: Sessions,
+        clock: Clock,
+        limits: Limits,
+        writer: Writer,
+    ) -> Self {
+        Self {
+            store,
+            sessions,
+            clock,
+            ids: IdSource::default(),
+            limits,
+            writer,
+            counters: Counters::default(),
+            turn: Arc::default(),
+            due: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> Id {
+        self.ids.next(self.clock.now())
+    }
+
+    /// Waits for its turn and begins a transaction.
+    pub(crate) async fn unit(self: &Arc<Self>) -> Result<Unit, Error> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let mut tx = self.store.begin().await?;
+        let now = committer::now(&mut tx, self.clock.now()).await?;
+        Ok(Unit { turn, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
+    }
+
+    /// Takes the turn at writing for good.
+    pub(crate) async fn last_turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Sends what a committed unit decided.
+    fn send(&self, outbound: Vec<Outbound>, now: Ms) {
+        for message in outbound {
+            self.send_one(message, now);
+        }
+    }
+
+    fn send_one(&self, message: Outbound, now: Ms) {
+        let ((device, epoch), made) = match message {
+            Outbound::Revoke { device, stream_id } => {
+                self.sessions.revoke(device, stream_id);
+                return;
+            }
+            Outbound::Notice { to, offer } => {
+                Counters::add(&self.counters.pushes);
+                (to, self.writer.notice(&offer, now).map(Some))
+            }
+            Outbound::Answer { to, ask, offer } => (to, self.writer.answer(&ask, offer.as_ref(), now)),
+        };
+        match made {
+            Ok(Some(downlink)) => {
+                self.sessions.deliver(device, epoch, downlink);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                Counters::add(&self.counters.unsendable);
+                warn!(device, %error, "an offer could not be written as a message");
+            }
+        }
+    }
+
+    /// Lets the committer wake at `at`, if it would sleep longer.
+    pub(crate) fn wake_at(&self, at: Ms) {
+        self.due.send_if_modified(|due| {
+            let sooner = at < *due;
+            *due = (*due).min(at);
+            sooner
+        });
+    }
+}
+
+/// One turn at writing.
+pub(crate) struct Unit {
+    turn: OwnedMutexGuard<()>,
+    pub(crate) tx: Tx,
+    pub(crate) now: Ms,
+    pub(crate) core: Arc<Core>,
+    /// What goes out with the commit: events, and what leaves after it.
+    changes: Changes,
+    due: Ms,
+}
+
+impl Unit {
+    /// Decides `inputs` over the rows of `keys` and writes what changes.
+    pub(crate) async fn decide(&mut self, keys: &Keys, inputs: Vec<Input>) -> Result<Changes, Error> {
+        let rows = committer::load(&mut self.tx, keys, self.now).await?;
+        let streams =
+            inputs.iter().map(|i| if let Input::Enrol { devices, .. } = i { devices.len() } else { 0 }).sum();
+        let mut ids = self.ids(streams).await?;
+        let mut changes = rollout::decide(rows, inputs, self.now, self.core.limits, &mut ids);
+        self.changes.outbound.append(&mut changes.outbound);
+        self.changes.events.append(&mut changes.events);
+        self.write(&changes).await?;
+        Ok(changes)
+    }
+
+    /// Writes rows an order has changed.
+    pub(crate) async fn write(&mut self, changes: &Changes) -> Result<(), Error> {
+        self.due = changes.timers.values().flatten().copied().fold(self.due, Ms::min);
+        committer::apply(&mut self.tx, changes).await
+    }
+
+    /// Tells of what an order did, in the order of the calls.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.changes.events.push(event);
+    }
+
+    async fn ids(&mut self, streams: usize) -> Result<UnitIds, Error> {
+        let streams = u32::try_from(streams).unwrap_or(u32::MAX);
+        let next = if streams == 0 { 0 } else { committer::reserve_streams(&mut self.tx, streams).await? };
+        Ok(UnitIds { core: Arc::clone(&self.core), now: self.now, next_stream: next })
+    }
+
+    /// Commits, then sends what was decided. Goes on even if the caller stops waiting, so that
+    /// nothing that is in the database stays unsent.
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        let done = tokio::spawn(async move {
+            let Self { turn, mut tx, now, core, changes, due } = self;
+            committer::append_events(&mut tx, &changes.events).await?;
+            tx.commit().await?;
+            core.send(changes.outbound, now);
+            core.wake_at(due);
+            drop(turn);
+            Ok(())
+        });
+        done.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+}
+
+/// Numbers for the rows one decision makes.
+struct UnitIds {
+    core: Arc<Core>,
+    now: Ms,
+    next_stream: u32,
+}
+
+impl Ids for UnitIds {
+    fn next_id(&mut self) -> Id {
+        self.core.ids.next(self.now)
+    }
+
+    fn next_stream(&mut self) -> u32 {
+        let stream = self.next_stream;
+        self.next_stream += 1;
+        stream
+    }
+}

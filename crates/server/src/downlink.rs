@@ -1,0 +1,137 @@
+//! Notices and answers as bytes.
+
+use bytes::Bytes;
+use door::Downlink;
+use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, Protocol, SignMethod};
+use wire::Emit;
+use wire::json::RawStr;
+use wire::message::{self, Digest, GetReply, Id, Notice, Source};
+use wire::topic::{Kind, Topic};
+
+use crate::links::Links;
+
+/// The number of a package's only file in its stream.
+pub(crate) const FILE_ID: u32 = 1;
+
+/// Makes messages for devices.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub(crate) links: Links,
+    /// Where devices find this platform's file door, without a slash at the end.
+    pub(crate) public_url: Option<String>,
+}
+
+/// Why a package cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OfferError {
+    #[error("a download over HTTP needs the address devices reach this platform at")]
+    NoPublicUrl,
+    #[error(transparent)]
+    Message(#[from] message::Error),
+}
+
+impl Writer {
+    /// The notice of a push.
+    pub(crate) fn notice(&self, offer: &Offer, now: Ms) -> Result<Downlink, OfferError> {
+        Ok(Downlink { kind: Kind::Upgrade, payload: self.notice_bytes(offer, now)? })
+    }
+
+    /// The answer to a device that asked; with no offer, that there is nothing.
+    pub(crate) fn answer(
+        &self,
+        ask: &Ask,
+        offer: Option<&Offer>,
+        now: Ms,
+    ) -> Result<Option<Downlink>, OfferError> {
+        Ok(match (ask, offer) {
+            (Ask::OldRequest, None) => None,
+            (Ask::OldRequest, Some(offer)) => {
+                Some(Downlink { kind: Kind::Request, payload: self.notice_bytes(offer, now)? })
+            }
+            (Ask::Get { id }, offer) => {
+                let id = Id::from_raw(id).unwrap_or_default();
+                let payload = match offer {
+                    None => bytes(&GetReply::nothing(id)),
+                    Some(offer) => {
+                        self.with_offer(offer, now, |data| Ok(bytes(&GetReply::offer(id, data)?)))?
+                    }
+                };
+                Some(Downlink { kind: Kind::FirmwareGetReply, payload })
+            }
+        })
+    }
+
+    fn notice_bytes(&self, offer: &Offer, now: Ms) -> Result<Bytes, OfferError> {
+        let id_ms = u64::try_from(now).unwrap_or(0);
+        self.with_offer(offer, now, |data| Ok(bytes(&Notice::new(id_ms, data)?)))
+    }
+
+    fn with_offer<T>(
+        &self,
+        offer: &Offer,
+        now: Ms,
+        then: impl FnOnce(message::Offer<'_>) -> Result<T, message::Error>,
+    ) -> Result<T, OfferError> {
+        let package = &offer.package;
+        let url = match offer.protocol {
+            Protocol::Mqtt => None,
+            Protocol::Http => {
+                let base = self.public_url.as_ref().ok_or(OfferError::NoPublicUrl)?;
+                Some(format!("{base}{}", self.links.path(offer.task, now)))
+            }
+        };
+        let (sign, md5) = (sign(package), Some(&*package.md5));
+        let size = u64::try_from(package.size).unwrap_or(0);
+        let source = match &url {
+            None => Source::Mqtt { stream_id: offer.stream_id, file_id: FILE_ID, size, sign, md5 },
+            Some(url) => Source::Http { url: RawStr::from_raw(url).unwrap_or_default(), size, sign, md5 },
+        };
+        Ok(then(message::Offer {
+            version: RawStr::from_raw(&package.version).unwrap_or_default(),
+            module: (package.module != DEFAULT_MODULE).then_some(&*package.module),
+            sign_method: digest(package.sign_method),
+            is_diff: false,
+            ext_data: None,
+            digest_sign: None,
+            source,
+        })?)
+    }
+
+    /// Bytes of the MQTT packet of the largest notice a package can have: any stream, any task,
+    /// the longest device name.
+    pub(crate) fn largest_notice(
+        &self,
+        package: &Package,
+        product_key: &str,
+        protocol: Protocol,
+    ) -> Result<usize, OfferError> {
+        let offer = Offer { task: 0, stream_id: u32::MAX, protocol, package: package.clone() };
+        // A time with 13 digits, as it has until the year 2286.
+        let payload = self.notice_bytes(&offer, 9_999_999_999_999 - crate::links::VALID_MS)?;
+        let longest_name = "n".repeat(32);
+        let topic = Topic::new(Kind::Upgrade, product_key, &longest_name).to_string();
+        // Two bytes before the topic, two for a packet id at QoS 1, five of fixed header at most.
+        Ok(payload.len() + topic.len() + 9)
+    }
+}
+
+fn sign(package: &Package) -> &str {
+    match package.sign_method {
+        SignMethod::Md5 => &package.md5,
+        SignMethod::Sha256 => &package.sha256,
+    }
+}
+
+fn digest(method: SignMethod) -> Digest {
+    match method {
+        SignMethod::Md5 => Digest::Md5,
+        SignMethod::Sha256 => Digest::Sha256,
+    }
+}
+
+fn bytes(message: &impl Emit) -> Bytes {
+    let mut text = String::with_capacity(message.encoded_len());
+    // A String takes everything.
+    let _ = message.emit(&mut text);
+    text.into()
+}

@@ -1,0 +1,322 @@
+//! Devices and their credentials.
+
+use rollout::{Device, EventKind, Id};
+use store::devices::DeviceView;
+use store::{Owner, Slice, Tx};
+use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
+
+use super::products::random_text;
+use super::{DeviceFilter, Paging, TaskView, failed, product_in};
+use crate::Server;
+use crate::core::Unit;
+use crate::error::OrderError;
+
+/// What a new device is made of.
+#[derive(Clone, Debug, Default)]
+pub struct NewDevice {
+    /// `DeviceName`; made here if absent.
+    pub device_name: Option<String>,
+    /// `DeviceSecret` of a device that moves in; made here if absent.
+    pub device_secret: Option<String>,
+}
+
+/// A device with its secret.
+#[derive(Clone, Debug)]
+pub struct DeviceSecret {
+    /// The device.
+    pub device: Device,
+    /// `DeviceSecret`.
+    pub secret: String,
+}
+
+/// Values a device logs in with (docs/protocol.md 2).
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The HMAC they are signed with.
+    pub sign_method: &'static str,
+    /// CONNECT client id.
+    pub client_id: String,
+    /// CONNECT user name.
+    pub username: String,
+    /// CONNECT password.
+    pub password: String,
+}
+
+/// All a person needs to log in as a device.
+#[derive(Clone, Debug)]
+pub struct CredentialSet {
+    /// `DeviceSecret`.
+    pub device_secret: String,
+    /// One for each HMAC.
+    pub logins: Vec<Credentials>,
+}
+
+/// Most devices in one import.
+const MOST_IMPORTED: usize = 1_000_000;
+/// Devices written in one transaction of an import.
+const IMPORT_CHUNK: usize = 500;
+
+/// Reads a CSV file with the columns `deviceName` and, if wanted, `deviceSecret`. A first line
+/// that names the columns may be missing.
+pub fn csv_devices(file: &[u8]) -> Result<Vec<NewDevice>, OrderError> {
+    let mut devices = Vec::new();
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file);
+    for row in reader.records() {
+        let row = row.map_err(|error| {
+            OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {error}"))
+        })?;
+        let name = row.get(0).unwrap_or("").trim_start_matches('\u{feff}');
+        let secret = row.get(1).filter(|s| !s.is_empty());
+        let header = devices.is_empty() && name.eq_ignore_ascii_case("deviceName");
+        if header || name.is_empty() && secret.is_none() {
+            continue;
+        }
+        devices.push(NewDevice { device_name: Some(name.into()), device_secret: secret.map(Into::into) });
+    }
+    Ok(devices)
+}
+
+impl Server {
+    /// Makes a device.
+    pub async fn create_device(&self, product_key: &str, new: NewDevice) -> Result<DeviceSecret, OrderError> {
+        let mut made = self.import_devices(product_key, vec![new]).await?;
+        made.pop().unwrap_or_else(|| Err(OrderError::internal("make a device", "no line came back")))
+    }
+
+    /// Makes many devices; tells for each line what came of it. Lines that are refused change nothing.
+    pub async fn import_devices(
+        &self,
+        product_key: &str,
+        new: Vec<NewDevice>,
+    ) -> Result<Vec<Result<DeviceSecret, OrderError>>, OrderError> {
+        if new.len() > MOST_IMPORTED {
+            let text = format!("{} devices are too many for one import: at most {MOST_IMPORTED}", new.len());
+            return Err(OrderError::invalid("importTooLarge", text));
+        }
+        let product = self.find_product(product_key).await?;
+        let mut results = Vec::with_capacity(new.len());
+        let mut rest = new.into_iter().peekable();
+        while rest.peek().is_some() {
+            let lines: Vec<NewDevice> = rest.by_ref().take(IMPORT_CHUNK).collect();
+            let mut unit = self.begin().await?;
+            results.extend(self.import_chunk(&mut unit, product.id, product_key, lines).await?);
+            unit.finish().await?;
+        }
+        Ok(results)
+    }
+
+    async fn import_chunk(
+        &self,
+        unit: &mut Unit,
+        product_id: Id,
+        product_key: &str,
+        lines: Vec<NewDevice>,
+    ) -> Result<Vec<Result<DeviceSecret, OrderError>>, OrderError> {
+        let checked: Vec<_> =
+            lines.into_iter().map(|line| self.new_device(product_id, unit.now, line)).collect();
+        let seal = |made: &DeviceSecret| {
+            let owner = Owner::Device { product_key, device_name: &made.device.name };
+            let secret = self.core.store.keyring().seal(owner, made.secret.as_bytes());
+            let secret = secret.map_err(|e| OrderError::internal("seal a secret", e))?;
+            Ok(store::devices::NewDevice { device: made.device.clone(), secret })
+        };
+        let wanted = checked.iter().flatten().map(seal).collect::<Result<Vec<_>, OrderError>>()?;
+        let made = store::devices::create(&mut unit.tx, &wanted).await.map_err(failed("make devices"))?;
+        let mut results = Vec::with_capacity(checked.len());
+        for line in checked {
+            results.push(match line {
+                Err(error) => Err(error),
+                Ok(line) if made.contains(&line.device.id) => {
+                    unit.told(product_id, Some(line.device.id), None, EventKind::DeviceCreated);
+                    Ok(line)
+                }
+                Ok(line) => Err(OrderError::conflict(
+                    "deviceNameTaken",
+                    format!("the product {product_key:?} already has a device {:?}", line.device.name),
+                )
+                .with("deviceName", line.device.name)),
+            });
+        }
+        Ok(results)
+    }
+
+    fn new_device(&self, product_id: Id, now: i64, new: NewDevice) -> Result<DeviceSecret, OrderError> {
+        let name = new.device_name.unwrap_or_else(|| random_text(20));
+        if !valid_device_name(&name) {
+            let text = format!(
+                "the device name {name:?} is not allowed: 4 to 32 letters, digits, '-', '_', '@', '.', ':'"
+            );
+            return Err(OrderError::invalid("deviceNameInvalid", text).with("deviceName", name));
+        }
+        let secret = new.device_secret.unwrap_or_else(|| random_text(32));
+        if !valid_device_secret(&secret) {
+            let text = format!(
+                "the secret of the device {name:?} is not allowed: 1 to 64 printable ASCII characters without blanks"
+            );
+            return Err(OrderError::invalid("deviceSecretInvalid", text).with("deviceName", name));
+        }
+        let device = Device {
+            id: self.core.next_id(),
+            product_id,
+            name,
+            enabled: true,
+            first_online_at: None,
+            last_online_at: None,
+            last_offline_at: None,
+            created_at: now,
+        };
+        Ok(DeviceSecret { device, secret })
+    }
+
+    /// The devices of a product by name.
+    pub async fn devices(
+        &self,
+        product_key: &str,
+        filter: &DeviceFilter,
+        paging: Paging<&str>,
+    ) -> Result<Slice<DeviceView, String>, OrderError> {
+        let mut tx = self.read().await?;
+        let product = product_in(&mut tx, product_key).await?;
+        let found = store::devices::list(&mut tx, product.id, filter, paging.after, paging.limit).await;
+        found.map_err(failed("read devices"))
+    }
+
+    /// One device.
+    pub async fn device(&self, product_key: &str, device_name: &str) -> Result<DeviceView, OrderError> {
+        let mut tx = self.read().await?;
+        find_device(&mut tx, product_key, device_name).await
+    }
+
+    /// What a person pastes into MQTTX to be this device.
+    pub async fn credentials(
+        &self,
+        product_key: &str,
+        device_name: &str,
+    ) -> Result<CredentialSet, OrderError> {
+        self.find_product(product_key).await?;
+        let found = self.find_login(product_key, device_name).await;
+        let found = found.map_err(|e| OrderError::internal("read a device's secret", e))?;
+        let (_, secret) = found.ok_or_else(|| unknown_device(product_key, device_name))?;
+        let secret =
+            String::from_utf8(secret).map_err(|e| OrderError::internal("read a device's secret", e))?;
+        let methods = [SignMethod::HmacMd5, SignMethod::HmacSha1, SignMethod::HmacSha256];
+        let logins = methods.map(|method| login(method, product_key, device_name, &secret)).to_vec();
+        Ok(CredentialSet { device_secret: secret, logins })
+    }
+
+    /// Lets a device log in, or not. A disabled device's connection is closed.
+    pub async fn set_device_enabled(
+        &self,
+        product_key: &str,
+        device_name: &str,
+        enabled: bool,
+    ) -> Result<Device, OrderError> {
+        let write = failed("change a device");
+        let mut unit = self.begin().await?;
+        let mut device = find_device(&mut unit.tx, product_key, device_name).await?.device;
+        if device.enabled != enabled {
+            device.enabled = enabled;
+            store::devices::set_enabled(&mut unit.tx, device.id, enabled).await.map_err(&write)?;
+            unit.told(device.product_id, Some(device.id), None, EventKind::DeviceEnabled { enabled });
+            unit.finish().await?;
+        }
+        if !enabled {
+            self.core.sessions.close(device.id, door::Closed::Ordered);
+        }
+        Ok(device)
+    }
+
+    /// Removes a device with its tasks and reports; its unfinished tasks are cancelled first.
+    pub async fn remove_device(&self, product_key: &str, device_name: &str) -> Result<(), OrderError> {
+        let write = failed("remove a device");
+        let mut unit = self.begin().await?;
+        let device = find_device(&mut unit.tx, product_key, device_name).await?.device;
+        unit.cancel_tasks_of(device.id).await?;
+        store::devices::delete(&mut unit.tx, device.id).await.map_err(&write)?;
+        let kind = EventKind::DeviceRemoved { device_name: device_name.to_owned() };
+        unit.told(device.product_id, Some(device.id), None, kind);
+        unit.finish().await?;
+        self.core.sessions.close(device.id, door::Closed::Ordered);
+        Ok(())
+    }
+
+    /// The tasks of a device in the order they were made.
+    pub async fn device_tasks(
+        &self,
+        product_key: &str,
+        device_name: &str,
+        paging: Paging,
+    ) -> Result<Slice<TaskView, Id>, OrderError> {
+        let mut tx = self.read().await?;
+        let device = find_device(&mut tx, product_key, device_name).await?.device;
+        let found = store::tasks::list_by_device(&mut tx, device.id, paging.after, paging.limit).await;
+        found.map_err(failed("read tasks"))
+    }
+}
+
+pub(super) async fn find_device(
+    tx: &mut Tx,
+    product_key: &str,
+    device_name: &str,
+) -> Result<DeviceView, OrderError> {
+    let product = product_in(tx, product_key).await?;
+    let found = store::devices::find(tx, product.id, device_name).await.map_err(failed("read devices"))?;
+    found.ok_or_else(|| unknown_device(product_key, device_name))
+}
+
+fn unknown_device(product_key: &str, device_name: &str) -> OrderError {
+    let text = format!("the product {product_key:?} has no device {device_name:?}");
+    OrderError::not_found("deviceNotFound", text)
+        .with("productKey", product_key)
+        .with("deviceName", device_name)
+}
+
+fn login(method: SignMethod, product_key: &str, device_name: &str, secret: &str) -> Credentials {
+    let sign_method = method.as_str();
+    let client_id = format!("{product_key}.{device_name}|securemode=3,signmethod={sign_method}|");
+    let user = Username { device_name, product_key };
+    let password = ClientId::parse(&client_id)
+        .map(|client| password(method, secret.as_bytes(), &client, &user).to_string())
+        .unwrap_or_default();
+    Credentials { sign_method, client_id, username: user.to_string(), password }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_device_list_may_name_its_columns_and_have_secrets() {
+        let lists = ["deviceName,deviceSecret\ndev001,s1\ndev002\n", "\u{feff}dev001, s1\r\n\r\ndev002,\r\n"];
+        for list in lists {
+            let devices = csv_devices(list.as_bytes()).unwrap();
+            let read: Vec<_> =
+                devices.iter().map(|d| (d.device_name.as_deref(), d.device_secret.as_deref())).collect();
+            assert_eq!(read, [(Some("dev001"), Some("s1")), (Some("dev002"), None)]);
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_no_text_is_refused_with_its_line() {
+        let error = csv_devices(b"dev001\ndev\xff02\n").unwrap_err();
+        assert_eq!(error.code, "csvInvalid");
+        assert!(error.text.contains('2'), "{}", error.text);
+    }
+
+    #[test]
+    fn credentials_are_those_a_device_would_make() {
+        let login =
+            login(SignMethod::HmacSha256, "a1TestPk001", "dev001", "0123456789abcdef0123456789abcdef");
+        let client = ClientId::parse(&login.client_id).unwrap();
+        let user = Username::parse(&login.username).unwrap();
+        assert!(wire::credentials::verify(
+            login.password.as_bytes(),
+            client.sign_method().unwrap(),
+            b"0123456789abcdef0123456789abcdef",
+            &client,
+            &user
+        ));
+    }
+}

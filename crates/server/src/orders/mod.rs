@@ -1,0 +1,92 @@
+//! What an operator can order and ask. Each order is one turn at writing: it checks, writes its
+//! intent and its event in one transaction; what touches a whole fleet goes on in chunks after it.
+
+mod answers;
+mod devices;
+mod events;
+mod jobs;
+mod modules;
+mod names;
+mod packages;
+mod products;
+
+pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
+pub use events::{EventFilter, Status};
+pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
+pub use modules::NewModule;
+pub use names::Names;
+pub use packages::{NewPackage, PackageUpload};
+pub use products::{NewProduct, ProductChange};
+pub use store::Slice;
+pub use store::devices::{DeviceView, Filter as DeviceFilter};
+pub use store::events::Numbered;
+pub use store::modules::Module;
+pub use store::tasks::TaskView;
+
+use rollout::{Event, EventKind, Id, Product};
+
+use store::Tx;
+
+use crate::Server;
+use crate::core::Unit;
+use crate::error::OrderError;
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging<C = Id> {
+    /// The last of the part before, as [`Slice::next`] told it.
+    pub after: Option<C>,
+    /// Most items.
+    pub limit: u32,
+}
+
+/// Wraps a database failure for an order that was `doing` something.
+fn failed(doing: &'static str) -> impl Fn(store::Error) -> OrderError {
+    move |error| {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "could not {doing}");
+        OrderError::internal(doing, error)
+    }
+}
+
+fn unknown_product(product_key: &str) -> OrderError {
+    OrderError::not_found("productNotFound", format!("there is no product with the key {product_key:?}"))
+        .with("productKey", product_key)
+}
+
+impl Server {
+    async fn begin(&self) -> Result<Unit, OrderError> {
+        self.core.unit().await.map_err(failed("begin a transaction"))
+    }
+
+    async fn read(&self) -> Result<Tx, OrderError> {
+        self.core.store.read().await.map_err(failed("begin to read"))
+    }
+
+    async fn find_product(&self, product_key: &str) -> Result<Product, OrderError> {
+        let mut tx = self.read().await?;
+        product_in(&mut tx, product_key).await
+    }
+}
+
+async fn product_in(tx: &mut Tx, product_key: &str) -> Result<Product, OrderError> {
+    let found = store::products::find(tx, product_key).await.map_err(failed("read products"))?;
+    found.ok_or_else(|| unknown_product(product_key))
+}
+
+impl Unit {
+    /// Tells of an order.
+    fn told(&mut self, product: Id, device: Option<Id>, job: Option<Id>, kind: EventKind) {
+        self.tell(Event {
+            at: self.now,
+            product_id: product,
+            device_id: device,
+            job_id: job,
+            task_id: None,
+            kind,
+        });
+    }
+
+    async fn finish(self) -> Result<(), OrderError> {
+        self.commit().await.map_err(failed("commit"))
+    }
+}

@@ -1,0 +1,159 @@
+//! Products.
+
+use rollout::{EventKind, Id, Ms, Product};
+use store::{Owner, Removal, Slice};
+use wire::credentials::valid_product_key;
+
+use super::{Paging, failed, product_in};
+use crate::Server;
+use crate::error::OrderError;
+use crate::ids::random_bytes;
+
+/// What a new product is made of.
+#[derive(Clone, Debug, Default)]
+pub struct NewProduct {
+    /// What people call it, 1 to 64 characters.
+    pub name: String,
+    /// `ProductKey` of a fleet that moves in; made here if absent.
+    pub product_key: Option<String>,
+    /// `ProductSecret` of a fleet that moves in; made here if absent.
+    pub product_secret: Option<String>,
+}
+
+/// What to change of a product.
+#[derive(Clone, Debug, Default)]
+pub struct ProductChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// See [`Product::settle_ms`].
+    pub settle_ms: Option<Ms>,
+    /// See [`Product::grace_ms`].
+    pub grace_ms: Option<Ms>,
+}
+
+const SETTLE_MS: Ms = 10_000;
+const GRACE_MS: Ms = 30_000;
+const MOST_PATIENCE_MS: Ms = 3_600_000;
+
+impl Server {
+    /// Makes a product with its module `default`.
+    pub async fn create_product(&self, new: NewProduct) -> Result<Product, OrderError> {
+        check_name(&new.name)?;
+        let product_key = new.product_key.unwrap_or_else(random_product_key);
+        if !valid_product_key(&product_key) {
+            return Err(OrderError::invalid(
+                "productKeyInvalid",
+                format!("the product key {product_key:?} is not allowed: 1 to 20 letters and digits"),
+            )
+            .with("productKey", product_key));
+        }
+        let secret = new.product_secret.unwrap_or_else(|| random_text(16));
+        if !wire::credentials::valid_device_secret(&secret) {
+            return Err(OrderError::invalid(
+                "productSecretInvalid",
+                "the product secret is not allowed: 1 to 64 printable ASCII characters without blanks",
+            ));
+        }
+        let mut unit = self.begin().await?;
+        let product = Product {
+            id: self.core.next_id(),
+            product_key,
+            name: new.name,
+            settle_ms: SETTLE_MS,
+            grace_ms: GRACE_MS,
+            created_at: unit.now,
+        };
+        let owner = Owner::Product { product_key: &product.product_key };
+        let seal = self.core.store.keyring().seal(owner, secret.as_bytes());
+        let sealed = seal.map_err(|e| OrderError::internal("seal a secret", e))?;
+        if !store::products::create(&mut unit.tx, &product, &sealed)
+            .await
+            .map_err(failed("make a product"))?
+        {
+            let text = format!("there is already a product with the key {:?}", product.product_key);
+            return Err(OrderError::conflict("productKeyTaken", text).with("productKey", product.product_key));
+        }
+        unit.told(product.id, None, None, EventKind::ProductCreated);
+        unit.finish().await?;
+        Ok(product)
+    }
+
+    /// Products in the order they were made.
+    pub async fn products(&self, paging: Paging) -> Result<Slice<Product, Id>, OrderError> {
+        let mut tx = self.read().await?;
+        store::products::list(&mut tx, paging.after, paging.limit).await.map_err(failed("read products"))
+    }
+
+    /// One product.
+    pub async fn product(&self, product_key: &str) -> Result<Product, OrderError> {
+        self.find_product(product_key).await
+    }
+
+    /// Changes what people call a product, or the patience the rules have with its devices.
+    pub async fn change_product(
+        &self,
+        product_key: &str,
+        change: ProductChange,
+    ) -> Result<Product, OrderError> {
+        let write = failed("change a product");
+        if let Some(name) = &change.name {
+            check_name(name)?;
+        }
+        check_patience("settleSeconds", change.settle_ms)?;
+        check_patience("graceSeconds", change.grace_ms)?;
+        let mut unit = self.begin().await?;
+        let mut product = product_in(&mut unit.tx, product_key).await?;
+        product.name = change.name.unwrap_or(product.name);
+        product.settle_ms = change.settle_ms.unwrap_or(product.settle_ms);
+        product.grace_ms = change.grace_ms.unwrap_or(product.grace_ms);
+        store::products::update(&mut unit.tx, &product).await.map_err(&write)?;
+        unit.told(product.id, None, None, EventKind::ProductChanged);
+        unit.finish().await?;
+        Ok(product)
+    }
+
+    /// Removes a product that has neither devices nor packages.
+    pub async fn remove_product(&self, product_key: &str) -> Result<(), OrderError> {
+        let write = failed("remove a product");
+        let mut unit = self.begin().await?;
+        let product = product_in(&mut unit.tx, product_key).await?;
+        if store::products::delete(&mut unit.tx, product.id).await.map_err(&write)? == Removal::InUse {
+            return Err(OrderError::conflict(
+                "productNotEmpty",
+                format!("the product {product_key:?} still has devices or packages; remove those first"),
+            )
+            .with("productKey", product_key));
+        }
+        unit.finish().await
+    }
+}
+
+fn check_name(name: &str) -> Result<(), OrderError> {
+    let ok = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if ok {
+        return Ok(());
+    }
+    let text =
+        format!("the name {name:?} is not allowed: 1 to 64 characters, none of them a control character");
+    Err(OrderError::invalid("nameInvalid", text).with("name", name))
+}
+
+fn check_patience(field: &'static str, ms: Option<Ms>) -> Result<(), OrderError> {
+    if ms.is_none_or(|ms| (0..=MOST_PATIENCE_MS).contains(&ms)) {
+        return Ok(());
+    }
+    let text = format!("{field} is not allowed: 0 to {} seconds", MOST_PATIENCE_MS / 1_000);
+    Err(OrderError::invalid("patienceInvalid", text).with("field", field))
+}
+
+/// Eleven letters and digits, as the cloud's keys have.
+fn random_product_key() -> String {
+    format!("a1{}", random_text(9))
+}
+
+/// Letters and digits, each from 5 random bits.
+pub(super) fn random_text(len: usize) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bytes = random_bytes::<64>();
+    bytes.iter().take(len).map(|b| char::from(LETTERS[usize::from(b & 31)])).collect()
+}

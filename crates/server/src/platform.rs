@@ -1,0 +1,200 @@
+//! The door's way into the use cases.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use door::{
+    Admitted, Blob, BoxFuture, Closed, FileRefusal, Login, Platform, Refusal, Session, StreamRefusal,
+    Unavailable,
+};
+use rollout::{Device, Id, Input, JobState, Protocol, Task};
+use store::{BlobFile, Owner, Tx};
+use tracing::{debug, error};
+use wire::credentials::Username;
+use wire::topic::Kind;
+
+use crate::Server;
+use crate::counters::Counters;
+use crate::downlink::FILE_ID;
+use crate::links::LinkError;
+use crate::uplink;
+
+const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
+const EXPIRED: &str = "This address has expired: addresses are good for 24 hours. \
+                       Ask for a new one on /sys/{productKey}/{deviceName}/thing/ota/firmware/get.";
+const ENDED: &str = "The upgrade this address was made for has ended, or was cancelled.";
+
+impl Platform for Server {
+    async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
+        let (product_key, device_name) = (login.product_key, login.device_name);
+        let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
+        let found = self.find_login(product_key, device_name).await.map_err(|error| {
+            error!(%error, product_key, device_name, "a login cannot be checked");
+            Refusal::Unavailable
+        })?;
+        let Some((device, secret)) = found.filter(|(d, _)| d.enabled) else {
+            return Err(Refusal::NotAuthorised);
+        };
+        let user = Username { device_name, product_key };
+        if !wire::credentials::verify(login.password, method, &secret, login.client_id, &user) {
+            return Err(Refusal::BadPassword);
+        }
+        Ok(Admitted { device: device.id, epoch: self.core.next_id() })
+    }
+
+    fn connected(&self, session: &Arc<Session>) {
+        self.queue.presence(Input::Connected { device: session.device, epoch: session.epoch });
+    }
+
+    fn disconnected(&self, session: &Arc<Session>, why: Closed) {
+        debug!(
+            product = session.product_key,
+            device = session.device_name,
+            ?why,
+            "a device's connection ended"
+        );
+        self.queue.presence(Input::Disconnected { device: session.device, epoch: session.epoch });
+    }
+
+    fn uplink(
+        &self,
+        session: &Arc<Session>,
+        kind: Kind,
+        payload: Bytes,
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        let read = uplink::read(session, kind, &payload);
+        let server = self.clone();
+        let session = Arc::clone(session);
+        Box::pin(async move {
+            match read {
+                Ok(None) => Ok(()),
+                Ok(Some(input)) => server.queue.report(input).await.map_err(|_| Unavailable),
+                Err(error) => {
+                    Counters::add(&server.core.counters.bad_messages);
+                    debug!(product = session.product_key, device = session.device_name, ?kind, %error, "a message was dropped");
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn open_stream(
+        &self,
+        session: &Arc<Session>,
+        stream_id: u32,
+        file_id: u32,
+    ) -> BoxFuture<'static, Result<Arc<dyn Blob>, StreamRefusal>> {
+        let (server, device) = (self.clone(), session.device);
+        Box::pin(async move { server.find_stream(device, stream_id, file_id).await })
+    }
+
+    async fn open_file(&self, target: &str) -> Result<Arc<dyn Blob>, FileRefusal> {
+        let refuse = |refusal| {
+            Counters::add(&self.core.counters.refused_links);
+            Err(refusal)
+        };
+        let task = match self.core.writer.links.check(target, self.core.clock.now()) {
+            Ok(task) => task,
+            Err(LinkError::Unknown) => return refuse(FileRefusal::NotFound),
+            Err(LinkError::Forged) => return refuse(FileRefusal::Forbidden(FORGED.into())),
+            Err(LinkError::Expired) => return refuse(FileRefusal::Forbidden(EXPIRED.into())),
+        };
+        match self.find_file(async |tx| Ok(store::tasks::get(tx, task).await?.map(|v| v.task))).await {
+            Ok(Some(found)) if found.readable => Ok(found.file),
+            Ok(_) => refuse(FileRefusal::Forbidden(ENDED.into())),
+            Err(error) => {
+                error!(error, task, "a file cannot be opened");
+                Err(FileRefusal::Unavailable)
+            }
+        }
+    }
+}
+
+/// A task's file, and whether its device may still read it.
+struct Found {
+    task: Task,
+    protocol: Protocol,
+    readable: bool,
+    file: Arc<dyn Blob>,
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Server {
+    /// A device and its secret.
+    pub(crate) async fn find_login(
+        &self,
+        product_key: &str,
+        device_name: &str,
+    ) -> Result<Option<(Device, Vec<u8>)>, AnyError> {
+        let mut tx = self.core.store.read().await?;
+        let Some(found) = store::devices::login(&mut tx, product_key, device_name).await? else {
+            return Ok(None);
+        };
+        let owner = Owner::Device { product_key, device_name };
+        let secret = self.core.store.keyring().open(owner, &found.secret)?;
+        Ok(Some((found.device, secret)))
+    }
+
+    async fn find_stream(
+        &self,
+        device: Id,
+        stream_id: u32,
+        file_id: u32,
+    ) -> Result<Arc<dyn Blob>, StreamRefusal> {
+        let refuse = |refusal| {
+            Counters::add(&self.core.counters.refused_streams);
+            Err(refusal)
+        };
+        let found = self.find_file(async |tx| store::tasks::by_stream(tx, stream_id).await).await;
+        let found = found.map_err(|error| {
+            error!(error, stream_id, "a stream cannot be opened");
+            StreamRefusal::Unavailable
+        })?;
+        let own = |found: &Found| {
+            found.task.device_id == device && found.protocol == Protocol::Mqtt && file_id == FILE_ID
+        };
+        match found.filter(own) {
+            Some(found) if found.readable => Ok(found.file),
+            Some(_) => refuse(StreamRefusal::Ended),
+            None => refuse(StreamRefusal::NotFound),
+        }
+    }
+
+    async fn find_file(
+        &self,
+        find: impl AsyncFnOnce(&mut Tx) -> Result<Option<Task>, store::Error>,
+    ) -> Result<Option<Found>, AnyError> {
+        let mut tx = self.core.store.read().await?;
+        let Some(task) = find(&mut tx).await? else { return Ok(None) };
+        let Some(job) = store::jobs::get(&mut tx, task.job_id).await? else { return Ok(None) };
+        let Some(package) = store::packages::get(&mut tx, task.package_id).await? else { return Ok(None) };
+        drop(tx);
+        let readable = !task.state.is_terminal() && job.state == JobState::InProgress;
+        let blob = self.core.store.blobs().open(&package.sha256).await?;
+        let file = Arc::new(File { blob: Arc::new(blob), sha256: package.sha256 });
+        Ok(Some(Found { task, protocol: job.protocol, readable, file }))
+    }
+}
+
+/// A package's file, as the door reads it.
+struct File {
+    blob: Arc<BlobFile>,
+    sha256: String,
+}
+
+impl Blob for File {
+    fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>> {
+        let blob = Arc::clone(&self.blob);
+        Box::pin(async move { blob.read(offset, len).await })
+    }
+
+    fn etag(&self) -> Option<&str> {
+        Some(&self.sha256)
+    }
+}

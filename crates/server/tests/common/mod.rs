@@ -1,0 +1,425 @@
+//! A whole platform on real sockets in a temporary folder, and devices that speak to it.
+#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mqtt::{Connect, Packet, Publish, QoS, Subscribe, Unsubscribe, Version};
+use otaru_server::rollout::{
+    Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState,
+};
+use otaru_server::{
+    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, Server, TaskView,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use wire::credentials::{ClientId, SignMethod as Hmac, Username, password};
+
+/// 2026-11-22T10:00:00Z
+pub const START: i64 = 1_795_341_600_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub server: Server,
+    pub clock: Clock,
+    pub address: SocketAddr,
+    pub folder: tempfile::TempDir,
+    database: String,
+    door: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = "sqlite".to_owned();
+        Self::open(folder, database, limits, Clock::manual(START)).await
+    }
+
+    async fn open(folder: tempfile::TempDir, database: String, limits: Limits, clock: Clock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let store = store::Store::open(store::Config {
+            data: folder.path().into(),
+            database: database.clone(),
+            clock: store::Clock::Caller,
+        })
+        .await
+        .unwrap();
+        let counters = Arc::new(door::Counters::default());
+        let server = Server::start(Config {
+            store,
+            public_url: Some(format!("http://{address}")),
+            limits,
+            clock: clock.clone(),
+            door_counters: Arc::clone(&counters),
+        })
+        .await
+        .unwrap();
+        let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
+        let door = tokio::spawn(async move {
+            let _ = door::serve(listener, platform, sessions, door::Config::default(), counters).await;
+        });
+        Self { server, clock, address, folder, database, door }
+    }
+
+    /// Ends the process as a kill would, and starts it anew on what is on disk.
+    pub async fn restart(self) -> Self {
+        let Self { server, clock, folder, database, door, .. } = self;
+        door.abort();
+        let _ = door.await;
+        server.stop().await;
+        drop(server);
+        Self::open(folder, database, Limits::default(), clock).await
+    }
+
+    pub async fn product(&self) -> Product {
+        let new =
+            NewProduct { name: "lamp".into(), product_key: Some("a1TestPk001".into()), product_secret: None };
+        self.server.create_product(new).await.unwrap()
+    }
+
+    pub async fn device(&self, name: &str) -> DeviceKey {
+        let new = NewDevice { device_name: Some(name.into()), device_secret: None };
+        let made = self.server.create_device("a1TestPk001", new).await.unwrap();
+        DeviceKey { name: name.into(), secret: made.secret }
+    }
+
+    pub async fn package(&self, version: &str, file: &[u8]) -> Package {
+        self.package_of(new_package(version), file).await
+    }
+
+    pub async fn package_of(&self, new: NewPackage, file: &[u8]) -> Package {
+        let mut upload = self.server.start_package("a1TestPk001", new).await.unwrap();
+        for chunk in file.chunks(1_000) {
+            upload.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        upload.finish().await.unwrap()
+    }
+
+    pub async fn job(&self, package: &Package, devices: &[&str]) -> Job {
+        self.job_of(NewJob { scope: named(devices), ..new_job(package) }).await
+    }
+
+    pub async fn job_of(&self, new: NewJob) -> Job {
+        self.server.create_job(new).await.unwrap().job
+    }
+
+    pub async fn tasks(&self, job: &Job) -> Vec<TaskView> {
+        self.server.job_tasks(job.id, None, Paging { after: None, limit: 10_000 }).await.unwrap().items
+    }
+
+    /// Waits until a job's tasks look as wanted.
+    pub async fn until(&self, job: &Job, what: &str, wanted: impl Fn(&Job, &[Task]) -> bool) -> Vec<Task> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let row = self.server.job(job.id).await.unwrap();
+            let tasks: Vec<Task> = self.tasks(job).await.into_iter().map(|v| v.task).collect();
+            if wanted(&row, &tasks) {
+                return tasks;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "never {what}: {row:#?} {tasks:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub async fn until_all(&self, job: &Job, state: TaskState) -> Vec<Task> {
+        self.until(job, state.as_str(), |row, tasks| {
+            row.work.is_none() && !tasks.is_empty() && tasks.iter().all(|t| t.state == state)
+        })
+        .await
+    }
+
+    pub async fn until_job(&self, job: &Job, state: JobState) {
+        self.until(job, "in the job's state", |row, _| row.state == state).await;
+    }
+
+    pub fn counter(&self, name: &str) -> u64 {
+        let status = self.server.status();
+        status.counters.iter().find(|(n, _)| *n == name).map(|(_, n)| *n).unwrap()
+    }
+}
+
+pub fn named(devices: &[&str]) -> NewScope {
+    NewScope::Named(devices.iter().map(|d| (*d).to_owned()).collect())
+}
+
+pub fn new_package(version: &str) -> NewPackage {
+    NewPackage {
+        name: None,
+        version: version.into(),
+        module: None,
+        sign_method: SignMethod::Md5,
+        need_verify: false,
+        accept_image_version: false,
+        file_name: "firmware.bin".into(),
+    }
+}
+
+pub fn new_job(package: &Package) -> NewJob {
+    NewJob {
+        package: package.id,
+        kind: JobKind::Static,
+        scope: NewScope::All,
+        protocol: Protocol::Mqtt,
+        need_push: true,
+        timeout_minutes: None,
+        rate_per_minute: None,
+        allow_large_notice: false,
+        allow_sha256_over_mqtt: false,
+    }
+}
+
+#[derive(Clone)]
+pub struct DeviceKey {
+    pub name: String,
+    pub secret: String,
+}
+
+/// A device's connection, as raw as a test needs it.
+pub struct Device {
+    pub name: String,
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// Publishes not yet asked for.
+    inbox: Vec<(String, Vec<u8>)>,
+    next_id: u16,
+}
+
+impl Device {
+    /// Connects; gives the CONNACK code with the connection.
+    pub async fn dial(world: &World, key: &DeviceKey) -> (Self, u8) {
+        let client_id = format!("a1TestPk001.{}|securemode=3,signmethod=hmacsha256|", key.name);
+        let user = Username { device_name: &key.name, product_key: "a1TestPk001" };
+        let client = ClientId::parse(&client_id).unwrap();
+        let password = password(Hmac::HmacSha256, key.secret.as_bytes(), &client, &user);
+        let connect = Packet::Connect(Connect {
+            version: Version::V311,
+            client_id: &client_id,
+            username: Some(&user.to_string()),
+            password: Some(password.as_str().as_bytes()),
+            keep_alive: 300,
+            clean: true,
+            will: None,
+        });
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut device =
+            Self { name: key.name.clone(), stream, buffer: Vec::new(), inbox: Vec::new(), next_id: 1 };
+        device.send(&connect).await;
+        let code = loop {
+            match device.packet().await.expect("closed before CONNACK") {
+                Owned::ConnAck(code) => break code,
+                Owned::Publish(topic, payload) => device.inbox.push((topic, payload)),
+                other => panic!("{other:?} before CONNACK"),
+            }
+        };
+        (device, code)
+    }
+
+    pub async fn connect(world: &World, key: &DeviceKey) -> Self {
+        let (device, code) = Self::dial(world, key).await;
+        assert_eq!(code, 0, "CONNACK");
+        device
+    }
+
+    /// Connects and reports the default module's version.
+    pub async fn online(world: &World, key: &DeviceKey, version: &str) -> Self {
+        let mut device = Self::connect(world, key).await;
+        device.report(version).await;
+        device
+    }
+
+    pub async fn report(&mut self, version: &str) {
+        let topic = format!("/ota/device/inform/a1TestPk001/{}", self.name);
+        self.publish(&topic, format!(r#"{{"id":"1","params":{{"version":"{version}"}}}}"#)).await;
+    }
+
+    pub async fn progress(&mut self, step: i32, desc: &str) {
+        let topic = format!("/ota/device/progress/a1TestPk001/{}", self.name);
+        self.publish(&topic, format!(r#"{{"id":"1","params":{{"step":"{step}","desc":"{desc}"}}}}"#)).await;
+    }
+
+    /// Publishes at QoS 1 and waits for the PUBACK: the message is durable.
+    pub async fn publish(&mut self, topic: &str, payload: impl AsRef<[u8]>) {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send_publish(topic, payload.as_ref(), Some(id)).await;
+        loop {
+            match self.packet().await.expect("closed before PUBACK") {
+                Owned::PubAck(acked) => return assert_eq!(acked, id),
+                Owned::Publish(topic, payload) => self.inbox.push((topic, payload)),
+                other => panic!("{other:?} before PUBACK"),
+            }
+        }
+    }
+
+    pub async fn send_publish(&mut self, topic: &str, payload: &[u8], packet_id: Option<u16>) {
+        let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
+            .await;
+    }
+
+    pub async fn subscribe(&mut self, filter: &str) -> u8 {
+        let filters = [(filter, QoS::AtLeastOnce)];
+        self.send(&Packet::Subscribe(Subscribe { packet_id: 999, filters: mqtt::Filters::new(&filters) }))
+            .await;
+        loop {
+            match self.packet().await.expect("closed before SUBACK") {
+                Owned::SubAck(code) => return code,
+                Owned::Publish(topic, payload) => self.inbox.push((topic, payload)),
+                other => panic!("{other:?} before SUBACK"),
+            }
+        }
+    }
+
+    pub async fn unsubscribe(&mut self, filter: &str) {
+        let filters = [filter];
+        self.send(&Packet::Unsubscribe(Unsubscribe { packet_id: 998, filters: mqtt::Topics::new(&filters) }))
+            .await;
+        while !matches!(self.packet().await.expect("closed before UNSUBACK"), Owned::UnsubAck) {}
+    }
+
+    /// The next message on a topic that ends so.
+    pub async fn expect(&mut self, suffix: &str) -> Vec<u8> {
+        loop {
+            if let Some(at) = self.inbox.iter().position(|(topic, _)| topic.contains(suffix)) {
+                return self.inbox.remove(at).1;
+            }
+            match self.packet().await {
+                Some(Owned::Publish(topic, payload)) => self.inbox.push((topic, payload)),
+                Some(other) => panic!("{other:?} while waiting for {suffix}"),
+                None => panic!("closed while waiting for {suffix}"),
+            }
+        }
+    }
+
+    pub async fn notice(&mut self) -> serde_json::Value {
+        let payload = self.expect("/ota/device/upgrade/").await;
+        serde_json::from_slice(&payload).unwrap()
+    }
+
+    /// Asks for the next task and gives the answer's `data`.
+    pub async fn ask(&mut self) -> serde_json::Value {
+        let topic = format!("/sys/a1TestPk001/{}/thing/ota/firmware/get", self.name);
+        self.publish(&topic, r#"{"id":"7","params":{}}"#).await;
+        let payload = self.expect("/thing/ota/firmware/get_reply").await;
+        let reply: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(reply["id"], "7");
+        assert_eq!(reply["code"], 200);
+        reply["data"].clone()
+    }
+
+    /// Asks for a block and gives the frame.
+    pub async fn block(&mut self, stream: u64, offset: usize, size: usize) -> Vec<u8> {
+        let topic = format!("/sys/a1TestPk001/{}/thing/file/download", self.name);
+        let request = format!(
+            r#"{{"id":"5","version":"1.0","params":{{"fileInfo":{{"streamId":{stream},"fileId":1}},"fileBlock":{{"size":{size},"offset":{offset}}}}}}}"#
+        );
+        self.send_publish(&topic, request.as_bytes(), None).await;
+        self.expect("/thing/file/download_reply").await
+    }
+
+    /// Downloads a stream in blocks.
+    pub async fn download(&mut self, stream: u64, size: usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        while file.len() < size {
+            let frame = self.block(stream, file.len(), 4_096).await;
+            match wire::block::Frame::parse(&frame).unwrap() {
+                wire::block::Frame::Block { data, .. } => file.extend_from_slice(data),
+                other => panic!("{other:?}"),
+            }
+        }
+        file
+    }
+
+    /// Nothing more was sent than what was asked for: the answer to a PINGREQ comes first.
+    pub async fn nothing_more(&mut self) {
+        self.send(&Packet::PingReq).await;
+        loop {
+            match self.packet().await.expect("closed before PINGRESP") {
+                Owned::PingResp => break,
+                Owned::Publish(topic, payload) => self.inbox.push((topic, payload)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let topics: Vec<&str> = self.inbox.iter().map(|(t, _)| &**t).collect();
+        assert!(topics.is_empty(), "unexpected: {topics:?}");
+    }
+
+    /// The platform closes the connection, without a message.
+    pub async fn expect_close(&mut self) {
+        while self.packet().await.is_some() {}
+    }
+
+    async fn send(&mut self, packet: &Packet<'_>) {
+        let mut bytes = vec![0; packet.encoded_len().unwrap()];
+        packet.emit(&mut bytes).unwrap();
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    async fn packet(&mut self) -> Option<Owned> {
+        loop {
+            if let Some(len) = mqtt::frame_len(&self.buffer, 300_000).unwrap()
+                && len <= self.buffer.len()
+            {
+                let bytes: Vec<u8> = self.buffer.drain(..len).collect();
+                return Some(Owned::from(Packet::parse(&bytes, Version::V311).unwrap()));
+            }
+            let mut chunk = [0; 16_384];
+            let n = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk))
+                .await
+                .expect("nothing came")
+                .unwrap_or(0);
+            if n == 0 {
+                return None;
+            }
+            self.buffer.extend_from_slice(&chunk[..n]);
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Owned {
+    ConnAck(u8),
+    Publish(String, Vec<u8>),
+    PubAck(u16),
+    SubAck(u8),
+    UnsubAck,
+    PingResp,
+    Other,
+}
+
+impl From<Packet<'_>> for Owned {
+    fn from(packet: Packet<'_>) -> Self {
+        match packet {
+            Packet::ConnAck { code, .. } => Self::ConnAck(code),
+            Packet::Publish(p) => Self::Publish(p.topic.into(), p.payload.into()),
+            Packet::PubAck { packet_id } => Self::PubAck(packet_id),
+            Packet::SubAck(ack) => Self::SubAck(ack.codes[0]),
+            Packet::UnsubAck { .. } => Self::UnsubAck,
+            Packet::PingResp => Self::PingResp,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// `GET` by hand, so that every byte of the answer is seen.
+pub async fn http_get(address: SocketAddr, target: &str, headers: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end..].to_vec())
+}
+
+pub fn id(task: &Task) -> String {
+    IdKind::Task.text(task.id)
+}
