@@ -44,13 +44,7 @@ impl World {
     async fn open(folder: tempfile::TempDir, database: String, limits: Limits, clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let store = store::Store::open(store::Config {
-            data: folder.path().into(),
-            database: database.clone(),
-            clock: store::Clock::Caller,
-        })
-        .await
-        .unwrap();
+        let store = open_store(&folder, &database).await;
         let counters = Arc::new(door::Counters::default());
         let server = Server::start(Config {
             store,
@@ -73,6 +67,7 @@ impl World {
         let Self { server, clock, folder, database, door, .. } = self;
         door.abort();
         let _ = door.await;
+        server.sessions().close_all(door::Closed::Shutdown);
         server.stop().await;
         drop(server);
         Self::open(folder, database, Limits::default(), clock).await
@@ -142,6 +137,24 @@ impl World {
     pub fn counter(&self, name: &str) -> u64 {
         let status = self.server.status();
         status.counters.iter().find(|(n, _)| *n == name).map(|(_, n)| *n).unwrap()
+    }
+}
+
+/// Opens a folder, once whoever served it before has let go of it.
+async fn open_store(folder: &tempfile::TempDir, database: &str) -> store::Store {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let config = store::Config {
+            data: folder.path().into(),
+            database: database.to_owned(),
+            clock: store::Clock::Caller,
+        };
+        match store::Store::open(config).await {
+            Err(store::OpenError::Locked(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 
