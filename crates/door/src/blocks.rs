@@ -118,8 +118,9 @@ impl Blocks {
         Ok(())
     }
 
-    /// Forgets the right to a stream; a request for it that is being worked on begins anew.
-    pub(crate) fn revoke(&mut self, stream_id: u32) {
+    /// Forgets the right to a stream. A request for it that is being worked on begins anew, and so do
+    /// those whose answers were made in vain.
+    pub(crate) fn revoke(&mut self, stream_id: u32, answered: Vec<Request>) {
         self.grants.retain(|grant| grant.stream_id != stream_id);
         match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Opening(request, _) | Work::Reading(Reading { request, .. })
@@ -128,6 +129,9 @@ impl Blocks {
                 self.waiting.push_front(request);
             }
             other => self.work = other,
+        }
+        for request in answered.into_iter().rev() {
+            self.waiting.push_front(request);
         }
     }
 
@@ -214,6 +218,11 @@ impl Request {
     fn refused(self, refused: Refused) -> Answer {
         Answer { request: self, result: Err(refused) }
     }
+
+    #[cfg(test)]
+    pub(crate) fn of_stream(stream_id: u32) -> Self {
+        Self { id: "".into(), file_token: None, stream_id, file_id: 1, size: 1, offset: 0 }
+    }
 }
 
 impl Answer {
@@ -226,14 +235,14 @@ impl Answer {
             Err(refused) => {
                 let id = Id::from_raw(&request.id).unwrap_or_default();
                 let head = with_header(publish, &error_frame(id, refused.code()), 0)?;
-                Some(ReadyBlock { stream_id: request.stream_id, head, data: Bytes::new(), crc: None })
+                Some(ReadyBlock { request, head, data: Bytes::new(), crc: None })
             }
         }
     }
 }
 
 impl Request {
-    fn block_frame(&self, data: Data, publish: &Publish<'_>) -> Option<ReadyBlock> {
+    fn block_frame(self, data: Data, publish: &Publish<'_>) -> Option<ReadyBlock> {
         let file_token = self.file_token.as_deref().and_then(|token| RawStr::from_raw(token).ok());
         let head = BlockHead {
             id: Id::from_raw(&self.id).unwrap_or_default(),
@@ -246,7 +255,7 @@ impl Request {
         let length = frame_prefix(&head, &mut prefix).ok()?;
         let crc = block::crc16(&data.bytes).to_le_bytes();
         let head = with_header(publish, &prefix[..length], data.bytes.len() + crc.len())?;
-        Some(ReadyBlock { stream_id: self.stream_id, head, data: data.bytes, crc: Some(crc) })
+        Some(ReadyBlock { request: self, head, data: data.bytes, crc: Some(crc) })
     }
 }
 

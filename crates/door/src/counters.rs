@@ -65,17 +65,17 @@ counters! {
     uplinks,
     /// Messages that the platform could not take.
     uplink_unavailable,
-    /// Messages sent to devices, blocks apart.
+    /// Messages queued for devices, blocks apart.
     downlinks,
     /// Messages and blocks not sent because the device unsubscribed their topic.
     unsubscribed,
-    /// Blocks sent.
+    /// Blocks made for devices.
     blocks,
     /// File bytes in them.
     block_bytes,
     /// Block requests that cannot be read; dropped.
     bad_block_request,
-    /// Block requests out of range or beyond the end of the file; error 460.
+    /// Block requests with a parameter missing, out of range or beyond the end of the file; error 460.
     block_out_of_range,
     /// Block requests for streams that are not the device's or do not exist; error 404.
     foreign_stream,

@@ -25,6 +25,12 @@ mod session;
 mod sessions;
 mod socket;
 mod subscriptions;
+#[cfg(test)]
+mod time_tests;
+
+// The tests here share their platform with those in `tests`, which know the crate by its name.
+#[cfg(test)]
+extern crate self as otaru_door;
 
 pub use config::Config;
 pub use counters::Counters;

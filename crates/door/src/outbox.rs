@@ -6,14 +6,16 @@ use std::io::IoSlice;
 use bytes::{Buf as _, Bytes, BytesMut};
 use mqtt::{Packet, Publish, QoS};
 
+use crate::blocks::Request;
+
 /// Parts offered to the socket in one call.
 pub(crate) const SLICES: usize = 32;
 
 /// A block, or the error frame in its place, as a whole PUBLISH in three parts.
 #[derive(Debug)]
 pub(crate) struct ReadyBlock {
-    /// The stream it belongs to.
-    pub(crate) stream_id: u32,
+    /// What it answers.
+    pub(crate) request: Request,
     /// MQTT header, frame length and JSON head.
     pub(crate) head: Vec<u8>,
     /// The file's bytes; shared with whoever read them.
@@ -93,11 +95,19 @@ impl Outbox {
         Some(self.last_packet_id)
     }
 
-    /// Drops the blocks of a stream that have not begun.
-    pub(crate) fn revoke(&mut self, stream_id: u32) {
-        let mut first = self.begun > 0;
-        self.blocks.retain(|block| std::mem::take(&mut first) || block.stream_id != stream_id);
-        self.block_bytes = self.blocks.iter().map(ReadyBlock::len).sum::<usize>() - self.begun;
+    /// Drops the blocks of a stream that have not begun and gives their requests back, in order.
+    pub(crate) fn revoke(&mut self, stream_id: u32) -> Vec<Request> {
+        let mut revoked = Vec::new();
+        for (at, block) in std::mem::take(&mut self.blocks).into_iter().enumerate() {
+            let begun = at == 0 && self.begun > 0;
+            if begun || block.request.stream_id != stream_id {
+                self.blocks.push_back(block);
+            } else {
+                self.block_bytes -= block.len();
+                revoked.push(block.request);
+            }
+        }
+        revoked
     }
 
     /// Fills `slices` with what is to be written next and gives how many it took.
@@ -158,7 +168,7 @@ mod tests {
         let (data, crc) = rest.split_at(rest.len() - 2);
         let crc = crc.as_bytes();
         ReadyBlock {
-            stream_id,
+            request: Request::of_stream(stream_id),
             head: head.as_bytes().to_vec(),
             data: Bytes::copy_from_slice(data.as_bytes()),
             crc: Some([crc[0], crc[1]]),
@@ -208,10 +218,10 @@ mod tests {
             out.block(block(stream, text));
         }
         out.advance(3);
-        out.revoke(1);
+        assert_eq!(out.revoke(1).len(), 1);
         assert_eq!(offered(&out), b"defghqrstuvwx");
         assert_eq!(out.block_bytes(), 13);
-        out.revoke(2);
+        assert_eq!(out.revoke(2).len(), 1);
         out.advance(5);
         assert!(out.is_empty());
     }

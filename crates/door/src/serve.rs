@@ -41,9 +41,15 @@ pub async fn serve<P: Platform>(
     let door = Arc::new(Door { platform, sessions, config, counters });
     let mut connections = JoinSet::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, peer) = accept(&listener).await;
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (place, accept(&listener).await)
+        };
+        let (place, (stream, peer)) = tokio::select! {
+            accepted = accepted => accepted,
+            // What is left of a connection that has ended is freed.
+            Some(_) = connections.join_next() => continue,
+        };
         count(&door.counters.connections);
         let door = door.clone();
         connections.spawn(async move {
@@ -71,7 +77,7 @@ async fn connection<P: Platform>(door: Arc<Door<P>>, stream: TcpStream, peer: So
     let _ = stream.set_nodelay(true);
     match timeout_at(deadline, first_byte(&stream)).await {
         Ok(Ok(CONNECT)) => connect::mqtt(door, stream, peer, deadline).await,
-        Ok(Ok(letter)) if letter.is_ascii_uppercase() => http::serve(door, stream).await,
+        Ok(Ok(letter)) if letter.is_ascii_alphabetic() => Box::pin(http::serve(door, stream)).await,
         Ok(Ok(_)) => count(&door.counters.unknown_protocol),
         // Closed without a word, as port checks do.
         Ok(Err(_)) => {}

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use mqtt::{Error, Packet, Publish, QoS, SubAck, Subscribe, Unsubscribe, Version, connack, frame_len};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 use wire::block;
 use wire::message::{BlockRequest, BlockRequestError, Id};
@@ -192,8 +193,8 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             return Err(why);
         }
         for stream_id in revoked {
-            self.out.revoke(stream_id);
-            self.blocks.revoke(stream_id);
+            let answered = self.out.revoke(stream_id);
+            self.blocks.revoke(stream_id, answered);
         }
         self.send_downlinks();
         Ok(())
@@ -380,17 +381,14 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
 
     fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
         let Driver { session, counters, .. } = &self.driver;
-        let grant = |(filter, qos)| self.subscriptions.subscribe(session, filter, qos);
-        let codes: Vec<u8> = subscribe.filters.iter().map(grant).collect();
+        let codes = self.subscriptions.subscribe(session, subscribe.filters.iter());
         let refused = codes.iter().filter(|&&code| code == mqtt::SUBACK_FAILURE).count();
         add(&counters.refused_subscribe, refused as u64);
         self.out.packet(&Packet::SubAck(SubAck { packet_id: subscribe.packet_id, codes: &codes }));
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
-        for filter in unsubscribe.filters.iter() {
-            self.subscriptions.unsubscribe(&self.driver.session, filter);
-        }
+        self.subscriptions.unsubscribe(&self.driver.session, unsubscribe.filters.iter());
         self.out.packet(&Packet::UnsubAck { packet_id: unsubscribe.packet_id });
     }
 
@@ -402,7 +400,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 return;
             }
             let Driver { stream, input, .. } = &mut self.driver;
-            match turn(stream, &mut Outbox::default(), input, true).now_or_never() {
+            match unconstrained(turn(stream, &mut Outbox::default(), input, true)).now_or_never() {
                 Some(Ok(Turn { read: true, .. })) => {}
                 _ => return,
             }

@@ -29,8 +29,32 @@ impl Subscriptions {
         self.delivery[at]
     }
 
-    /// Takes one filter of a SUBSCRIBE and gives its SUBACK code.
-    pub(crate) fn subscribe(&mut self, session: &Session, filter: &str, wanted: QoS) -> u8 {
+    /// Takes the filters of a SUBSCRIBE and gives their SUBACK codes.
+    pub(crate) fn subscribe<'f>(
+        &mut self,
+        session: &Session,
+        filters: impl Iterator<Item = (&'f str, QoS)> + Clone,
+    ) -> Vec<u8> {
+        let codes: Vec<u8> =
+            filters.clone().map(|(filter, wanted)| self.grant(session, filter, wanted)).collect();
+        let granted = filters.zip(&codes).filter(|&(_, &code)| code != SUBACK_FAILURE);
+        self.update(session, granted.map(|((filter, _), _)| filter));
+        codes
+    }
+
+    /// Takes the filters of an UNSUBSCRIBE, whether or not they were subscribed.
+    pub(crate) fn unsubscribe<'f>(
+        &mut self,
+        session: &Session,
+        filters: impl Iterator<Item = &'f str> + Clone,
+    ) {
+        for filter in filters.clone() {
+            self.filters.retain(|(known, _)| **known != *filter);
+        }
+        self.update(session, filters);
+    }
+
+    fn grant(&mut self, session: &Session, filter: &str, wanted: QoS) -> u8 {
         if !may_subscribe(filter, &session.product_key, &session.device_name) {
             return SUBACK_FAILURE;
         }
@@ -40,22 +64,15 @@ impl Subscriptions {
             None if self.filters.len() < MAX_FILTERS => self.filters.push((filter.into(), granted)),
             None => return SUBACK_FAILURE,
         }
-        self.update(session, filter);
         granted.level()
     }
 
-    /// Takes one filter of an UNSUBSCRIBE, whether or not it was subscribed.
-    pub(crate) fn unsubscribe(&mut self, session: &Session, filter: &str) {
-        self.filters.retain(|(known, _)| **known != *filter);
-        self.update(session, filter);
-    }
-
-    /// Settles the system topics that a filter matches anew: the best QoS of those subscriptions that
-    /// are left, or nothing if none is.
-    fn update(&mut self, session: &Session, filter: &str) {
+    /// Settles the system topics that these filters match anew: the best QoS of those subscriptions
+    /// that are left, or nothing if none is.
+    fn update<'f>(&mut self, session: &Session, filters: impl Iterator<Item = &'f str> + Clone) {
         for (kind, delivery) in Kind::DOWNLINKS.into_iter().zip(&mut self.delivery) {
             let topic = Topic::new(kind, &session.product_key, &session.device_name).to_string();
-            if filter_matches(filter, &topic) {
+            if filters.clone().any(|filter| filter_matches(filter, &topic)) {
                 let matching = self.filters.iter().filter(|(known, _)| filter_matches(known, &topic));
                 *delivery = matching.map(|&(_, qos)| qos).max();
             }
@@ -79,6 +96,10 @@ mod tests {
         }
     }
 
+    fn subscribe(subscriptions: &mut Subscriptions, filter: &str, qos: QoS) -> u8 {
+        subscriptions.subscribe(&session(), [(filter, qos)].into_iter())[0]
+    }
+
     const NOTICE: &str = "/ota/device/upgrade/pk/dev1";
 
     #[test]
@@ -93,20 +114,20 @@ mod tests {
     #[test]
     fn the_granted_qos_counts_and_is_at_most_1() {
         let mut subscriptions = Subscriptions::default();
-        assert_eq!(subscriptions.subscribe(&session(), NOTICE, QoS::ExactlyOnce), 1);
+        assert_eq!(subscribe(&mut subscriptions, NOTICE, QoS::ExactlyOnce), 1);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtLeastOnce));
         assert_eq!(subscriptions.delivery(Kind::Request), Some(QoS::AtMostOnce));
-        assert_eq!(subscriptions.subscribe(&session(), NOTICE, QoS::AtMostOnce), 0);
+        assert_eq!(subscribe(&mut subscriptions, NOTICE, QoS::AtMostOnce), 0);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
     }
 
     #[test]
     fn unsubscribing_ends_delivery_until_the_next_subscribe() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.unsubscribe(&session(), NOTICE);
+        subscriptions.unsubscribe(&session(), [NOTICE].into_iter());
         assert_eq!(subscriptions.delivery(Kind::Upgrade), None);
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtMostOnce));
-        subscriptions.subscribe(&session(), NOTICE, QoS::AtLeastOnce);
+        subscribe(&mut subscriptions, NOTICE, QoS::AtLeastOnce);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtLeastOnce));
     }
 
@@ -114,11 +135,11 @@ mod tests {
     fn a_wildcard_left_over_still_delivers() {
         let mut subscriptions = Subscriptions::default();
         let reply = "/sys/pk/dev1/thing/file/download_reply";
-        subscriptions.subscribe(&session(), "/sys/pk/dev1/#", QoS::AtLeastOnce);
-        subscriptions.subscribe(&session(), reply, QoS::AtMostOnce);
-        subscriptions.unsubscribe(&session(), reply);
+        subscribe(&mut subscriptions, "/sys/pk/dev1/#", QoS::AtLeastOnce);
+        subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
+        subscriptions.unsubscribe(&session(), [reply].into_iter());
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtLeastOnce));
-        subscriptions.unsubscribe(&session(), "/sys/pk/dev1/#");
+        subscriptions.unsubscribe(&session(), ["/sys/pk/dev1/#"].into_iter());
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), None);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
     }
@@ -129,15 +150,12 @@ mod tests {
         for filter in
             ["#", "/sys/#", "/ota/device/upgrade/pk/dev2", "/ota/device/+/pk/+", "/ota/device/inform/pk/dev1"]
         {
-            assert_eq!(subscriptions.subscribe(&session(), filter, QoS::AtMostOnce), 0x80, "{filter}");
+            assert_eq!(subscribe(&mut subscriptions, filter, QoS::AtMostOnce), 0x80, "{filter}");
         }
         for number in 0..MAX_FILTERS {
-            assert_eq!(
-                subscriptions.subscribe(&session(), &format!("/pk/dev1/user/{number}"), QoS::AtMostOnce),
-                0
-            );
+            assert_eq!(subscribe(&mut subscriptions, &format!("/pk/dev1/user/{number}"), QoS::AtMostOnce), 0);
         }
-        assert_eq!(subscriptions.subscribe(&session(), "/pk/dev1/user/more", QoS::AtMostOnce), 0x80);
-        assert_eq!(subscriptions.subscribe(&session(), "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
+        assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/more", QoS::AtMostOnce), 0x80);
+        assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
     }
 }

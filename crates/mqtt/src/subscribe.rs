@@ -58,7 +58,7 @@ impl<'a> Filters<'a> {
     }
 
     /// The filters in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, QoS)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, QoS)> + Clone + use<'a> {
         entries(self.0, read_filter)
     }
 }
@@ -71,7 +71,7 @@ impl<'a> Topics<'a> {
     }
 
     /// The filters in order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         entries(self.0, read_topic)
     }
 }
@@ -176,7 +176,7 @@ fn checked<'a, T>(
 fn entries<'a, T: Copy>(
     list: List<'a, T>,
     read: fn(&mut Reader<'a>) -> Result<T, Error>,
-) -> impl Iterator<Item = T> + use<'a, T> {
+) -> impl Iterator<Item = T> + Clone + use<'a, T> {
     let (bytes, given) = match list {
         List::Parsed(bytes) => (bytes, &[][..]),
         List::Given(given) => (&[][..], given),

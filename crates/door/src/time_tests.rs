@@ -1,0 +1,139 @@
+//! Deadlines under a clock that stands still until everybody waits.
+#![allow(clippy::unwrap_used, dead_code)]
+
+#[path = "../tests/common/client.rs"]
+mod client;
+#[path = "../tests/common/platform.rs"]
+mod platform;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mqtt::Packet;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::connect::mqtt as serve_mqtt;
+use crate::serve::Door;
+use crate::{Closed, Config, Counters, Sessions};
+use client::{Client, Credentials, bytes};
+use platform::{TestBlob, TestPlatform, Told};
+
+struct House {
+    door: Arc<Door<TestPlatform>>,
+    told: tokio::sync::mpsc::UnboundedReceiver<Told>,
+}
+
+impl House {
+    fn open() -> Self {
+        let (platform, told) = TestPlatform::new();
+        let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
+        Self { door: Arc::new(Door { platform, sessions, config: Config::default(), counters }), told }
+    }
+
+    fn dial(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (ours, theirs) = duplex(buffer);
+        let deadline = Instant::now() + self.door.config.connect_timeout;
+        let served =
+            tokio::spawn(serve_mqtt(self.door.clone(), theirs, ([127, 0, 0, 1], 1).into(), deadline));
+        (ours, served)
+    }
+
+    async fn enter(&self, keep_alive: u16) -> Client<DuplexStream> {
+        let credentials = Credentials { keep_alive, ..Credentials::of("dev001") };
+        Client::enter(self.dial(1024).0, &credentials).await
+    }
+
+    /// Why the only session ended.
+    async fn closed(&mut self) -> Closed {
+        loop {
+            if let Told::Disconnected(_, _, why) = self.told.recv().await.unwrap() {
+                return why;
+            }
+        }
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_after_one_and_a_half_times_its_keepalive() {
+    let mut house = House::open();
+    let start = Instant::now();
+    let mut client = house.enter(60).await;
+    sleep(80 * SECOND).await;
+    client.ping().await;
+    assert_eq!(client.stream.read(&mut [0; 8]).await.unwrap(), 0);
+    assert_eq!(start.elapsed().as_secs(), 80 + 90);
+    assert_eq!(house.closed().await, Closed::KeepAlive);
+    assert_eq!(house.door.counters.keepalive_timeout.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keepalive_a_session_stays() {
+    let house = House::open();
+    let mut client = house.enter(0).await;
+    sleep(7 * 24 * 3600 * SECOND).await;
+    client.ping().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_which_nothing_is_read_is_no_silence() {
+    let house = House::open();
+    let mut client = house.enter(60).await;
+    for packet_id in 1..=64 {
+        client.publish("/ota/device/inform/a1TestPk001/dev001", Some(packet_id), platform::SLOW).await;
+    }
+    sleep(3600 * SECOND).await;
+    house.door.platform.gate.send(true).unwrap();
+    for packet_id in 1..=64 {
+        assert_eq!(client.receive().await.packet(), Packet::PubAck { packet_id });
+    }
+    client.ping().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_takes_nothing_is_closed_and_one_that_takes_little_is_not() {
+    let mut house = House::open();
+    house.door.platform.stream(1, 7, Ok(TestBlob::new(100_000)));
+    let mut client = house.enter(0).await;
+    let request =
+        br#"{"id":1,"params":{"fileInfo":{"streamId":7,"fileId":1},"fileBlock":{"size":65536,"offset":0}}}"#;
+    client.publish("/sys/a1TestPk001/dev001/thing/file/download", None, request).await;
+    for _ in 0..20 {
+        sleep(50 * SECOND).await;
+        client.stream.read_exact(&mut [0; 100]).await.unwrap();
+    }
+    let stopped = Instant::now();
+    assert_eq!(house.closed().await, Closed::NotReading);
+    assert_eq!(stopped.elapsed().as_secs(), 60);
+    assert_eq!(house.door.counters.write_timeout.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_has_ten_seconds_however_it_dawdles() {
+    let house = House::open();
+    let start = Instant::now();
+    let (mut client, served) = house.dial(1024);
+    let hello = bytes(&Credentials::of("dev001").packet());
+    for byte in &hello[..9] {
+        client.write_all(&[*byte]).await.unwrap();
+        sleep(SECOND).await;
+    }
+    served.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(house.door.counters.connect_timeout.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn uplinks_that_never_become_durable_do_not_keep_a_closed_session_for_ever() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    client.publish("/ota/device/inform/a1TestPk001/dev001", None, platform::SLOW).await;
+    client.send(&bytes(&Packet::Disconnect)).await;
+    let left = Instant::now();
+    assert_eq!(house.closed().await, Closed::Goodbye);
+    assert_eq!(left.elapsed().as_secs(), 10);
+}
