@@ -1,1 +1,38 @@
-//! The operator's door: REST under /api/v1.
+//! The operator's door: REST under `/api/v1`.
+//!
+//! Every endpoint is one order or one question to [`server::Server`]; what travels is described by the types of
+//! [`dto`] and by the OpenAPI document ([`document`], checked in as docs/openapi.json). JSON members are
+//! lowerCamelCase, times RFC 3339 in UTC, ids opaque texts that sort by time.
+//!
+//! - **Errors** are problem details of RFC 9457 ([`Problem`]) with a stable `code` and `params`, whatever went wrong.
+//! - **Lists** are pages: `limit` (1 to 200, 50 if absent) and an opaque `cursor`, the last page's `nextCursor`.
+//! - **Orders** (POST) take an `Idempotency-Key`: the same key with the same request is carried out once.
+//! - **Who asks** is settled before anything else: `Host` must name this platform, `Origin`, if any, must be the
+//!   same site, and the bearer token must be the administrator's.
+
+mod config;
+mod cursor;
+mod document;
+pub mod dto;
+mod extract;
+mod gate;
+mod idempotency;
+mod problem;
+mod routes;
+mod time;
+
+pub use config::Config;
+pub use document::document;
+pub use problem::{Problem, ProblemType};
+pub use routes::router;
+
+use std::future::Future;
+
+/// Answers operators on a listener until `stop` is ready; requests under way are finished.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,172 @@
+use serde::{Deserialize, Serialize};
+use server::rollout;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{Problem, time};
+
+/// A device.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Device {
+    /// Its name, unique in the product.
+    #[schema(example = "lamp-0001")]
+    pub device_name: String,
+    /// A disabled device is refused when it connects.
+    pub enabled: bool,
+    /// Whether it is connected now.
+    pub online: bool,
+    /// What it last said of each of its modules.
+    pub versions: Vec<ModuleVersion>,
+    /// Its first connection; absent if it never came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub first_online_at: Option<String>,
+    /// Start of its last connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub last_online_at: Option<String>,
+    /// End of its last connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub last_offline_at: Option<String>,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+}
+
+/// What a device last said of one module.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleVersion {
+    /// The module.
+    #[schema(example = "default")]
+    pub module: String,
+    /// Its version.
+    #[schema(example = "1.0.0")]
+    pub version: String,
+    /// When it was last reported.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub reported_at: String,
+}
+
+/// A device to make. Its secret is not in any answer but that of `credentials`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewDevice {
+    /// Its name, unique in the product; made here if absent.
+    #[schema(example = "lamp-0001")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+    /// The secret it already carries; made here if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_secret: Option<String>,
+}
+
+/// Which devices are wanted.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeviceQuery {
+    /// Only those whose names begin so.
+    pub prefix: Option<String>,
+    /// Only those that are, or are not, connected.
+    pub online: Option<bool>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+    /// Most items of the page: 1 to 200, 50 if absent.
+    pub limit: Option<u32>,
+}
+
+/// What to change in a device; absent members stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceChange {
+    /// Whether it may connect. Disabling ends a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// What became of a list of devices.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Import {
+    /// How many were made.
+    pub created: usize,
+    /// How many were not.
+    pub refused: usize,
+    /// One result for each device of the list, in its order.
+    pub results: Vec<ImportResult>,
+}
+
+/// What became of one device of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportResult {
+    /// The device; absent if it was to be named here and was not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+    /// Why it was not made; absent if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// What a device needs to connect.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// The product.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// The device.
+    #[schema(example = "lamp-0001")]
+    pub device_name: String,
+    /// The device's secret: what SDKs are configured with.
+    pub device_secret: String,
+    /// What a plain MQTT client is configured with: one login for each sign method, each as good as the others.
+    pub logins: Vec<Login>,
+}
+
+/// The values of an MQTT CONNECT.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// `hmacmd5`, `hmacsha1` or `hmacsha256`.
+    #[schema(example = "hmacsha256")]
+    pub sign_method: String,
+    /// Client id.
+    #[schema(example = "a1TestPk001.lamp-0001|signmethod=hmacsha256,securemode=3|")]
+    pub client_id: String,
+    /// User name.
+    #[schema(example = "lamp-0001&a1TestPk001")]
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl From<server::DeviceView> for Device {
+    fn from(view: server::DeviceView) -> Self {
+        let server::DeviceView { device: row, online, versions } = view;
+        Self {
+            device_name: row.name,
+            enabled: row.enabled,
+            online,
+            versions: versions.into_iter().map(Into::into).collect(),
+            first_online_at: row.first_online_at.map(time::text),
+            last_online_at: row.last_online_at.map(time::text),
+            last_offline_at: row.last_offline_at.map(time::text),
+            created_at: time::text(row.created_at),
+        }
+    }
+}
+
+impl From<rollout::ModuleVersion> for ModuleVersion {
+    fn from(row: rollout::ModuleVersion) -> Self {
+        Self { module: row.module, version: row.version, reported_at: time::text(row.reported_at) }
+    }
+}
+
+impl From<NewDevice> for server::NewDevice {
+    fn from(new: NewDevice) -> Self {
+        Self { device_name: new.device_name, device_secret: new.device_secret }
+    }
+}

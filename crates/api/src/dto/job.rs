@@ -1,0 +1,371 @@
+use serde::{Deserialize, Serialize};
+use server::{IdKind, rollout};
+use utoipa::{IntoParams, ToSchema};
+
+use super::TaskState;
+use crate::extract::id;
+use crate::{Problem, time};
+
+/// One order to bring one package to devices.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Its id.
+    #[schema(example = "job_01h2xk7m3c8p0")]
+    pub id: String,
+    /// The package's product.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// The package.
+    #[schema(example = "pkg_01h2xk7m3c8p0")]
+    pub package_id: String,
+    /// Verify or static.
+    pub kind: JobKind,
+    /// Where it is.
+    pub state: JobState,
+    /// Which devices.
+    pub scope: JobScope,
+    /// How the file travels.
+    pub protocol: Protocol,
+    /// Whether notices are pushed; otherwise devices must ask.
+    pub need_push: bool,
+    /// Minutes from a task's first progress to its failure; absent is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_minutes: Option<i64>,
+    /// Most pushes in any minute.
+    #[schema(example = 10_000)]
+    pub rate_per_minute: i64,
+    /// Whether an order on the whole job is still being carried out, as making its tasks.
+    pub busy: bool,
+    /// Its tasks by state.
+    pub counts: Counts,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub ended_at: Option<String>,
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobKind {
+    /// Proves a package on a few devices.
+    Verify,
+    /// Brings it to many.
+    Static,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobState {
+    /// Tasks are made, pushed, answered.
+    InProgress,
+    /// Every task has ended.
+    Completed,
+    /// Stopped by an operator.
+    Canceled,
+}
+
+/// How the file travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Blocks over MQTT.
+    Mqtt,
+    /// A signed URL.
+    Http,
+}
+
+/// Which devices a job is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum JobScope {
+    /// Every enabled device of the product that has ever connected.
+    All,
+    /// Those named when the job was made.
+    Named,
+    /// A share of what `all` takes. A larger share holds every smaller one.
+    Percent {
+        /// 0.001 to 100.
+        percent: f64,
+    },
+}
+
+/// How many tasks of a job are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "each is the state of its name; see TaskState")]
+pub struct Counts {
+    pub queued: i64,
+    pub notified: i64,
+    pub in_progress: i64,
+    pub succeeded: i64,
+    pub failed: i64,
+    pub canceled: i64,
+}
+
+/// A job to make.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewJob {
+    /// The package.
+    #[schema(example = "pkg_01h2xk7m3c8p0")]
+    pub package_id: String,
+    /// Verify or static.
+    pub kind: JobKind,
+    /// Which devices; a verify job names them.
+    pub scope: NewScope,
+    /// How the file travels; `mqtt` if absent.
+    #[serde(default = "mqtt")]
+    pub protocol: Protocol,
+    /// Whether notices are pushed; true if absent.
+    #[serde(default = "yes")]
+    pub need_push: bool,
+    /// Minutes from a task's first progress to its failure; no limit if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_minutes: Option<i64>,
+    /// Most pushes in any minute; 10 000 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_minute: Option<i64>,
+    /// Takes a notice that devices with 2 KB buffers cannot receive.
+    #[serde(default)]
+    pub allow_large_notice: bool,
+    /// Takes SHA-256 over MQTT, where C SDK 4.x does not check it.
+    #[serde(default)]
+    pub allow_sha256_over_mqtt: bool,
+}
+
+/// Which devices a new job is for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum NewScope {
+    /// Every enabled device of the product that has ever connected.
+    All,
+    /// These.
+    Named {
+        /// Names of devices of the package's product.
+        device_names: Vec<String>,
+    },
+    /// A share of what `all` takes.
+    Percent {
+        /// 0.001 to 100, in steps of 0.001.
+        percent: f64,
+    },
+}
+
+/// A job just made.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedJob {
+    /// The job; its tasks are made in the moments that follow.
+    #[serde(flatten)]
+    pub job: Job,
+    /// Devices that will get a task.
+    pub matched: i64,
+    /// Devices of the scope that already report the version, and get none.
+    pub on_target: i64,
+    /// Bytes of the job's largest notice as an MQTT packet.
+    pub largest_notice: usize,
+}
+
+/// Which jobs are wanted.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobQuery {
+    /// Of this product only.
+    pub product_key: Option<String>,
+    /// Of this package only; without `productKey`.
+    pub package_id: Option<String>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+    /// Most items of the page: 1 to 200, 50 if absent.
+    pub limit: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn mqtt() -> Protocol {
+    Protocol::Mqtt
+}
+
+impl Counts {
+    /// Tasks in a state.
+    pub fn get(&self, state: TaskState) -> i64 {
+        match state {
+            TaskState::Queued => self.queued,
+            TaskState::Notified => self.notified,
+            TaskState::InProgress => self.in_progress,
+            TaskState::Succeeded => self.succeeded,
+            TaskState::Failed => self.failed,
+            TaskState::Canceled => self.canceled,
+        }
+    }
+
+    /// All tasks.
+    pub fn total(&self) -> i64 {
+        TaskState::ALL.iter().map(|state| self.get(*state)).sum()
+    }
+}
+
+impl Job {
+    pub(crate) fn of(row: rollout::Job, names: &server::Names) -> Self {
+        let product_key = names.products.get(&row.product_id).cloned().unwrap_or_default();
+        Self {
+            id: IdKind::Job.text(row.id),
+            product_key,
+            package_id: IdKind::Package.text(row.package_id),
+            kind: row.kind.into(),
+            state: row.state.into(),
+            scope: row.scope.into(),
+            protocol: row.protocol.into(),
+            need_push: row.need_push,
+            timeout_minutes: row.timeout_ms.map(|ms| ms / 60_000),
+            rate_per_minute: row.rate_per_minute,
+            busy: row.work.is_some(),
+            counts: row.counts.into(),
+            created_at: time::text(row.created_at),
+            ended_at: row.ended_at.map(time::text),
+        }
+    }
+}
+
+impl CreatedJob {
+    pub(crate) fn of(created: server::CreatedJob, names: &server::Names) -> Self {
+        let server::CreatedJob { job, matched, on_target, largest_notice } = created;
+        Self { job: Job::of(job, names), matched, on_target, largest_notice }
+    }
+}
+
+impl TryFrom<NewJob> for server::NewJob {
+    type Error = Problem;
+
+    fn try_from(new: NewJob) -> Result<Self, Problem> {
+        Ok(Self {
+            package: id(IdKind::Package, &new.package_id)?,
+            kind: new.kind.into(),
+            scope: new.scope.try_into()?,
+            protocol: new.protocol.into(),
+            need_push: new.need_push,
+            timeout_minutes: new.timeout_minutes,
+            rate_per_minute: new.rate_per_minute,
+            allow_large_notice: new.allow_large_notice,
+            allow_sha256_over_mqtt: new.allow_sha256_over_mqtt,
+        })
+    }
+}
+
+impl TryFrom<NewScope> for server::NewScope {
+    type Error = Problem;
+
+    fn try_from(scope: NewScope) -> Result<Self, Problem> {
+        Ok(match scope {
+            NewScope::All => Self::All,
+            NewScope::Named { device_names } => Self::Named(device_names),
+            NewScope::Percent { percent } => Self::Percent { thousandths: thousandths(percent)? },
+        })
+    }
+}
+
+fn thousandths(percent: f64) -> Result<u32, Problem> {
+    let thousandths = (percent * 1_000.0).round();
+    let exact = (thousandths - percent * 1_000.0).abs() < 1e-6;
+    if exact && (1.0..=100_000.0).contains(&thousandths) {
+        return Ok(thousandths as u32);
+    }
+    let detail = format!("{percent} per cent is not allowed: 0.001 to 100, in steps of 0.001");
+    Err(Problem::unprocessable("percentInvalid", detail).with("percent", percent))
+}
+
+impl From<rollout::Scope> for JobScope {
+    fn from(scope: rollout::Scope) -> Self {
+        match scope {
+            rollout::Scope::All => Self::All,
+            rollout::Scope::Named => Self::Named,
+            rollout::Scope::Percent { thousandths, .. } => {
+                Self::Percent { percent: f64::from(thousandths) / 1_000.0 }
+            }
+        }
+    }
+}
+
+impl From<rollout::Counts> for Counts {
+    fn from(counts: rollout::Counts) -> Self {
+        use rollout::TaskState::{Canceled, Failed, InProgress, Notified, Queued, Succeeded};
+        Self {
+            queued: counts.get(Queued),
+            notified: counts.get(Notified),
+            in_progress: counts.get(InProgress),
+            succeeded: counts.get(Succeeded),
+            failed: counts.get(Failed),
+            canceled: counts.get(Canceled),
+        }
+    }
+}
+
+impl From<rollout::JobKind> for JobKind {
+    fn from(kind: rollout::JobKind) -> Self {
+        match kind {
+            rollout::JobKind::Verify => Self::Verify,
+            rollout::JobKind::Static => Self::Static,
+        }
+    }
+}
+
+impl From<JobKind> for rollout::JobKind {
+    fn from(kind: JobKind) -> Self {
+        match kind {
+            JobKind::Verify => Self::Verify,
+            JobKind::Static => Self::Static,
+        }
+    }
+}
+
+impl From<rollout::JobState> for JobState {
+    fn from(state: rollout::JobState) -> Self {
+        match state {
+            rollout::JobState::InProgress => Self::InProgress,
+            rollout::JobState::Completed => Self::Completed,
+            rollout::JobState::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl From<rollout::Protocol> for Protocol {
+    fn from(protocol: rollout::Protocol) -> Self {
+        match protocol {
+            rollout::Protocol::Mqtt => Self::Mqtt,
+            rollout::Protocol::Http => Self::Http,
+        }
+    }
+}
+
+impl From<Protocol> for rollout::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Mqtt => Self::Mqtt,
+            Protocol::Http => Self::Http,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_told_in_per_cent() {
+        assert_eq!(thousandths(0.001).unwrap(), 1);
+        assert_eq!(thousandths(12.345).unwrap(), 12_345);
+        assert_eq!(thousandths(100.0).unwrap(), 100_000);
+        for wrong in [0.0, -1.0, 100.001, 0.0005, f64::NAN, f64::INFINITY] {
+            assert_eq!(thousandths(wrong).unwrap_err().code, "percentInvalid", "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What travels between operators and the platform, as JSON.
+//!
+//! The types can be written and read, so that a client in Rust needs no others. Ids are texts like
+//! `job_01h2xk7m3c8p0`; times are RFC 3339 texts in UTC.
+
+mod device;
+mod event;
+mod job;
+mod module;
+mod package;
+mod page;
+mod product;
+mod status;
+mod task;
+
+pub use device::*;
+pub use event::*;
+pub use job::*;
+pub use module::*;
+pub use package::*;
+pub use page::*;
+pub use product::*;
+pub use status::*;
+pub use task::*;

@@ -1,0 +1,185 @@
+use serde::{Deserialize, Serialize};
+use server::{IdKind, rollout};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::time;
+
+/// One file for one module of one product.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its id.
+    #[schema(example = "pkg_01h2xk7m3c8p0")]
+    pub id: String,
+    /// Its product.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// What people call it.
+    #[schema(example = "default 2.0.0")]
+    pub name: String,
+    /// The module it is for.
+    #[schema(example = "default")]
+    pub module: String,
+    /// The version a device reports once it runs it.
+    #[schema(example = "2.0.0")]
+    pub version: String,
+    /// The digest its notices name.
+    pub sign_method: SignMethod,
+    /// Length of the file in bytes.
+    #[schema(example = 524_288)]
+    pub size: i64,
+    /// MD5 of the file, 32 lower-case hex digits.
+    #[schema(example = "d41d8cd98f00b204e9800998ecf8427e")]
+    pub md5: String,
+    /// SHA-256 of the file, 64 lower-case hex digits.
+    pub sha256: String,
+    /// The file's name at upload.
+    #[schema(example = "lamp.bin")]
+    pub file_name: String,
+    /// The version compiled into an ESP image, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_version: Option<String>,
+    /// Whether it has been proved on test devices.
+    pub state: PackageState,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+}
+
+/// The digest a notice names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignMethod {
+    /// MD5, what every device in the field checks.
+    #[default]
+    Md5,
+    /// SHA-256.
+    Sha256,
+}
+
+/// How far a package has been proved on test devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PackageState {
+    /// Made with "no verification needed".
+    NotRequired,
+    /// Not yet tried.
+    Unverified,
+    /// A verify job runs.
+    Verifying,
+    /// Every test device reported the version.
+    Verified,
+    /// At least one test device did not.
+    Failed,
+}
+
+/// A package to make; the body of the request is its file.
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NewPackage {
+    /// The version a device reports once it runs it: 1 to 64 characters.
+    #[param(example = "2.0.0")]
+    pub version: String,
+    /// The module it is for; `default` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// What people call it; made of module and version if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The digest its notices name; `md5` if absent.
+    #[serde(default)]
+    #[param(inline)]
+    pub sign_method: SignMethod,
+    /// Whether it must succeed on test devices before it may be rolled out; true if absent.
+    #[serde(default = "yes")]
+    pub need_verify: bool,
+    /// Takes an ESP image whose compiled-in version is another one than `version`.
+    #[serde(default)]
+    pub accept_image_version: bool,
+    /// The file's name.
+    #[serde(default)]
+    pub file_name: String,
+}
+
+/// Which packages are wanted.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PackageQuery {
+    /// Of this product only.
+    pub product_key: Option<String>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+    /// Most items of the page: 1 to 200, 50 if absent.
+    pub limit: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Package {
+    pub(crate) fn of(row: rollout::Package, names: &server::Names) -> Self {
+        let product_key = names.products.get(&row.product_id).cloned().unwrap_or_default();
+        Self {
+            id: IdKind::Package.text(row.id),
+            product_key,
+            name: row.name,
+            module: row.module,
+            version: row.version,
+            sign_method: row.sign_method.into(),
+            size: row.size,
+            md5: row.md5,
+            sha256: row.sha256,
+            file_name: row.file_name,
+            image_version: row.image_version,
+            state: row.state.into(),
+            created_at: time::text(row.created_at),
+        }
+    }
+}
+
+impl From<NewPackage> for server::NewPackage {
+    fn from(new: NewPackage) -> Self {
+        Self {
+            name: new.name,
+            version: new.version,
+            module: new.module,
+            sign_method: new.sign_method.into(),
+            need_verify: new.need_verify,
+            accept_image_version: new.accept_image_version,
+            file_name: new.file_name,
+        }
+    }
+}
+
+impl From<rollout::SignMethod> for SignMethod {
+    fn from(method: rollout::SignMethod) -> Self {
+        match method {
+            rollout::SignMethod::Md5 => Self::Md5,
+            rollout::SignMethod::Sha256 => Self::Sha256,
+        }
+    }
+}
+
+impl From<SignMethod> for rollout::SignMethod {
+    fn from(method: SignMethod) -> Self {
+        match method {
+            SignMethod::Md5 => Self::Md5,
+            SignMethod::Sha256 => Self::Sha256,
+        }
+    }
+}
+
+impl From<rollout::PackageState> for PackageState {
+    fn from(state: rollout::PackageState) -> Self {
+        match state {
+            rollout::PackageState::NotRequired => Self::NotRequired,
+            rollout::PackageState::Unverified => Self::Unverified,
+            rollout::PackageState::Verifying => Self::Verifying,
+            rollout::PackageState::Verified => Self::Verified,
+            rollout::PackageState::Failed => Self::Failed,
+        }
+    }
+}

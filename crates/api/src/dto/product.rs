@@ -1,0 +1,87 @@
+use serde::{Deserialize, Serialize};
+use server::rollout;
+use utoipa::ToSchema;
+
+use crate::time;
+
+/// Devices of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// Its key, which devices carry.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// What people call it.
+    #[schema(example = "Street lamp")]
+    pub name: String,
+    /// Seconds a device has, after its first report on a connection, to correct a version that is neither the
+    /// old nor the new one, before the update counts as failed.
+    #[schema(example = 10)]
+    pub settle_seconds: i64,
+    /// Seconds a push waits for the device's own report of the module.
+    #[schema(example = 30)]
+    pub grace_seconds: i64,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+}
+
+/// A product to make.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewProduct {
+    /// What people call it.
+    #[schema(example = "Street lamp")]
+    pub name: String,
+    /// The key its devices already carry; made here if absent.
+    #[schema(example = "a1TestPk001")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_key: Option<String>,
+    /// The product secret its devices already carry; made here if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_secret: Option<String>,
+}
+
+/// What to change in a product; absent members stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProductChange {
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// See [`Product::settle_seconds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_seconds: Option<i64>,
+    /// See [`Product::grace_seconds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<i64>,
+}
+
+impl From<rollout::Product> for Product {
+    fn from(row: rollout::Product) -> Self {
+        Self {
+            product_key: row.product_key,
+            name: row.name,
+            settle_seconds: row.settle_ms / 1_000,
+            grace_seconds: row.grace_ms / 1_000,
+            created_at: time::text(row.created_at),
+        }
+    }
+}
+
+impl From<NewProduct> for server::NewProduct {
+    fn from(new: NewProduct) -> Self {
+        Self { name: new.name, product_key: new.product_key, product_secret: new.product_secret }
+    }
+}
+
+impl From<ProductChange> for server::ProductChange {
+    fn from(change: ProductChange) -> Self {
+        let ms = |seconds: i64| seconds.saturating_mul(1_000);
+        Self {
+            name: change.name,
+            settle_ms: change.settle_seconds.map(ms),
+            grace_ms: change.grace_seconds.map(ms),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+use serde::{Deserialize, Serialize};
+use server::{IdKind, rollout};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::time;
+
+/// One device in one job.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// Its id.
+    #[schema(example = "tsk_01h2xk7m3c8p0")]
+    pub id: String,
+    /// Its job.
+    #[schema(example = "job_01h2xk7m3c8p0")]
+    pub job_id: String,
+    /// The job's package.
+    #[schema(example = "pkg_01h2xk7m3c8p0")]
+    pub package_id: String,
+    /// The device's product.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// The device.
+    #[schema(example = "lamp-0001")]
+    pub device_name: String,
+    /// The package's module.
+    #[schema(example = "default")]
+    pub module: String,
+    /// Where it is.
+    pub state: TaskState,
+    /// Last step the device reported, 0 to 100.
+    #[schema(example = 40)]
+    pub progress: i32,
+    /// The version before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "1.0.0")]
+    pub src_version: Option<String>,
+    /// The version wanted.
+    #[schema(example = "2.0.0")]
+    pub dest_version: String,
+    /// 1, and one more with each re-upgrade.
+    #[schema(example = 1)]
+    pub attempt: i32,
+    /// Notices pushed in this attempt.
+    #[schema(example = 1)]
+    pub pushes: i32,
+    /// Why it ended; absent while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// When it was made.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub created_at: String,
+    /// Its last change.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub updated_at: String,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskState {
+    /// Not yet told to the device.
+    Queued,
+    /// The notice left; no progress yet.
+    Notified,
+    /// The device reported progress.
+    InProgress,
+    /// The device reported the wanted version.
+    Succeeded,
+    /// Ended without it.
+    Failed,
+    /// Ended by an operator.
+    Canceled,
+}
+
+/// Why a task ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
+pub enum Reason {
+    /// The wanted version was reported.
+    Success,
+    /// The device reported a negative step.
+    DeviceFailed {
+        /// `-1` upgrade, `-2` download, `-3` verification, `-4` burning failed.
+        step: i32,
+        /// The device's own words.
+        desc: String,
+    },
+    /// A version that is neither the old nor the wanted one.
+    VersionMismatch {
+        /// The wanted one.
+        expected: String,
+        /// What came.
+        reported: String,
+    },
+    /// The job's timeout passed.
+    Timeout {
+        /// Its length.
+        minutes: i64,
+    },
+    /// Another job's task was unfinished when this one was made.
+    Conflict {
+        /// That task.
+        task_id: String,
+    },
+    /// The operator cancelled the task, or its job.
+    CanceledByOperator,
+}
+
+/// Which tasks of a job are wanted.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TaskQuery {
+    /// In this state only.
+    #[param(inline)]
+    pub state: Option<TaskState>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+    /// Most items of the page: 1 to 200, 50 if absent.
+    pub limit: Option<u32>,
+}
+
+impl TaskState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Notified, Self::InProgress, Self::Succeeded, Self::Failed, Self::Canceled];
+}
+
+impl Task {
+    pub(crate) fn of(view: server::TaskView, names: &server::Names) -> Self {
+        let server::TaskView { task: row, device_name } = view;
+        let product_key = names.products.get(&row.product_id).cloned().unwrap_or_default();
+        Self {
+            id: IdKind::Task.text(row.id),
+            job_id: IdKind::Job.text(row.job_id),
+            package_id: IdKind::Package.text(row.package_id),
+            product_key,
+            device_name,
+            module: row.module,
+            state: row.state.into(),
+            progress: row.progress,
+            src_version: row.src_version,
+            dest_version: row.dest_version,
+            attempt: row.attempt,
+            pushes: row.pushes,
+            reason: row.reason.map(Into::into),
+            created_at: time::text(row.created_at),
+            updated_at: time::text(row.updated_at),
+        }
+    }
+}
+
+impl From<rollout::Reason> for Reason {
+    fn from(reason: rollout::Reason) -> Self {
+        use rollout::Reason as Row;
+        match reason {
+            Row::Success => Self::Success,
+            Row::DeviceFailed { step, desc } => Self::DeviceFailed { step, desc },
+            Row::VersionMismatch { expected, reported } => Self::VersionMismatch { expected, reported },
+            Row::Timeout { minutes } => Self::Timeout { minutes },
+            Row::Conflict { task } => Self::Conflict { task_id: IdKind::Task.text(task) },
+            Row::CanceledByOperator => Self::CanceledByOperator,
+        }
+    }
+}
+
+impl From<rollout::TaskState> for TaskState {
+    fn from(state: rollout::TaskState) -> Self {
+        match state {
+            rollout::TaskState::Queued => Self::Queued,
+            rollout::TaskState::Notified => Self::Notified,
+            rollout::TaskState::InProgress => Self::InProgress,
+            rollout::TaskState::Succeeded => Self::Succeeded,
+            rollout::TaskState::Failed => Self::Failed,
+            rollout::TaskState::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl From<TaskState> for rollout::TaskState {
+    fn from(state: TaskState) -> Self {
+        match state {
+            TaskState::Queued => Self::Queued,
+            TaskState::Notified => Self::Notified,
+            TaskState::InProgress => Self::InProgress,
+            TaskState::Succeeded => Self::Succeeded,
+            TaskState::Failed => Self::Failed,
+            TaskState::Canceled => Self::Canceled,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use server::{DeviceFilter, Paging};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Api, page};
+use crate::Problem;
+use crate::cursor::{List, paging};
+use crate::dto::{
+    Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult, Login, NewDevice, Page, PageQuery,
+    Task,
+};
+use crate::extract::{Json, MAX_IMPORT, Path, Query, collect, has_type, parse};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(create_device, list_devices))
+        .routes(routes!(import_devices))
+        .routes(routes!(get_device, change_device, remove_device))
+        .routes(routes!(get_credentials))
+        .routes(routes!(list_device_tasks))
+}
+
+/// Make a device
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices", tag = "devices",
+    params(("productKey" = String, Path, description = "The product.")),
+    responses((status = 201, body = Device, description = "The device.")))]
+async fn create_device(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Json(new): Json<NewDevice>,
+) -> Answer<(StatusCode, axum::Json<Device>)> {
+    let made = api.server.create_device(&product_key, new.into()).await?;
+    let device = api.server.device(&product_key, &made.device.name).await?;
+    Ok((StatusCode::CREATED, axum::Json(device.into())))
+}
+
+/// Make many devices
+///
+/// From a JSON array, or from a CSV text with the columns `deviceName` and `deviceSecret`; the second may be
+/// missing or empty, a first line that names the columns too. What is wrong with one device does not hold up
+/// the others.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/import", tag = "devices",
+    params(("productKey" = String, Path, description = "The product.")),
+    request_body(content((Vec<NewDevice> = "application/json"),
+        (String = "text/csv", example = "deviceName,deviceSecret\nlamp-0001,\n"))),
+    responses((status = 200, body = Import, description = "A result for each device of the list.")))]
+async fn import_devices(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    request: Request,
+) -> Answer<axum::Json<Import>> {
+    let list = device_list(request).await?;
+    let names: Vec<Option<String>> = list.iter().map(|new| new.device_name.clone()).collect();
+    let made = api.server.import_devices(&product_key, list).await?;
+    let results: Vec<ImportResult> = names
+        .into_iter()
+        .zip(made)
+        .map(|(name, made)| match made {
+            Ok(made) => ImportResult { device_name: Some(made.device.name), problem: None },
+            Err(error) => ImportResult { device_name: name, problem: Some(error.into()) },
+        })
+        .collect();
+    let refused = results.iter().filter(|result| result.problem.is_some()).count();
+    Ok(axum::Json(Import { created: results.len() - refused, refused, results }))
+}
+
+async fn device_list(request: Request) -> Answer<Vec<server::NewDevice>> {
+    let (parts, body) = request.into_parts();
+    if has_type(&parts.headers, "text/csv") {
+        return Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?)?);
+    }
+    if has_type(&parts.headers, "application/json") {
+        let list: Vec<NewDevice> = parse(&collect(body, MAX_IMPORT).await?)?;
+        return Ok(list.into_iter().map(Into::into).collect());
+    }
+    let detail = "a device list is `Content-Type: text/csv` or `Content-Type: application/json`";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notADeviceList", detail))
+}
+
+/// List the devices of a product
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/devices", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."), DeviceQuery),
+    responses((status = 200, body = Page<Device>, description = "Devices, by name.")))]
+async fn list_devices(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Query(query): Query<DeviceQuery>,
+) -> Answer<axum::Json<Page<Device>>> {
+    let paging = paging::<String>(List::Devices, query.cursor.as_deref(), query.limit)?;
+    let filter = DeviceFilter { prefix: query.prefix, online: query.online };
+    let paging = Paging { after: paging.after.as_deref(), limit: paging.limit };
+    Ok(page(List::Devices, api.server.devices(&product_key, &filter, paging).await?, Into::into))
+}
+
+/// Get a device
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    responses((status = 200, body = Device, description = "The device.")))]
+async fn get_device(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+) -> Answer<axum::Json<Device>> {
+    Ok(axum::Json(api.server.device(&product_key, &device_name).await?.into()))
+}
+
+/// Enable or disable a device
+#[utoipa::path(patch, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    responses((status = 200, body = Device, description = "The device as it is now.")))]
+async fn change_device(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+    Json(change): Json<DeviceChange>,
+) -> Answer<axum::Json<Device>> {
+    if let Some(enabled) = change.enabled {
+        api.server.set_device_enabled(&product_key, &device_name, enabled).await?;
+    }
+    Ok(axum::Json(api.server.device(&product_key, &device_name).await?.into()))
+}
+
+/// Remove a device
+///
+/// What it has not finished is cancelled, and its connection is ended.
+#[utoipa::path(delete, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn remove_device(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    api.server.remove_device(&product_key, &device_name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get what a device needs to connect
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/devices/{deviceName}/credentials", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    responses((status = 200, body = Credentials, description = "Its secret, and the values of an MQTT CONNECT.")))]
+async fn get_credentials(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+) -> Answer<axum::Json<Credentials>> {
+    let found = api.server.credentials(&product_key, &device_name).await?;
+    let logins = found.logins.into_iter().map(|login| Login {
+        sign_method: login.sign_method.to_string(),
+        client_id: login.client_id,
+        username: login.username,
+        password: login.password,
+    });
+    let logins = logins.collect();
+    Ok(axum::Json(Credentials { product_key, device_name, device_secret: found.device_secret, logins }))
+}
+
+/// List the tasks of a device
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/devices/{deviceName}/tasks", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device."), PageQuery),
+    responses((status = 200, body = Page<Task>, description = "Its tasks, of all jobs.")))]
+async fn list_device_tasks(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+    Query(query): Query<PageQuery>,
+) -> Answer<axum::Json<Page<Task>>> {
+    let paging = paging(List::DeviceTasks, query.cursor.as_deref(), query.limit)?;
+    let tasks = api.server.device_tasks(&product_key, &device_name, paging).await?;
+    api.named_page(List::DeviceTasks, tasks, |row| row.task.product_id, Task::of).await
+}

@@ -1,0 +1,94 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use server::rollout;
+use server::{IdKind, JobFilter};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Api, exclusive};
+use crate::cursor::{List, paging};
+use crate::dto::{CreatedJob, Job, JobQuery, NewJob, Page, Task, TaskQuery};
+use crate::extract::{Json, Path, Query, id};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(create_job, list_jobs))
+        .routes(routes!(get_job))
+        .routes(routes!(cancel_job))
+        .routes(routes!(reupgrade_job))
+        .routes(routes!(list_job_tasks))
+}
+
+/// Make a job
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs",
+    responses((status = 201, body = CreatedJob, description = "The job; its tasks are made in the moments that follow.")))]
+async fn create_job(
+    State(api): State<Api>,
+    Json(new): Json<NewJob>,
+) -> Answer<(StatusCode, axum::Json<CreatedJob>)> {
+    let created = api.server.create_job(new.try_into()?).await?;
+    let names = api.names_of(created.job.product_id).await?;
+    Ok((StatusCode::CREATED, axum::Json(CreatedJob::of(created, &names))))
+}
+
+/// List jobs
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobQuery),
+    responses((status = 200, body = Page<Job>, description = "Jobs, in the order they were made.")))]
+async fn list_jobs(State(api): State<Api>, Query(query): Query<JobQuery>) -> Answer<axum::Json<Page<Job>>> {
+    let paging = paging(List::Jobs, query.cursor.as_deref(), query.limit)?;
+    let filter = match (&query.product_key, &query.package_id) {
+        (None, None) => JobFilter::All,
+        (Some(product_key), None) => JobFilter::Product(product_key),
+        (None, Some(package)) => JobFilter::Package(id(IdKind::Package, package)?),
+        _ => return Err(exclusive("productKey, packageId")),
+    };
+    api.named_page(List::Jobs, api.server.jobs(filter, paging).await?, |row| row.product_id, Job::of).await
+}
+
+/// Get a job
+#[utoipa::path(get, path = "/api/v1/jobs/{jobId}", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job with its counts.")))]
+async fn get_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Cancel a job
+///
+/// From now on nothing of it is pushed or answered; its unfinished tasks end in the moments that follow.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/cancel", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn cancel_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.cancel_job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Start a job's failed and cancelled tasks again
+///
+/// But for those whose device has another unfinished task.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/re-upgrade", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn reupgrade_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.reupgrade_job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// List the tasks of a job
+#[utoipa::path(get, path = "/api/v1/jobs/{jobId}/tasks", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job."), TaskQuery),
+    responses((status = 200, body = Page<Task>, description = "Its tasks, in the order they were made.")))]
+async fn list_job_tasks(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Query(query): Query<TaskQuery>,
+) -> Answer<axum::Json<Page<Task>>> {
+    let paging = paging(List::JobTasks, query.cursor.as_deref(), query.limit)?;
+    let state = query.state.map(Into::into);
+    let tasks = api.server.job_tasks(id(IdKind::Job, &job)?, state, paging).await?;
+    api.named_page(List::JobTasks, tasks, |row| row.task.product_id, Task::of).await
+}
+
+async fn answer(api: &Api, job: rollout::Job) -> Answer<axum::Json<Job>> {
+    let names = api.names_of(job.product_id).await?;
+    Ok(axum::Json(Job::of(job, &names)))
+}

@@ -1,0 +1,47 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use server::IdKind;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Api};
+use crate::cursor::{List, paging};
+use crate::dto::{Package, PackageQuery, Page};
+use crate::extract::{Path, Query, id};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list_packages)).routes(routes!(get_package, remove_package))
+}
+
+/// List packages
+#[utoipa::path(get, path = "/api/v1/packages", tag = "packages", params(PackageQuery),
+    responses((status = 200, body = Page<Package>, description = "Packages, in the order they were made.")))]
+async fn list_packages(
+    State(api): State<Api>,
+    Query(query): Query<PackageQuery>,
+) -> Answer<axum::Json<Page<Package>>> {
+    let paging = paging(List::Packages, query.cursor.as_deref(), query.limit)?;
+    let packages = api.server.packages(query.product_key.as_deref(), paging).await?;
+    api.named_page(List::Packages, packages, |row| row.product_id, Package::of).await
+}
+
+/// Get a package
+#[utoipa::path(get, path = "/api/v1/packages/{packageId}", tag = "packages",
+    params(("packageId" = String, Path, description = "The package.")),
+    responses((status = 200, body = Package, description = "The package.")))]
+async fn get_package(State(api): State<Api>, Path(package): Path<String>) -> Answer<axum::Json<Package>> {
+    let package = api.server.package(id(IdKind::Package, &package)?).await?;
+    let names = api.names_of(package.product_id).await?;
+    Ok(axum::Json(Package::of(package, &names)))
+}
+
+/// Remove a package
+///
+/// Only one that no job was made of.
+#[utoipa::path(delete, path = "/api/v1/packages/{packageId}", tag = "packages",
+    params(("packageId" = String, Path, description = "The package.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn remove_package(State(api): State<Api>, Path(package): Path<String>) -> Answer<StatusCode> {
+    api.server.remove_package(id(IdKind::Package, &package)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

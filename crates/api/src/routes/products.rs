@@ -1,0 +1,72 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Api, page};
+use crate::cursor::{List, paging};
+use crate::dto::{NewProduct, Page, PageQuery, Product, ProductChange};
+use crate::extract::{Json, Path, Query};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(create_product, list_products)).routes(routes!(
+        get_product,
+        change_product,
+        remove_product
+    ))
+}
+
+/// Make a product
+///
+/// It comes with the module `default`.
+#[utoipa::path(post, path = "/api/v1/products", tag = "products",
+    responses((status = 201, body = Product, description = "The product.")))]
+async fn create_product(
+    State(api): State<Api>,
+    Json(new): Json<NewProduct>,
+) -> Answer<(StatusCode, axum::Json<Product>)> {
+    let product = api.server.create_product(new.into()).await?;
+    Ok((StatusCode::CREATED, axum::Json(product.into())))
+}
+
+/// List products
+#[utoipa::path(get, path = "/api/v1/products", tag = "products", params(PageQuery),
+    responses((status = 200, body = Page<Product>, description = "Products, in the order they were made.")))]
+async fn list_products(
+    State(api): State<Api>,
+    Query(query): Query<PageQuery>,
+) -> Answer<axum::Json<Page<Product>>> {
+    let paging = paging(List::Products, query.cursor.as_deref(), query.limit)?;
+    Ok(page(List::Products, api.server.products(paging).await?, Into::into))
+}
+
+/// Get a product
+#[utoipa::path(get, path = "/api/v1/products/{productKey}", tag = "products",
+    params(("productKey" = String, Path, description = "The product.")),
+    responses((status = 200, body = Product, description = "The product.")))]
+async fn get_product(State(api): State<Api>, Path(product_key): Path<String>) -> Answer<axum::Json<Product>> {
+    Ok(axum::Json(api.server.product(&product_key).await?.into()))
+}
+
+/// Change a product
+#[utoipa::path(patch, path = "/api/v1/products/{productKey}", tag = "products",
+    params(("productKey" = String, Path, description = "The product.")),
+    responses((status = 200, body = Product, description = "The product as it is now.")))]
+async fn change_product(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Json(change): Json<ProductChange>,
+) -> Answer<axum::Json<Product>> {
+    Ok(axum::Json(api.server.change_product(&product_key, change.into()).await?.into()))
+}
+
+/// Remove a product
+///
+/// Only one without devices and packages.
+#[utoipa::path(delete, path = "/api/v1/products/{productKey}", tag = "products",
+    params(("productKey" = String, Path, description = "The product.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn remove_product(State(api): State<Api>, Path(product_key): Path<String>) -> Answer<StatusCode> {
+    api.server.remove_product(&product_key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,83 @@
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use server::{OrderError, PackageUpload};
+use sha2::{Digest, Sha256};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Answer, Api, to_the_end};
+use crate::dto::{NewPackage, Package};
+use crate::extract::{Path, Query, broken_body};
+use crate::idempotency::{fingerprint, finish};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(create_package))
+}
+
+/// Make a package
+///
+/// The body is the file, as it is. It is written to disk while it comes in, and its digests are computed on the
+/// way, so it may be of any size.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/packages", tag = "packages",
+    params(("productKey" = String, Path, description = "The product."), NewPackage),
+    request_body(content = String, content_type = "application/octet-stream", description = "The file."),
+    responses((status = 201, body = Package, description = "The package.")))]
+async fn create_package(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Query(new): Query<NewPackage>,
+    request: Request,
+) -> Answer<Response> {
+    let (parts, body) = request.into_parts();
+    let Some(claim) = api.keys.claim(&parts.headers)? else {
+        let mut upload = api.server.start_package(&product_key, new.into()).await?;
+        receive(body, Some(&mut upload), None).await??;
+        return Ok(to_the_end(async move { keep(&api, upload).await }).await);
+    };
+    let mut hash = fingerprint(&parts);
+    let mut upload = api.server.start_package(&product_key, new.into()).await;
+    // Whether it is a repetition is known once the whole file is: until then a refusal waits too.
+    let received = receive(body, upload.as_mut().ok(), Some(&mut hash)).await?;
+    let hash = finish(hash);
+    if let Some(answer) = claim.answered(&api, &hash).await? {
+        return Ok(answer);
+    }
+    received?;
+    let upload = upload?;
+    Ok(to_the_end(async move {
+        let answer = keep(&api, upload).await?;
+        claim.remember(&api, &hash, answer).await
+    })
+    .await)
+}
+
+/// Reads the file to its end. The outer error is the connection's, the inner one the platform's.
+async fn receive(
+    mut body: Body,
+    mut upload: Option<&mut PackageUpload>,
+    mut hash: Option<&mut Sha256>,
+) -> Answer<Result<(), OrderError>> {
+    let mut written = Ok(());
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame.map_err(|error| broken_body(&error))?.into_data() else { continue };
+        if let Some(hash) = &mut hash {
+            hash.update(&chunk);
+        }
+        if let (Some(upload), Ok(())) = (&mut upload, &written) {
+            written = upload.write(chunk).await;
+        }
+        if written.is_err() && hash.is_none() {
+            break;
+        }
+    }
+    Ok(written)
+}
+
+async fn keep(api: &Api, upload: PackageUpload) -> Answer<Response> {
+    let package = upload.finish().await?;
+    let names = api.names_of(package.product_id).await?;
+    Ok((StatusCode::CREATED, axum::Json(Package::of(package, &names))).into_response())
+}
