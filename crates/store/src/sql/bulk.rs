@@ -2,7 +2,7 @@
 
 use super::{Row, Tx, Val};
 use crate::Error;
-use crate::record::{Column, Record, column_list};
+use crate::record::{Column, Record, Table, column_list};
 
 impl Tx {
     /// Runs `with v(columns) as (rows) <statement>`, in as few statements as the engine allows.
@@ -75,21 +75,22 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes records over those with the same `id`. `extra` columns come after the record's own.
+    /// Writes records over those with the same `id`. `extra` columns come after the record's own; a NULL
+    /// there leaves them as they are.
     pub(crate) async fn update<R: Record>(
         &mut self,
         records: &[R],
         extra: &[Column],
         more: impl Fn(&R) -> Vec<Val>,
     ) -> Result<u64, Error> {
-        let table = R::TABLE;
-        let columns: Vec<Column> = table.columns.iter().chain(extra).copied().collect();
+        let Table { name, columns, .. } = R::TABLE;
         let rows = records.iter().map(|r| [r.values(), more(r)].concat()).collect();
         let set = |c: &Column| format!("{0} = v.{0}", c.name);
-        let sets: Vec<String> = columns.iter().filter(|c| c.name != "id").map(set).collect();
-        let name = table.name;
+        let set_extra = |c: &Column| format!("{0} = coalesce(v.{0}, {name}.{0})", c.name);
+        let own = columns.iter().filter(|c| c.name != "id").map(set);
+        let sets: Vec<String> = own.chain(extra.iter().map(set_extra)).collect();
         let statement = format!("update {name} set {} from v where {name}.id = v.id", sets.join(", "));
-        self.bulk(&columns, rows, &statement).await
+        self.bulk(&[columns, extra].concat(), rows, &statement).await
     }
 
     /// Records whose `column` is one of `ids`. `rest` goes on after the condition.

@@ -15,6 +15,9 @@ pub struct Tx {
     inner: Inner,
     pub(crate) dialect: Dialect,
     pub(crate) clock: Clock,
+    /// The statements run, once a test asks for them.
+    #[cfg(test)]
+    pub(crate) recorded: Option<Vec<(Cow<'static, str>, Vec<Val>)>>,
 }
 
 pub(crate) enum Inner {
@@ -57,7 +60,21 @@ fn pg<'q>(sql: Cow<'static, str>, args: Vec<Val>) -> Pg<'q> {
 
 impl Tx {
     pub(crate) fn new(inner: Inner, dialect: Dialect, clock: Clock) -> Self {
-        Self { inner, dialect, clock }
+        Self {
+            inner,
+            dialect,
+            clock,
+            #[cfg(test)]
+            recorded: None,
+        }
+    }
+
+    fn prepare(&mut self, sql: Cow<'static, str>, _args: &[Val]) -> Cow<'static, str> {
+        #[cfg(test)]
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((sql.clone(), _args.to_vec()));
+        }
+        self.dialect.text(sql)
     }
 
     /// Runs a statement with `?` for parameters. Gives the number of rows touched.
@@ -66,7 +83,7 @@ impl Tx {
         sql: impl Into<Cow<'static, str>>,
         args: Vec<Val>,
     ) -> Result<u64, Error> {
-        let sql = self.dialect.text(sql.into());
+        let sql = self.prepare(sql.into(), &args);
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => lite(sql, args).execute(&mut **tx).await?.rows_affected(),
             Inner::Postgres(tx) => pg(sql, args).execute(&mut **tx).await?.rows_affected(),
@@ -79,7 +96,7 @@ impl Tx {
         sql: impl Into<Cow<'static, str>>,
         args: Vec<Val>,
     ) -> Result<Vec<Row>, Error> {
-        let sql = self.dialect.text(sql.into());
+        let sql = self.prepare(sql.into(), &args);
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => {
                 lite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
@@ -114,6 +131,15 @@ impl Tx {
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Undoes everything and waits until it is undone; dropping does it a little later.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ on_both! {
         let mut tx = store.begin().await.unwrap();
         let due = [Timer::Push(1), Timer::Work(1)];
         assert_eq!(committer::claim_timers(&mut tx, 9, 10).await.unwrap(), due);
-        drop(tx);
+        tx.rollback().await.unwrap();
         let mut tx = store.begin().await.unwrap();
         assert_eq!(committer::claim_timers(&mut tx, 9, 10).await.unwrap(), due);
         assert_eq!(committer::next_timer_at(&mut tx).await.unwrap(), None);
@@ -288,5 +288,5 @@ async fn postgres_tells_the_time() {
     assert!((now - i64::try_from(host).unwrap()).abs() < 60_000);
     drop(tx);
     store.close().await;
-    home.drop_database().await;
+    home.done().await;
 }

@@ -1,1 +1,174 @@
+//! No statement that runs on a report, a connect, a tick or a list walks through a whole table.
 
+use std::borrow::Cow;
+
+use super::home::Home;
+use super::on_both;
+use super::sample::{self, JOB, PACKAGE, PRODUCT};
+use crate::committer::{self, Keys, Unworked};
+use crate::record::{column_list, tables};
+use crate::sql::{Dialect, Tx, Val};
+use crate::{Store, devices, events, idempotency, jobs, modules, packages, tasks};
+
+/// Each statement of a piece of work with its plan.
+async fn plans(tx: &mut Tx) -> Vec<(String, Vec<String>)> {
+    let mut out = vec![];
+    for (sql, args) in tx.recorded.take().unwrap_or_default() {
+        let (explain, column) = match tx.dialect {
+            Dialect::Sqlite => ("explain query plan ", 3),
+            Dialect::Postgres => ("explain ", 0),
+        };
+        let rows = tx.rows(Cow::Owned(format!("{explain}{sql}")), args).await.unwrap();
+        let lines = rows.iter().map(|row| row.get::<String>(column).unwrap()).collect();
+        out.push((sql.into_owned(), lines));
+    }
+    out
+}
+
+fn walks_a_table(line: &str) -> bool {
+    let after = |what: &str| line.trim_start_matches([' ', '-', '>']).strip_prefix(what).map(str::to_owned);
+    let name = after("SCAN ").or_else(|| after("Seq Scan on "));
+    let name = name.as_deref().and_then(|rest| rest.split(' ').next().map(str::to_owned));
+    name.is_some_and(|name| tables().iter().any(|table| table.name == name))
+}
+
+async fn assert_indexed(tx: &mut Tx, what: &str) {
+    let plans = plans(tx).await;
+    assert!(!plans.is_empty(), "{what} ran no statement");
+    for (sql, plan) in plans {
+        let sorts = plan.iter().any(|line| line.contains("TEMP B-TREE FOR ORDER BY"));
+        let merges = sql.contains("union all") || sql.contains(" in (") || sql.contains("with v");
+        let bad = plan.iter().any(|line| walks_a_table(line)) || sorts && !merges;
+        assert!(!bad, "{what}: {sql}\n{}", plan.join("\n"));
+    }
+}
+
+async fn filled(home: &Home) -> Store {
+    let store = home.open().await;
+    let mut tx = store.begin().await.unwrap();
+    sample::fill(&store, &mut tx, 10..300).await;
+    tx.commit().await.unwrap();
+    store
+}
+
+macro_rules! indexed {
+    ($tx:expr, $($work:expr),* $(,)?) => {$(
+        $tx.recorded = Some(vec![]);
+        $work.await.unwrap();
+        assert_indexed(&mut $tx, stringify!($work)).await;
+    )*};
+}
+
+on_both! {
+    async fn hot_statements_walk_no_table(home: Home) {
+        let store = filled(home).await;
+        let mut tx = store.begin().await.unwrap();
+        if !home.is_sqlite() {
+            // These tables are small: without this a walk would be the better plan.
+            tx.script("set local enable_seqscan = off".into()).await.unwrap();
+        }
+        let keys = Keys { devices: [10, 11].into(), tasks: [1, 2, 3].into(), jobs: [JOB].into(), packages: [PACKAGE].into() };
+        let task = sample::task(100, JOB, 10);
+        let changes = rollout::Changes {
+            devices: vec![sample::device(10)],
+            sessions: vec![rollout::Session { device_id: 10, epoch: 1, connected_at: 1 }],
+            sessions_ended: vec![(11, 1)],
+            versions: vec![],
+            tasks_new: vec![task.clone()],
+            tasks: vec![task],
+            jobs: vec![sample::job(JOB)],
+            packages: vec![sample::package()],
+            counts: [((JOB, rollout::TaskState::Queued), 1)].into(),
+            timers: [(rollout::Timer::Push(1), Some(1)), (rollout::Timer::Push(2), None)].into(),
+            ..rollout::Changes::default()
+        };
+        indexed!(tx,
+            committer::apply(&mut tx, &changes),
+            committer::load(&mut tx, &keys, 5),
+            committer::ready_tasks(&mut tx, JOB, 10),
+            committer::claim_timers(&mut tx, 5, 10),
+            committer::enrollable(&mut tx, PRODUCT, 5, 10),
+            committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),
+            committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
+            committer::now(&mut tx, 5),
+            committer::reserve_streams(&mut tx, 5),
+            devices::login(&mut tx, "a1sample", "lamp0011"),
+            devices::find(&mut tx, PRODUCT, "lamp0011"),
+            tasks::by_stream(&mut tx, 5),
+        );
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn lists_walk_no_table(home: Home) {
+        let store = filled(home).await;
+        let mut tx = store.begin().await.unwrap();
+        if !home.is_sqlite() {
+            tx.script("set local enable_seqscan = off".into()).await.unwrap();
+        }
+        let online = devices::Filter { prefix: Some("lamp".into()), online: Some(true) };
+        let names = ["lamp0011".to_owned()];
+        indexed!(tx,
+            devices::list(&mut tx, PRODUCT, &devices::Filter::default(), Some("lamp"), 10),
+            devices::list(&mut tx, PRODUCT, &online, Some("lamp"), 10),
+            devices::ids_of(&mut tx, PRODUCT, &names),
+            devices::delete(&mut tx, 299),
+            modules::list(&mut tx, PRODUCT),
+            modules::delete(&mut tx, PRODUCT, "default"),
+            packages::list(&mut tx, Some(PRODUCT), Some(1), 10),
+            packages::list(&mut tx, None, Some(1), 10),
+            packages::find(&mut tx, PRODUCT, "default", "2.0"),
+            packages::uses(&mut tx, "00"),
+            packages::delete(&mut tx, PACKAGE),
+            jobs::list(&mut tx, jobs::Filter::All, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Some(1), 10),
+            tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
+            tasks::list_by_device(&mut tx, 10, Some(1), 10),
+            events::list(&mut tx, events::Filter::All, 1, 10),
+            events::list(&mut tx, events::Filter::Product(PRODUCT), 1, 10),
+            events::list(&mut tx, events::Filter::Device(10), 1, 10),
+            events::list(&mut tx, events::Filter::Job(JOB), 1, 10),
+            events::list(&mut tx, events::Filter::Task(10), 1, 10),
+            idempotency::forget(&mut tx, 5),
+        );
+        drop(tx);
+        store.close().await;
+    }
+}
+
+/// `tables` is what a backup takes: it must be all there is.
+#[tokio::test]
+async fn every_table_and_column_is_known() {
+    let home = Home::sqlite();
+    let store = home.open().await;
+    let mut tx = store.begin().await.unwrap();
+    let sql = "select t.name, c.name, c.type, c.pk from sqlite_master t join pragma_table_info(t.name) c \
+               where t.type = 'table' order by 1, 2";
+    let mut found = vec![];
+    for row in tx.rows(sql, vec![]).await.unwrap() {
+        let mut fields = row.fields();
+        let (table, column, kind): (String, String, String) =
+            (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
+        found.push((table, column, kind, fields.next::<i64>().unwrap() > 0));
+    }
+    let mut known = vec![];
+    for table in tables() {
+        for column in table.columns.iter().chain(table.hidden) {
+            let kind = match Val::null(column.kind) {
+                Val::Int(_) => "INTEGER",
+                Val::Text(_) => "TEXT",
+                _ => "BLOB",
+            };
+            known.push((
+                table.name.into(),
+                column.name.into(),
+                kind.into(),
+                table.key.contains(&column.name),
+            ));
+        }
+        assert!(!column_list(table.columns).is_empty());
+    }
+    known.sort();
+    assert_eq!(found.into_iter().map(|(t, c, k, p)| (t, c, k.to_uppercase(), p)).collect::<Vec<_>>(), known);
+}

@@ -45,6 +45,16 @@ impl Home {
     }
 }
 
+impl Home {
+    /// Takes the database away where it is not in the folder.
+    pub(super) async fn done(self) {
+        #[cfg(feature = "postgres-tests")]
+        if !self.is_sqlite() {
+            self.drop_database().await;
+        }
+    }
+}
+
 #[cfg(feature = "postgres-tests")]
 impl Home {
     fn server() -> String {
@@ -73,7 +83,7 @@ impl Home {
         Self::with(url)
     }
 
-    pub(super) async fn drop_database(self) {
+    async fn drop_database(self) {
         let name = self.config.database.rsplit('/').next().unwrap();
         let name = name.split('?').next().unwrap();
         Self::command(format!("drop database {name} with (force)")).await;

@@ -30,7 +30,7 @@ macro_rules! on_both {
             async fn postgres() {
                 let home = Home::postgres().await;
                 body(&home).await;
-                home.drop_database().await;
+                home.done().await;
             }
         }
     )*};

@@ -90,6 +90,7 @@ on_both! {
         tx.script("alter table meta rename to something".into()).await.unwrap();
         tx.commit().await.unwrap();
         store.close().await;
+        drop(store);
         let error = refusal(&home.config).await;
         assert!(matches!(error, OpenError::OtherKind { .. }), "{error}");
     }
