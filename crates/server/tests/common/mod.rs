@@ -19,6 +19,8 @@ use wire::credentials::{ClientId, SignMethod as Hmac, Username, password};
 
 /// 2026-11-22T10:00:00Z
 pub const START: i64 = 1_795_341_600_000;
+pub mod database;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
@@ -30,25 +32,47 @@ pub struct World {
     door: tokio::task::JoinHandle<()>,
 }
 
+enum PublicUrl {
+    Own,
+    Given(Option<String>),
+}
+
 impl World {
     pub async fn new() -> Self {
         Self::with(Limits::default()).await
     }
 
     pub async fn with(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = "sqlite".to_owned();
-        Self::open(folder, database, limits, Clock::manual(START)).await
+        Self::fresh(limits, PublicUrl::Own).await
     }
 
-    async fn open(folder: tempfile::TempDir, database: String, limits: Limits, clock: Clock) -> Self {
+    pub async fn with_public_url(url: Option<String>) -> Self {
+        Self::fresh(Limits::default(), PublicUrl::Given(url)).await
+    }
+
+    async fn fresh(limits: Limits, public_url: PublicUrl) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database::fresh().await;
+        Self::open(folder, database, limits, public_url, Clock::manual(START)).await
+    }
+
+    async fn open(
+        folder: tempfile::TempDir,
+        database: String,
+        limits: Limits,
+        public_url: PublicUrl,
+        clock: Clock,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let store = open_store(&folder, &database).await;
         let counters = Arc::new(door::Counters::default());
         let server = Server::start(Config {
             store,
-            public_url: Some(format!("http://{address}")),
+            public_url: match public_url {
+                PublicUrl::Own => Some(format!("http://{address}")),
+                PublicUrl::Given(url) => url,
+            },
             limits,
             clock: clock.clone(),
             door_counters: Arc::clone(&counters),
@@ -70,7 +94,7 @@ impl World {
         server.sessions().close_all(door::Closed::Shutdown);
         server.stop().await;
         drop(server);
-        Self::open(folder, database, Limits::default(), clock).await
+        Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
     }
 
     pub async fn product(&self) -> Product {
@@ -363,6 +387,16 @@ impl Device {
         }
         let topics: Vec<&str> = self.inbox.iter().map(|(t, _)| &**t).collect();
         assert!(topics.is_empty(), "unexpected: {topics:?}");
+    }
+
+    /// Nothing was pushed by the time a question has been answered.
+    pub async fn ask_nothing_pushed(&mut self) {
+        self.publish(
+            &format!("/ota/device/progress/a1TestPk001/{}", self.name),
+            r#"{"params":{"step":"2","module":"MCU"}}"#,
+        )
+        .await;
+        self.nothing_more().await;
     }
 
     /// The platform closes the connection, without a message.

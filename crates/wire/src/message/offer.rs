@@ -10,7 +10,7 @@ use crate::json::{Array, Object, RawStr};
 pub const MAX_FILES: usize = 20;
 
 /// Longest URL in characters; also the bound for `digestsign`.
-pub const MAX_URL: usize = 1024;
+pub const MAX_URL: usize = 2048;
 
 const MAX_FILE_NAME: usize = 256;
 

@@ -1,0 +1,299 @@
+//! What devices do that the story does not: wrong things, early things, things of others.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::*;
+use otaru_server::rollout::{Limits, Reason, TaskState};
+use otaru_server::{NewJob, NewProduct, ProductChange};
+use serde_json::json;
+use wire::block::Frame;
+
+fn code(frame: &[u8]) -> i32 {
+    match Frame::parse(frame).unwrap() {
+        Frame::Error { code, .. } => code,
+        Frame::Block { .. } => 200,
+    }
+}
+
+#[tokio::test]
+async fn broken_json_of_every_kind_is_acknowledged_counted_and_changes_nothing() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let mut device = Device::connect(&world, &key).await;
+    let broken: [&[u8]; 12] = [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"{\"id\":1}",
+        b"{\"params\":{}}",
+        b"{\"params\":{\"version\":[7]}}",
+        b"{\"params\":{\"version\":\"\"}}",
+        b"{\"params\":{\"version\":\"1\\u0000\"}}",
+        b"{\"params\":{\"version\":\"\xff\"}}",
+        b"{\"params\":{\"version\":\"1\",\"module\":\"a b\"}}",
+        b"{\"params\":{\"version\":\"12345678901234567890123456789012345678901234567890123456789012345\"}}",
+    ];
+    for payload in broken {
+        device.publish("/ota/device/inform/a1TestPk001/dev001", payload).await;
+    }
+    assert_eq!(world.counter("bad_messages"), broken.len() as u64);
+    device.publish("/ota/device/progress/a1TestPk001/dev001", r#"{"params":{"step":"soon"}}"#).await;
+    assert_eq!(world.counter("bad_messages"), broken.len() as u64 + 1);
+    assert!(world.server.device("a1TestPk001", "dev001").await.unwrap().versions.is_empty());
+    device.report("1.0.0").await;
+    let versions = world.server.device("a1TestPk001", "dev001").await.unwrap().versions;
+    assert_eq!((&*versions[0].module, &*versions[0].version), ("default", "1.0.0"));
+}
+
+#[tokio::test]
+async fn what_is_anothers_stays_anothers() {
+    let world = World::new().await;
+    world.product().await;
+    let (mine, other) = (world.device("dev001").await, world.device("dev002").await);
+    let package = world.package("2.0.0", &[7; 1_000]).await;
+    world.job(&package, &["dev001", "dev002"]).await;
+    let mut mine = Device::online(&world, &mine, "1.0.0").await;
+    let mut other = Device::online(&world, &other, "1.0.0").await;
+    let stream = mine.notice().await["data"]["streamId"].as_u64().unwrap();
+    let theirs = other.notice().await["data"]["streamId"].as_u64().unwrap();
+    assert_ne!(stream, theirs);
+
+    assert_eq!(code(&mine.block(stream, 0, 256).await), 200);
+    assert_eq!(code(&mine.block(theirs, 0, 256).await), 404);
+    assert_eq!(code(&mine.block(999_999, 0, 256).await), 404);
+    assert_eq!(code(&mine.block(stream, 1_000, 256).await), 460);
+    assert_eq!(code(&mine.block(stream, 0, 131_073).await), 460);
+    mine.publish("/ota/device/inform/a1TestPk001/dev002", r#"{"id":"1","params":{"version":"9"}}"#).await;
+    assert_eq!(world.counter("forbidden_publish"), 1);
+    let versions = world.server.device("a1TestPk001", "dev002").await.unwrap().versions;
+    assert_eq!(versions[0].version, "1.0.0");
+}
+
+#[tokio::test]
+async fn logins_are_refused_with_the_code_that_says_why() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let wrong = DeviceKey { secret: "not this one".into(), ..key.clone() };
+    assert_eq!(Device::dial(&world, &wrong).await.1, 4);
+    let nobody = DeviceKey { name: "dev999".into(), ..key.clone() };
+    assert_eq!(Device::dial(&world, &nobody).await.1, 5);
+    let mut device = Device::connect(&world, &key).await;
+    world.server.set_device_enabled("a1TestPk001", "dev001", false).await.unwrap();
+    device.expect_close().await;
+    assert_eq!(Device::dial(&world, &key).await.1, 5);
+    world.server.set_device_enabled("a1TestPk001", "dev001", true).await.unwrap();
+    Device::connect(&world, &key).await;
+    assert_eq!((world.counter("bad_password"), world.counter("unknown_device")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_report_is_told_after_its_grace() {
+    let world = World::new().await;
+    world.product().await;
+    let change = ProductChange { grace_ms: Some(5_000), ..ProductChange::default() };
+    world.server.change_product("a1TestPk001", change).await.unwrap();
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    world.job(&package, &["dev001"]).await;
+    let mut device = Device::connect(&world, &key).await;
+    // Something durable, so that the connection is known before the clock is turned.
+    device
+        .publish("/ota/device/progress/a1TestPk001/dev001", r#"{"params":{"step":"1","module":"MCU"}}"#)
+        .await;
+    world.clock.advance(4_900);
+    device.ask_nothing_pushed().await;
+    world.clock.advance(200);
+    assert_eq!(device.notice().await["data"]["version"], "2.0.0");
+}
+
+#[tokio::test]
+async fn the_made_up_first_version_of_c_sdk_3_fails_no_task() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let job = world.job(&package, &["dev001"]).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.notice().await;
+    device.progress(50, "").await;
+    drop(device);
+
+    let mut device = Device::online(&world, &key, "app-1.0.0-20180101.1000").await;
+    device.report("1.0.0").await;
+    world.clock.advance(11_000);
+    device.report("1.0.0").await;
+    world.until_all(&job, TaskState::InProgress).await;
+    device.notice().await;
+    drop(device);
+
+    let mut device = Device::online(&world, &key, "app-1.0.0-20180101.1000").await;
+    device.report("2.0.0").await;
+    world.until_all(&job, TaskState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn another_version_fails_the_attempt_once_it_has_settled() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let job = world.job(&package, &["dev001"]).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.notice().await;
+    device.progress(100, "").await;
+    drop(device);
+    let mut device = Device::online(&world, &key, "2.0.0-rc1").await;
+    world.until_all(&job, TaskState::InProgress).await;
+    device.nothing_more().await;
+    world.clock.advance(10_001);
+    let tasks = world.until_all(&job, TaskState::Failed).await;
+    let reason = Reason::VersionMismatch { expected: "2.0.0".into(), reported: "2.0.0-rc1".into() };
+    assert_eq!(tasks[0].reason, Some(reason));
+}
+
+#[tokio::test]
+async fn a_timeout_counts_from_the_first_progress() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let new = NewJob { timeout_minutes: Some(10), scope: named(&["dev001"]), ..new_job(&package) };
+    let job = world.job_of(new).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.notice().await;
+    world.clock.advance(3_600_000);
+    world.until_all(&job, TaskState::Notified).await;
+    device.progress(1, "").await;
+    world.clock.advance(599_000);
+    device.progress(2, "").await;
+    world.until_all(&job, TaskState::InProgress).await;
+    world.clock.advance(2_000);
+    let tasks = world.until_all(&job, TaskState::Failed).await;
+    assert_eq!(tasks[0].reason, Some(Reason::Timeout { minutes: 10 }));
+}
+
+#[tokio::test]
+async fn a_module_is_updated_by_its_name() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let module = otaru_server::NewModule { name: "MCU".into(), alias: None, description: None };
+    world.server.create_module("a1TestPk001", module).await.unwrap();
+    let new = otaru_server::NewPackage { module: Some("MCU".into()), ..new_package("7") };
+    let package = world.package_of(new, &[7; 300]).await;
+    let job = world.job(&package, &["dev001"]).await;
+    let mut device = Device::online(&world, &key, "7").await;
+    device.nothing_more().await;
+    let inform = "/ota/device/inform/a1TestPk001/dev001";
+    device.publish(inform, r#"{"id":1,"params":{"version":"6","module":"MCU"}}"#).await;
+    assert_eq!(device.notice().await["data"]["module"], "MCU");
+    assert_eq!(device.ask().await, json!({}));
+    device.publish(inform, r#"{"id":1,"params":{"version":"7","module":"MCU"}}"#).await;
+    world.until_all(&job, TaskState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn the_old_question_is_answered_on_its_own_topic() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let new = NewJob { need_push: false, scope: named(&["dev001"]), ..new_job(&package) };
+    let job = world.job_of(new).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    world.until_all(&job, TaskState::Queued).await;
+    device.nothing_more().await;
+    device
+        .publish("/ota/device/request/a1TestPk001/dev001", r#"{"id":"0","params":{"version":"1.0.0"}}"#)
+        .await;
+    let reply: serde_json::Value =
+        serde_json::from_slice(&device.expect("/ota/device/request/").await).unwrap();
+    assert_eq!((&reply["message"], &reply["data"]["version"]), (&json!("success"), &json!("2.0.0")));
+    world.until_all(&job, TaskState::Notified).await;
+}
+
+#[tokio::test]
+async fn pushes_keep_to_the_rate() {
+    let world = World::new().await;
+    world.product().await;
+    let mut keys = Vec::new();
+    for i in 0..5 {
+        keys.push(world.device(&format!("dev00{i}")).await);
+    }
+    let mut devices = Vec::new();
+    for key in &keys {
+        devices.push(Device::online(&world, key, "1.0.0").await);
+    }
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let job = world.job_of(NewJob { rate_per_minute: Some(2), ..new_job(&package) }).await;
+    let told = |n: usize| {
+        move |_: &otaru_server::rollout::Job, tasks: &[otaru_server::rollout::Task]| {
+            tasks.len() == 5 && tasks.iter().filter(|t| t.state == TaskState::Notified).count() == n
+        }
+    };
+    world.until(&job, "the first push", told(1)).await;
+    // Two a minute are 30.5 s apart, less the idle second that may be caught up with.
+    for n in 2..=5 {
+        world.clock.advance(29_000);
+        devices[0].report("1.0.0").await;
+        world.until(&job, "no push before its time", told(n - 1)).await;
+        world.clock.advance(1_501);
+        world.until(&job, "the next push", told(n)).await;
+    }
+}
+
+#[tokio::test]
+async fn downloads_at_once_are_capped() {
+    let world = World::with(Limits { downloads: 2, ..Limits::default() }).await;
+    world.product().await;
+    let mut devices = Vec::new();
+    for i in 0..3 {
+        let key = world.device(&format!("dev00{i}")).await;
+        devices.push(Device::online(&world, &key, "1.0.0").await);
+    }
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let job = world.job_of(new_job(&package)).await;
+    let tasks = world
+        .until(&job, "two of three told", |_, tasks| {
+            tasks.len() == 3 && tasks.iter().filter(|t| t.state == TaskState::Notified).count() == 2
+        })
+        .await;
+    let waiting = tasks.iter().position(|t| t.state == TaskState::Queued).unwrap();
+    let first = (waiting + 1) % 3;
+    devices[first].notice().await;
+    devices[first].progress(100, "").await;
+    world.clock.advance(1_000);
+    devices[waiting].notice().await;
+}
+
+#[tokio::test]
+async fn a_newer_connection_takes_over_and_is_told_again() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    let job = world.job(&package, &["dev001"]).await;
+    let mut older = Device::online(&world, &key, "1.0.0").await;
+    let first = older.notice().await;
+    let mut newer = Device::online(&world, &key, "1.0.0").await;
+    older.expect_close().await;
+    assert_eq!(newer.notice().await["data"]["streamId"], first["data"]["streamId"]);
+    let tasks = world.until_all(&job, TaskState::Notified).await;
+    assert_eq!(tasks[0].pushes, 2);
+    assert!(world.server.device("a1TestPk001", "dev001").await.unwrap().online);
+    assert_eq!(world.counter("take_over"), 1);
+}
+
+#[tokio::test]
+async fn a_device_of_another_product_is_another_device() {
+    let world = World::new().await;
+    world.product().await;
+    let other = NewProduct { name: "other".into(), product_key: Some("b2".into()), product_secret: None };
+    world.server.create_product(other).await.unwrap();
+    world.device("dev001").await;
+    assert_eq!(world.server.device("b2", "dev001").await.unwrap_err().code, "deviceNotFound");
+}
