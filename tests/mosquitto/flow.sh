@@ -74,7 +74,7 @@ refused() {
 
 job_state() { "$otaru" job show "$1" --json | json "d['state']"; }
 job_is() { [ "$(job_state "$1")" = "$2" ]; }
-task_state() { "$otaru" job tasks "$1" --json | json "[t['state'] for t in (d['items'] if isinstance(d, dict) else d) if t['deviceName'] == '$2'][0]"; }
+task_state() { "$otaru" job tasks "$1" --json | json "[t['state'] for t in d if t['deviceName'] == '$2'][0]"; }
 
 finish() {
   local status=$?
@@ -100,13 +100,7 @@ step "a product, its module, two devices, a package"
 "$otaru" device add "$PK" dev001 --secret "$SECRET"
 "$otaru" device add "$PK" dev002
 seq -f 'line %04g of the new firmware' 200 | head -c "$SIZE" >"$DIR/mcu.bin"
-"$otaru" package add "$PK" "$DIR/mcu.bin" --version 1.1.0 --module MCU --name mcu-1.1.0
-package=$("$otaru" package list "$PK" --json | grep -o -m 1 'pkg_[0-9A-Za-z]*' | head -n 1)
-
-step "verify it on dev001"
-"$otaru" job verify "$package" dev001 --protocol mqtt
-job=$("$otaru" job list "$package" --json | grep -o -m 1 'job_[0-9A-Za-z]*' | head -n 1)
-same "$(task_state "$job" dev001)" QUEUED
+package=$("$otaru" package add "$PK" "$DIR/mcu.bin" --version 1.1.0 --module MCU --json | json "d['id']")
 
 step "connection values: each of the three sign methods is accepted"
 for method in hmacmd5 hmacsha1 hmacsha256; do
@@ -125,12 +119,21 @@ step "a wrong password and an unknown device are told apart"
 PASSWORD=${PASSWORD//[0-9]/0} refused "bad user name or password"
 USERNAME="nobody&$PK" refused "not authorised"
 
+step "the first report: the version in use is known"
 INFORM=/ota/device/inform/$PK/dev001
+REPORT='{"id":"1","params":{"version":"1.0.0","module":"MCU"}}'
+say "$INFORM" "$REPORT"
+same "$("$otaru" device show "$PK" dev001 --json | json "[v['version'] for v in d['versions'] if v['module'] == 'MCU'][0]")" 1.0.0
+
+step "verify the package on dev001"
+job=$("$otaru" job verify "$package" dev001 --protocol mqtt --json | json "d['job']['id']")
+same "$(task_state "$job" dev001)" QUEUED
+
 UPGRADE=/ota/device/upgrade/$PK/dev001
 THING=/sys/$PK/dev001/thing
 
-step "report the version in use: the notice comes"
-notice=$(ask "$INFORM" '{"id":"1","params":{"version":"1.0.0","module":"MCU"}}' "$UPGRADE")
+step "report again, and the notice comes"
+notice=$(ask "$INFORM" "$REPORT" "$UPGRADE")
 echo "$notice"
 has "$notice" '"code":"1000"' '"message":"success"' '"version":"1.1.0"' '"module":"MCU"' "\"size\":$SIZE" \
   '"dProtocol":"mqtt"' '"signMethod":"Md5"' "\"md5\":\"$(md5sum <"$DIR/mcu.bin" | cut -d' ' -f1)\"" '"streamFileId":1'
@@ -185,8 +188,7 @@ wait_for 10 "the end of the verify job" job_is "$job" COMPLETED
 passed=$((passed + 1))
 
 step "the package is verified: roll out to dev002"
-"$otaru" job start "$package" --device dev002 --protocol mqtt
-rollout=$("$otaru" job list "$package" --json | grep -o 'job_[0-9A-Za-z]*' | grep -vx "$job" | head -n 1)
+rollout=$("$otaru" job start "$package" --device dev002 --protocol mqtt --json | json "d['job']['id']")
 be dev002 hmacsha256
 notice=$(ask "/ota/device/inform/$PK/dev002" '{"id":1,"params":{"version":"1.0.0","module":"MCU"}}' "/ota/device/upgrade/$PK/dev002")
 has "$notice" '"version":"1.1.0"'

@@ -73,9 +73,8 @@ class Platform:
         check(done.returncode == 0, f"otaru {' '.join(words)}: {done.stderr or done.stdout}")
         return done.stdout
 
-    def listed(self, *words):
-        found = json.loads(self.order(*words, "--json"))
-        return found["items"] if isinstance(found, dict) else found
+    def json(self, *words):
+        return json.loads(self.order(*words, "--json"))
 
     def stop(self, show_log):
         self.process.terminate()
@@ -119,14 +118,12 @@ def update(platform, folder, name, module, method):
     image.write_bytes(firmware)
     platform.order("device", "add", PRODUCT_KEY, name, "--secret", SECRET)
     target = ["--module", module] if module else []
-    platform.order("package", "add", PRODUCT_KEY, str(image), "--version", "2.0.0", *target,
-                   "--name", method, "--sign-method", method, "--no-verify")
-    package = next(p for p in platform.listed("package", "list", PRODUCT_KEY) if p["name"] == method)["id"]
-    platform.order("job", "start", package, "--device", name, "--protocol", "http")
-    job = platform.listed("job", "list", package)[0]["id"]
+    package = platform.json("package", "add", PRODUCT_KEY, str(image), "--version", "2.0.0", *target,
+                            "--sign-method", method, "--no-verify")["id"]
+    job = platform.json("job", "start", package, "--device", name, "--protocol", "http")["job"]["id"]
 
     def task_state():
-        return platform.listed("job", "tasks", job)[0]["state"]
+        return platform.json("job", "tasks", job)[0]["state"]
 
     check(task_state() == "QUEUED", "before the device is there its task waits")
     device = Device(platform.port, name)
@@ -149,7 +146,7 @@ def update(platform, folder, name, module, method):
 
     device.report(module, "2.0.0")
     wait_until("success", lambda: task_state() == "SUCCEEDED")
-    wait_until("the job's end", lambda: json.loads(platform.order("job", "show", job, "--json"))["state"] == "COMPLETED")
+    wait_until("the job's end", lambda: platform.json("job", "show", job)["state"] == "COMPLETED")
     device.kit.destruct()
 
 
