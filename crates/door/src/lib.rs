@@ -19,14 +19,14 @@ mod connect;
 mod counters;
 mod http;
 mod outbox;
+#[cfg(test)]
+mod pipe_tests;
 mod platform;
 mod serve;
 mod session;
 mod sessions;
 mod socket;
 mod subscriptions;
-#[cfg(test)]
-mod time_tests;
 
 // The tests here share their platform with those in `tests`, which know the crate by its name.
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Deadlines under a clock that stands still until everybody waits.
+//! Sessions over a pipe in memory: what depends on the order of two events, and deadlines under a
+//! clock that stands still until everybody waits.
 #![allow(clippy::unwrap_used, dead_code)]
 
 #[path = "../tests/common/client.rs"]
@@ -10,15 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mqtt::Packet;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use wire::topic::Kind;
 
 use crate::connect::mqtt as serve_mqtt;
 use crate::serve::Door;
 use crate::{Closed, Config, Counters, Sessions};
-use client::{Client, Credentials, bytes};
+use client::{Client, Credentials};
 use platform::{TestBlob, TestPlatform, Told};
 
 struct House {
@@ -117,7 +120,7 @@ async fn a_connect_has_ten_seconds_however_it_dawdles() {
     let house = House::open();
     let start = Instant::now();
     let (mut client, served) = house.dial(1024);
-    let hello = bytes(&Credentials::of("dev001").packet());
+    let hello = client::bytes(&Credentials::of("dev001").packet());
     for byte in &hello[..9] {
         client.write_all(&[*byte]).await.unwrap();
         sleep(SECOND).await;
@@ -132,8 +135,35 @@ async fn uplinks_that_never_become_durable_do_not_keep_a_closed_session_for_ever
     let mut house = House::open();
     let mut client = house.enter(60).await;
     client.publish("/ota/device/inform/a1TestPk001/dev001", None, platform::SLOW).await;
-    client.send(&bytes(&Packet::Disconnect)).await;
+    client.send(&client::bytes(&Packet::Disconnect)).await;
     let left = Instant::now();
     assert_eq!(house.closed().await, Closed::Goodbye);
     assert_eq!(left.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn what_had_arrived_before_a_take_over_is_still_taken() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    assert_eq!(house.told.recv().await, Some(Told::Connected(1, 1)));
+    // The session is not polled between the two, and looks at its orders first.
+    client.publish("/ota/device/inform/a1TestPk001/dev001", None, b"last words").await;
+    assert!(house.door.sessions.close(1, Closed::TakenOver));
+    let last_words = Bytes::from_static(b"last words");
+    assert_eq!(house.told.recv().await, Some(Told::Uplink(1, Kind::Inform, last_words)));
+    assert_eq!(house.closed().await, Closed::TakenOver);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_device_sees_the_end_at_once_and_may_not_stay() {
+    let house = House::open();
+    let start = Instant::now();
+    let (mut client, served) = house.dial(1024);
+    let wrong = Credentials { password: b"wrong".to_vec(), ..Credentials::of("dev001") };
+    client.write_all(&client::bytes(&wrong.packet())).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!((answer, start.elapsed().as_secs()), (vec![0x20, 2, 0, 4], 0));
+    served.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 2);
 }
