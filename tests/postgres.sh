@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the store's tests over a PostgreSQL of its own: a throw-away cluster in a temporary folder,
+# Runs the store's and the server's tests over a PostgreSQL of its own: a throw-away cluster in a temporary folder,
 # on a free port of 127.0.0.1, gone when the tests end.
 # usage: tests/postgres.sh
 set -euo pipefail
@@ -33,4 +33,4 @@ as_owner "$BIN/pg_ctl" -D "$DIR/data" -l "$DIR/log" -w start \
 
 export OTARU_TEST_POSTGRES=postgres://otaru@127.0.0.1:$PORT/postgres
 "$BIN/psql" -At "$OTARU_TEST_POSTGRES" -c 'select version()'
-cargo test --locked -p otaru-store --features postgres-tests
+cargo test --locked -p otaru-store -p otaru-server --features otaru-store/postgres-tests,otaru-server/postgres-tests
