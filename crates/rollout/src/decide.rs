@@ -317,7 +317,6 @@ impl Decider<'_> {
     }
 
     pub(crate) fn end_session(&mut self, device: Id, epoch: Epoch) {
-        self.dirty.sessions.remove(&device);
         self.rows.sessions.remove(&device);
         self.out.sessions_ended.push((device, epoch));
     }

@@ -101,11 +101,11 @@ impl Tables {
         self.devices.extend(changes.devices.into_iter().map(|d| (d.id, d)));
         self.versions.extend(changes.versions.into_iter().map(|v| ((v.device_id, v.module.clone()), v)));
         self.packages.extend(changes.packages.into_iter().map(|p| (p.id, p)));
+        for task in changes.tasks {
+            assert!(self.tasks.insert(task.id, task).is_some(), "a changed task was known before");
+        }
         for task in changes.tasks_new {
             assert!(self.tasks.insert(task.id, task).is_none(), "a new task has a new number");
-        }
-        for task in changes.tasks {
-            assert!(self.tasks.insert(task.id, task).is_some(), "a changed task is known");
         }
         self.write_jobs(changes.jobs, changes.counts);
         for (timer, at) in changes.timers {

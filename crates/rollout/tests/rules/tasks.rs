@@ -171,6 +171,16 @@ fn t8_a_get_is_answered_again_and_changes_no_state() {
         assert!(matches!(&first, Some(Some(offer)) if offer.task == world.task(job, device).id));
         assert_eq!(world.get(device), first);
         assert_eq!(world.state(job, device), state);
+        // The push of this connection was the news; on the next, the first answer is.
+        let answered = |world: &World| {
+            let events = world.events_of(world.task(job, device).id);
+            events.into_iter().filter(|kind| **kind == EventKind::TaskAnswered).count()
+        };
+        assert_eq!(answered(&world), 0);
+        world.connect(device);
+        world.get(device);
+        world.get(device);
+        assert_eq!(answered(&world), 1);
     }
 }
 
@@ -182,7 +192,7 @@ fn t9_the_first_progress_starts_the_task_and_its_clock() {
         world.progress(device, step);
         let task = world.task(job, device);
         assert_eq!((task.state, task.progress), (TaskState::InProgress, step));
-        assert_eq!(task.first_progress_at, Some(world.now));
+        assert_eq!((task.first_progress_at, task.updated_at), (Some(world.now), world.now));
     }
 }
 
@@ -362,6 +372,22 @@ fn t18_a_second_attempt_has_its_own_clock() {
     assert_eq!(world.state(job, device), TaskState::InProgress);
     world.pass(1);
     assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
+fn t18_the_clock_of_an_ended_attempt_does_not_end_the_next() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, Order { timeout_ms: Some(2 * MINUTE), ..Order::to(Pick::All) });
+    world.progress(device, 0);
+    let (task, epoch) = (world.task(job, device).id, world.epoch(device));
+    let step = |step| {
+        let (module, desc) = (DEFAULT_MODULE.into(), String::new());
+        Input::Progressed { device, epoch, module, step, desc }
+    };
+    world.apply(vec![step(-1), Input::ReupgradeTask(task), step(0), Input::Due(Timer::Timeout(task))]);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
 }
 
 #[test]

@@ -195,7 +195,11 @@ fn pushes_respect_the_slots(inputs: &[Input], changes: &Changes, before: &Tables
 pub(crate) fn what_waits_has_a_timer(after: &Tables) {
     for task in after.tasks.values() {
         assert!(task.ready_at.is_none() || after.timers.contains_key(&Timer::Push(task.job_id)), "{task:?}");
-        assert!(!task.state.is_terminal() || (task.ready_at.is_none() && task.slot_until.is_none()));
+        if task.state.is_terminal() {
+            assert_eq!((task.ready_at, task.slot_until), (None, None));
+            let left = [Timer::Timeout(task.id), Timer::Settle(task.id)];
+            assert!(!left.iter().any(|timer| after.timers.contains_key(timer)), "{left:?}");
+        }
     }
     for job in after.jobs.values().filter(|j| j.work.is_some()) {
         assert!(after.timers.contains_key(&Timer::Work(job.id)), "the work of job {} stalls", job.id);
