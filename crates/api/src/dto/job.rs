@@ -162,7 +162,6 @@ pub enum NewScope {
 #[serde(rename_all = "camelCase")]
 pub struct CreatedJob {
     /// The job; its tasks are made in the moments that follow.
-    #[serde(flatten)]
     pub job: Job,
     /// Devices that will get a task.
     pub matched: i64,

@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::client::Client;
+use crate::commands::{backup, device, frame, job, module, package, product, task};
+use crate::serve::{self, Serve};
+
+/// The data folder unless told otherwise.
+pub(crate) const DATA: &str = "./otaru-data";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused, or failed on the way; `job watch`: not every device succeeded
+  2  the command line is wrong
+  3  the platform cannot be reached";
+
+/// Firmware updates over the air, on your own machine, for devices that speak Alibaba Cloud IoT's OTA protocol.
+#[derive(Parser)]
+#[command(name = "otaru", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which platform is meant.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Connection {
+    /// The platform's data folder; other commands find the token there
+    #[arg(long, value_name = "DIR", env = "OTARU_DATA", default_value = DATA, global = true)]
+    pub(crate) data: PathBuf,
+    /// Where the platform answers operators
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTARU_URL",
+        default_value = "http://127.0.0.1:8080",
+        global = true
+    )]
+    pub(crate) url: String,
+    /// The administrator's token [default: from the data folder]
+    #[arg(long, value_name = "TOKEN", env = "OTARU_TOKEN", hide_env_values = true, global = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the platform
+    Serve(Serve),
+    /// Products: devices of one kind
+    #[command(subcommand)]
+    Product(product::Command),
+    /// Devices, and their connection values
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Modules: parts of a device with a version of their own
+    #[command(subcommand)]
+    Module(module::Command),
+    /// Packages: files to bring to devices
+    #[command(subcommand)]
+    Package(package::Command),
+    /// Jobs: orders to bring a package to devices
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Tasks: one device in one job
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Look into what a device receives
+    #[command(subcommand)]
+    Frame(frame::Command),
+    /// Write database, files and key into one file, while the platform may be running
+    Backup(backup::Backup),
+    /// Bring a backup back, into an empty data folder
+    Restore(backup::Restore),
+}
+
+/// Carries a command out.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { connection, command } = cli;
+    let client = || Client::new(&connection);
+    match command {
+        Command::Serve(serve) => return serve::run(serve, &connection),
+        Command::Product(command) => product::run(command, &client()?)?,
+        Command::Device(device::Command::Run(options)) => return device::run_device(options),
+        Command::Device(command) => device::run(command, &client()?)?,
+        Command::Module(command) => module::run(command, &client()?)?,
+        Command::Package(command) => package::run(command, &client()?)?,
+        Command::Job(command) => return job::run(command, &client()?),
+        Command::Task(command) => task::run(command, &client()?)?,
+        Command::Frame(command) => return frame::run(command),
+        Command::Backup(command) => backup::backup(command, &connection)?,
+        Command::Restore(command) => backup::restore(command, &connection)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

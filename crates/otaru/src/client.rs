@@ -1,0 +1,195 @@
+//! A client of the REST API.
+
+use std::fmt;
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use api::Problem;
+use api::dto::Page;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::http::{Method, Request, Response};
+use ureq::{Agent, AsSendBody, Body, SendBody};
+
+use crate::cli::Connection;
+use crate::token;
+
+/// Nobody answers as the platform.
+#[derive(Debug)]
+pub(crate) struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// A connection to one platform.
+pub(crate) struct Client {
+    agent: Agent,
+    /// Where operators are answered, without a slash at its end.
+    pub(crate) url: String,
+    token: String,
+}
+
+impl Client {
+    /// The token is looked for in the data folder if it was not given.
+    pub(crate) fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let token = match &connection.token {
+            Some(token) => token.clone(),
+            None => token::read(&connection.data)?.ok_or_else(|| no_token(connection))?,
+        };
+        Ok(Self::with_token(&connection.url, &token))
+    }
+
+    /// With a token that is known.
+    pub(crate) fn with_token(url: &str, token: &str) -> Self {
+        // A proxy from the environment is for the way out, not to a platform of one's own.
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_connect(Some(Duration::from_secs(10)));
+        let url = url.trim_end_matches('/').to_string();
+        Self { agent: config.build().into(), url, token: token.to_string() }
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        read(self.send(Method::GET, path, None, ())?)
+    }
+
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        read(self.send(Method::POST, path, Some("application/json"), serde_json::to_vec(body)?)?)
+    }
+
+    pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        read(self.send(Method::PATCH, path, Some("application/json"), serde_json::to_vec(body)?)?)
+    }
+
+    /// An order without particulars.
+    pub(crate) fn order<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        read(self.send(Method::POST, path, None, ())?)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
+        refused(self.send(Method::DELETE, path, None, ())?).map(drop)
+    }
+
+    /// Sends a file as it is read.
+    pub(crate) fn upload<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        size: u64,
+        mut file: impl Read + 'static,
+    ) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path, Some(content_type)).header("content-length", size);
+        let answer = self.agent.run(request.body(SendBody::from_reader(&mut file))?);
+        read(answer.map_err(|error| self.unreachable(&error))?)
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        mut on_page: impl FnMut(Vec<T>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let filters: String =
+            query.iter().map(|(name, value)| format!("&{name}={}", segment(value))).collect();
+        let mut cursor = String::new();
+        loop {
+            let page: Page<T> = self.get(&format!("{path}?limit=200{filters}{cursor}"))?;
+            on_page(page.items)?;
+            let Some(next) = page.next_cursor else { return Ok(()) };
+            cursor = format!("&cursor={next}");
+        }
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: impl AsSendBody,
+    ) -> anyhow::Result<Response<Body>> {
+        let request = self.request(method, path, content_type).body(body)?;
+        self.agent.run(request).map_err(|error| self.unreachable(&error))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+    ) -> ureq::http::request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token));
+        match content_type {
+            Some(kind) => request.header("content-type", kind),
+            None => request,
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> anyhow::Error {
+        let text = format!(
+            "the platform at {} cannot be reached: {error}. Is `otaru serve` running? Another address goes with --url or OTARU_URL",
+            self.url
+        );
+        Unreachable(text).into()
+    }
+}
+
+fn no_token(connection: &Connection) -> anyhow::Error {
+    let file = token::file(&connection.data);
+    let text = format!(
+        "there is no token: {} does not exist. `otaru serve` makes it; for another data folder use --data or OTARU_DATA, for a platform on another machine give --token or OTARU_TOKEN",
+        file.display()
+    );
+    Unreachable(text).into()
+}
+
+fn read<T: DeserializeOwned>(answer: Response<Body>) -> anyhow::Result<T> {
+    let mut answer = refused(answer)?;
+    // A page of 200 items is far smaller; a list of a million imported devices is not.
+    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_vec()?;
+    serde_json::from_slice(&body)
+        .context("the platform's answer is not what this program expects; are both of one version?")
+}
+
+/// Turns a problem into an error.
+fn refused(mut answer: Response<Body>) -> anyhow::Result<Response<Body>> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = answer.body_mut().read_to_vec().unwrap_or_default();
+    Err(match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => anyhow!("{} [{}]", problem.detail, problem.code),
+        Err(_) => {
+            anyhow!("the platform answered {status}, and nothing this program understands; is it Otaru?")
+        }
+    })
+}
+
+/// A text as a part of a path or query.
+pub(crate) fn segment(text: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|b| if kept(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_part_of_the_path() {
+        assert_eq!(segment("lamp-1.a_b~"), "lamp-1.a_b~");
+        assert_eq!(segment("a/b?c&d=e 灯"), "a%2Fb%3Fc%26d%3De%20%E7%81%AF");
+    }
+}

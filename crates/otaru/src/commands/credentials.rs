@@ -1,0 +1,101 @@
+//! Connection values, ready to paste.
+
+use std::net::SocketAddr;
+
+use api::dto::{Credentials, Login, Status};
+
+use super::Format;
+use crate::client::Client;
+use crate::output::{self, facts, out};
+use crate::serve::reachable;
+
+/// Prints a device's connection values, for each sign method.
+pub(super) fn print(found: &Credentials, format: Format, client: &Client) -> anyhow::Result<()> {
+    if format.json {
+        return output::json(&found.logins);
+    }
+    let status: Status = client.get("/status")?;
+    show(found, door(&status, &client.url).as_ref());
+    Ok(())
+}
+
+/// Prints connection values for the platform's door for devices.
+pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
+    let (host, port) = door.cloned().unwrap_or_else(|| ("HOST".into(), 1883));
+    facts(&[
+        ("ProductKey", found.product_key.clone()),
+        ("DeviceName", found.device_name.clone()),
+        ("DeviceSecret", found.device_secret.clone()),
+    ]);
+    for login in &found.logins {
+        out!("");
+        out!("MQTTX, {} (MQTT version 3.1.1, no TLS)", login.sign_method);
+        facts(&[
+            ("  Host", format!("mqtt://{host}")),
+            ("  Port", port.to_string()),
+            ("  Client ID", login.client_id.clone()),
+            ("  Username", login.username.clone()),
+            ("  Password", login.password.clone()),
+        ]);
+    }
+    let Some(login) = found.logins.last() else { return };
+    out!("");
+    out!("mosquitto clients, {}: report version 1.0.0, then listen", login.sign_method);
+    let (pk, dn) = (&found.product_key, &found.device_name);
+    let report = r#"{"id":"1","params":{"version":"1.0.0"}}"#;
+    out!(
+        "  mosquitto_pub {} -q 1 -t {} -m {}",
+        options(login, &host, port),
+        quoted(&format!("/ota/device/inform/{pk}/{dn}")),
+        quoted(report)
+    );
+    out!(
+        "  mosquitto_sub {} -q 1 -t {}",
+        options(login, &host, port),
+        quoted(&format!("/ota/device/upgrade/{pk}/{dn}"))
+    );
+}
+
+fn options(login: &Login, host: &str, port: u16) -> String {
+    let Login { client_id, username, password, .. } = login;
+    format!("-V mqttv311 -h {host} -p {port} -i {} -u {} -P {password}", quoted(client_id), quoted(username),)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{text}'")
+}
+
+/// Where devices find the platform. One that listens everywhere is where operators find it.
+fn door(status: &Status, url: &str) -> Option<(String, u16)> {
+    let address: SocketAddr = status.device_addresses.first()?.parse().ok()?;
+    if !address.ip().is_unspecified() {
+        return Some((address.ip().to_string(), address.port()));
+    }
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or(host);
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let host = if host.is_empty() { reachable(address).ip().to_string() } else { host.to_string() };
+    Some((host, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn devices_find_the_platform_where_it_listens_or_where_operators_do() {
+        let status = |address: &str| Status {
+            version: String::new(),
+            device_addresses: vec![address.into()],
+            sessions: 0,
+            counters: BTreeMap::new(),
+        };
+        let host = |address: &str, url: &str| door(&status(address), url);
+        assert_eq!(host("10.0.0.7:1884", "http://127.0.0.1:8080"), Some(("10.0.0.7".into(), 1884)));
+        assert_eq!(host("0.0.0.0:1883", "http://127.0.0.1:8080"), Some(("127.0.0.1".into(), 1883)));
+        assert_eq!(host("0.0.0.0:1883", "http://otaru.example/"), Some(("otaru.example".into(), 1883)));
+        assert_eq!(host("nothing", "http://otaru.example"), None);
+    }
+}

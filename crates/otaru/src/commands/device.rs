@@ -1,0 +1,203 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use api::dto::{Credentials, Device, DeviceChange, Import, NewDevice};
+use clap::{Args, Subcommand};
+use otaru::device::Options;
+
+use super::{Format, credentials, or_dash, product, when};
+use crate::client::{Client, segment};
+use crate::output::{Table, facts, out};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a device
+    Add(Add),
+    /// Make many devices from a CSV file
+    Import(ImportFile),
+    /// List the devices of a product
+    List(List),
+    /// Show a device
+    Show(Named),
+    /// Print what MQTTX, mosquitto_pub or a board needs to connect
+    Credentials(Named),
+    /// Let a device connect
+    Enable(Named),
+    /// Keep a device from connecting
+    Disable(Named),
+    /// Remove a device; what it has not finished is cancelled
+    Remove(Named),
+    /// Run a device in this terminal, with a folder as flash
+    Run(Options),
+}
+
+#[derive(Args)]
+pub(crate) struct Add {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// Name of the device
+    #[arg(value_name = "DN")]
+    device_name: String,
+    /// The DeviceSecret it already carries [default: a new one]
+    #[arg(long, value_name = "DS", env = "OTARU_DEVICE_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportFile {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// CSV file with the columns deviceName and, where secrets exist, deviceSecret
+    file: PathBuf,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// Only those whose names begin so
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct Named {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// Name of the device
+    #[arg(value_name = "DN")]
+    device_name: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Named {
+    fn path(&self) -> String {
+        format!("{}/devices/{}", product::path(&self.product_key), segment(&self.device_name))
+    }
+}
+
+pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
+    match command {
+        Command::Add(new) => add(new, client),
+        Command::Import(list) => import(&list, client),
+        Command::List(list) => {
+            let path = format!("{}/devices", product::path(&list.product_key));
+            let filter: Vec<_> = list.prefix.iter().map(|prefix| ("prefix", prefix.as_str())).collect();
+            list.format.list(client, &path, &filter, &["DEVICE", "STATE", "VERSIONS", "LAST ONLINE"], row)
+        }
+        Command::Show(named) => {
+            let device: Device = client.get(&named.path())?;
+            named.format.show(&device, show)
+        }
+        Command::Credentials(named) => {
+            let found: Credentials = client.get(&format!("{}/credentials", named.path()))?;
+            credentials::print(&found, named.format, client)
+        }
+        Command::Enable(named) => enable(&named, true, client),
+        Command::Disable(named) => enable(&named, false, client),
+        Command::Remove(named) => {
+            client.delete(&named.path())?;
+            out!("removed device {}", named.device_name);
+            Ok(())
+        }
+        Command::Run(options) => run_device(options).map(drop),
+    }
+}
+
+/// Runs a device until it ends.
+pub(crate) fn run_device(options: Options) -> anyhow::Result<ExitCode> {
+    let outcome = tokio::runtime::Runtime::new()?.block_on(otaru::device::run(options))?;
+    Ok(ExitCode::from(outcome.exit_code()))
+}
+
+fn add(new: Add, client: &Client) -> anyhow::Result<()> {
+    let body = NewDevice { device_name: Some(new.device_name), device_secret: new.secret };
+    let device: Device = client.post(&format!("{}/devices", product::path(&new.product_key)), &body)?;
+    new.format.show(&device, |device| {
+        out!("made device {}", device.device_name);
+        out!("its connection values: otaru device credentials {} {}", new.product_key, device.device_name);
+    })
+}
+
+fn import(list: &ImportFile, client: &Client) -> anyhow::Result<()> {
+    let (file, size) = open(&list.file)?;
+    let path = format!("{}/devices/import", product::path(&list.product_key));
+    let import: Import = client.upload(&path, "text/csv", size, file)?;
+    list.format.show(&import, |import| {
+        let refused = import
+            .results
+            .iter()
+            .filter_map(|r| Some((or_dash(r.device_name.as_ref()), r.problem.as_ref()?)));
+        let rows: Vec<_> = refused.map(|(name, problem)| vec![name, problem.detail.clone()]).collect();
+        if !rows.is_empty() {
+            Table::new(&["REFUSED", "WHY"]).print(rows);
+        }
+        out!("{} devices made, {} refused", import.created, import.refused);
+    })?;
+    anyhow::ensure!(
+        import.refused == 0,
+        "{} of {} devices were refused",
+        import.refused,
+        import.results.len()
+    );
+    Ok(())
+}
+
+/// A file to send, with its length.
+pub(super) fn open(path: &Path) -> anyhow::Result<(File, u64)> {
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = opened.with_context(|| format!("cannot read {}", path.display()))?;
+    anyhow::ensure!(metadata.is_file(), "{} is not a file", path.display());
+    Ok((file, metadata.len()))
+}
+
+fn enable(named: &Named, enabled: bool, client: &Client) -> anyhow::Result<()> {
+    let device: Device = client.patch(&named.path(), &DeviceChange { enabled: Some(enabled) })?;
+    named.format.show(&device, show)
+}
+
+fn row(device: &Device) -> Vec<String> {
+    let last = device.last_online_at.as_ref().map(|time| when(time));
+    vec![device.device_name.clone(), state(device).into(), versions(device), or_dash(last.as_ref())]
+}
+
+fn state(device: &Device) -> &'static str {
+    match (device.enabled, device.online, &device.first_online_at) {
+        (false, ..) => "disabled",
+        (true, true, _) => "online",
+        (true, false, Some(_)) => "offline",
+        (true, false, None) => "never came",
+    }
+}
+
+fn versions(device: &Device) -> String {
+    if device.versions.is_empty() {
+        return "-".into();
+    }
+    device.versions.iter().map(|v| format!("{} {}", v.module, v.version)).collect::<Vec<_>>().join(", ")
+}
+
+fn show(device: &Device) {
+    facts(&[
+        ("device", device.device_name.clone()),
+        ("state", state(device).into()),
+        ("versions", versions(device)),
+        ("first online", or_dash(device.first_online_at.as_ref().map(|t| when(t)).as_ref())),
+        ("last online", or_dash(device.last_online_at.as_ref().map(|t| when(t)).as_ref())),
+        ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),
+        ("created", when(&device.created_at)),
+    ]);
+}

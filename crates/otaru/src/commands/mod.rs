@@ -1,0 +1,96 @@
+//! The operator's commands, one file for each kind of thing.
+
+pub(crate) mod backup;
+mod credentials;
+pub(crate) mod device;
+pub(crate) mod frame;
+pub(crate) mod job;
+pub(crate) mod module;
+pub(crate) mod package;
+pub(crate) mod product;
+pub(crate) mod task;
+mod watch;
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::client::Client;
+use crate::output::{self, Table, out};
+
+/// How an answer is shown.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Format {
+    /// Shows one thing.
+    fn show<T: Serialize>(self, thing: &T, people: impl FnOnce(&T)) -> anyhow::Result<()> {
+        if self.json {
+            return output::json(thing);
+        }
+        people(thing);
+        Ok(())
+    }
+
+    /// Shows a list, page by page: a table, or a JSON array with an item a line.
+    fn list<T: Serialize + DeserializeOwned>(
+        self,
+        client: &Client,
+        path: &str,
+        query: &[(&str, &str)],
+        head: &[&str],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return json_array::<T>(client, path, query);
+        }
+        let mut table = Table::new(head);
+        client.pages(path, query, |items: Vec<T>| {
+            table.print(items.iter().map(&row).collect());
+            Ok(())
+        })
+    }
+}
+
+fn json_array<T: Serialize + DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    query: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let mut separator = "[";
+    client.pages(path, query, |items: Vec<T>| {
+        let mut text = String::new();
+        for item in &items {
+            write!(text, "{separator}\n  {}", serde_json::to_string(item)?)?;
+            separator = ",";
+        }
+        output::part(&text);
+        Ok(())
+    })?;
+    out!("{}", if separator == "[" { "[]" } else { "\n]" });
+    Ok(())
+}
+
+/// A text that may be absent.
+fn or_dash(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| "-".into())
+}
+
+/// A time without its fraction, which people do not read.
+fn when(time: &str) -> String {
+    time.split('.').next().unwrap_or(time).replace('T', " ")
+}
+
+/// A state, kind or protocol as the API spells it.
+fn spelt(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,173 @@
+use std::io::Read;
+use std::path::PathBuf;
+
+use api::dto::Package;
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Format, device, or_dash, product, spelt, when};
+use crate::client::{Client, segment};
+use crate::output::{bytes, facts, out};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Upload a file as a package
+    Add(Add),
+    /// List packages
+    List {
+        /// Key of the product [default: all products]
+        #[arg(value_name = "PK")]
+        product_key: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show a package
+    Show {
+        /// Id of the package, pkg_…
+        id: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Remove a package that no job was made of
+    Remove {
+        /// Id of the package, pkg_…
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Add {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// The file
+    file: PathBuf,
+    /// The version a device reports once it runs it
+    #[arg(long, value_name = "V")]
+    version: String,
+    /// The module it is for [default: default]
+    #[arg(long, value_name = "M")]
+    module: Option<String>,
+    /// What people call it [default: module and version]
+    #[arg(long, value_name = "N")]
+    name: Option<String>,
+    /// The digest its notices name; every device checks MD5
+    #[arg(long, value_enum, default_value = "md5")]
+    sign_method: SignMethod,
+    /// Let it be rolled out without a verify job first
+    #[arg(long)]
+    no_verify: bool,
+    /// Take an ESP image whose compiled-in version is another one
+    #[arg(long)]
+    accept_image_version: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SignMethod {
+    Md5,
+    Sha256,
+}
+
+pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
+    match command {
+        Command::Add(add) => upload(&add, client),
+        Command::List { product_key, format } => {
+            let filter: Vec<_> = product_key.iter().map(|key| ("productKey", key.as_str())).collect();
+            let head = ["PACKAGE", "PRODUCT", "NAME", "MODULE", "VERSION", "SIZE", "STATE"];
+            format.list(client, "/packages", &filter, &head, row)
+        }
+        Command::Show { id, format } => {
+            let package: Package = client.get(&path(&id))?;
+            format.show(&package, show)
+        }
+        Command::Remove { id } => {
+            client.delete(&path(&id))?;
+            out!("removed package {id}");
+            Ok(())
+        }
+    }
+}
+
+/// The package's place in the API.
+fn path(id: &str) -> String {
+    format!("/packages/{}", segment(id))
+}
+
+fn upload(add: &Add, client: &Client) -> anyhow::Result<()> {
+    let (file, size) = device::open(&add.file)?;
+    let bar = bar(size);
+    let package: Package =
+        client.upload(&target(add), "application/octet-stream", size, Counted { file, bar: bar.clone() })?;
+    bar.finish_and_clear();
+    add.format.show(&package, show)
+}
+
+fn target(add: &Add) -> String {
+    let file_name = add.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let method = match add.sign_method {
+        SignMethod::Md5 => "md5",
+        SignMethod::Sha256 => "sha256",
+    };
+    let mut query =
+        vec![("version", add.version.clone()), ("fileName", file_name), ("signMethod", method.into())];
+    query.push(("needVerify", (!add.no_verify).to_string()));
+    query.push(("acceptImageVersion", add.accept_image_version.to_string()));
+    query.extend(add.module.iter().map(|module| ("module", module.clone())));
+    query.extend(add.name.iter().map(|name| ("name", name.clone())));
+    let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    format!("{}/packages?{}", product::path(&add.product_key), query.join("&"))
+}
+
+/// Shown only in a terminal, on standard error.
+fn bar(size: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "upload {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+    );
+    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A file that moves a bar while it is read.
+struct Counted<R> {
+    file: R,
+    bar: ProgressBar,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(buf)?;
+        self.bar.inc(n as u64);
+        Ok(n)
+    }
+}
+
+fn row(package: &Package) -> Vec<String> {
+    vec![
+        package.id.clone(),
+        package.product_key.clone(),
+        package.name.clone(),
+        package.module.clone(),
+        package.version.clone(),
+        bytes(package.size),
+        spelt(&package.state),
+    ]
+}
+
+fn show(package: &Package) {
+    facts(&[
+        ("package", package.id.clone()),
+        ("product", package.product_key.clone()),
+        ("name", package.name.clone()),
+        ("module", package.module.clone()),
+        ("version", package.version.clone()),
+        ("size", format!("{} bytes", package.size)),
+        ("md5", package.md5.clone()),
+        ("sha256", package.sha256.clone()),
+        ("sign method", spelt(&package.sign_method)),
+        ("file", package.file_name.clone()),
+        ("image version", or_dash(package.image_version.as_ref())),
+        ("state", spelt(&package.state)),
+        ("created", when(&package.created_at)),
+    ]);
+}

@@ -1,0 +1,145 @@
+//! `otaru job watch`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use api::dto::{Counts, Job, JobState, Page, Task};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::spelt;
+use super::task::why;
+use crate::client::Client;
+use crate::output::out;
+
+/// Devices with a bar of their own.
+const SHOWN: usize = 12;
+/// Failures listed at the end.
+const LISTED: usize = 20;
+const EVERY: Duration = Duration::from_millis(300);
+
+/// Watches the job at a place of the API until it ends.
+pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
+    let mut view = View::new();
+    // Nobody ever sends: waiting for a message is waiting for the time to pass.
+    let (_sender, pause) = mpsc::channel::<()>();
+    let job = loop {
+        let job: Job = client.get(path)?;
+        view.show(&job, client, path)?;
+        if job.state != JobState::InProgress && !job.busy {
+            break job;
+        }
+        let _ = pause.recv_timeout(EVERY);
+    };
+    view.end();
+    conclude(&job, path, client)
+}
+
+fn conclude(job: &Job, path: &str, client: &Client) -> anyhow::Result<ExitCode> {
+    out!("job {} {}: {}", job.id, spelt(&job.state), counts(&job.counts));
+    for state in ["FAILED", "CANCELED"] {
+        let tasks: Page<Task> = client.get(&format!("{path}/tasks?state={state}&limit={LISTED}"))?;
+        for task in &tasks.items {
+            let reason = task.reason.as_ref().map(why).unwrap_or_default();
+            out!("  {} {}: {reason}", task.device_name, task.id);
+        }
+        if tasks.next_cursor.is_some() {
+            out!("  … the others: otaru job tasks {} --state {state}", job.id);
+        }
+    }
+    let all = job.counts.succeeded == job.counts.total() && job.counts.total() > 0;
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tasks by state, but for the states without any.
+pub(super) fn counts(counts: &Counts) -> String {
+    let Counts { queued, notified, in_progress, succeeded, failed, canceled } = *counts;
+    let named = [
+        (queued, "queued"),
+        (notified, "notified"),
+        (in_progress, "in progress"),
+        (succeeded, "succeeded"),
+        (failed, "failed"),
+        (canceled, "cancelled"),
+    ];
+    let parts: Vec<_> = named.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
+    if parts.is_empty() { "no tasks yet".into() } else { parts.join(", ") }
+}
+
+fn ended(counts: &Counts) -> u64 {
+    u64::try_from(counts.succeeded + counts.failed + counts.canceled).unwrap_or(0)
+}
+
+/// Bars in a terminal, elsewhere a line for each change.
+enum View {
+    Bars { all: MultiProgress, job: ProgressBar, devices: BTreeMap<String, ProgressBar> },
+    Lines { last: String },
+}
+
+impl View {
+    fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines { last: String::new() };
+        }
+        let all = MultiProgress::new();
+        let job = all.add(bar("{prefix:24} {bar:30} {pos}/{len}  {msg}"));
+        Self::Bars { all, job, devices: BTreeMap::new() }
+    }
+
+    fn show(&mut self, job: &Job, client: &Client, path: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Lines { last } => {
+                let text = counts(&job.counts);
+                if *last != text {
+                    out!("{text}");
+                    *last = text;
+                }
+            }
+            Self::Bars { all, job: bar, devices } => {
+                bar.set_prefix(job.id.clone());
+                bar.set_length(u64::try_from(job.counts.total()).unwrap_or(0));
+                bar.set_position(ended(&job.counts));
+                bar.set_message(counts(&job.counts));
+                let tasks: Page<Task> =
+                    client.get(&format!("{path}/tasks?state=IN_PROGRESS&limit={SHOWN}"))?;
+                show_devices(all, devices, &tasks.items);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(self) {
+        if let Self::Bars { all, job, devices } = self {
+            devices.into_values().for_each(|bar| bar.finish_and_clear());
+            job.finish_and_clear();
+            // A terminal that cannot be cleared keeps the last bars: the conclusion follows anyway.
+            let _ = all.clear();
+        }
+    }
+}
+
+fn show_devices(all: &MultiProgress, devices: &mut BTreeMap<String, ProgressBar>, tasks: &[Task]) {
+    devices.retain(|name, bar| {
+        let busy = tasks.iter().any(|task| task.device_name == *name);
+        if !busy {
+            bar.finish_and_clear();
+        }
+        busy
+    });
+    for task in tasks {
+        let bar = devices.entry(task.device_name.clone()).or_insert_with(|| {
+            let bar = all.add(bar("  {prefix:22} {bar:30} {pos:>3} %"));
+            bar.set_length(100);
+            bar.set_prefix(task.device_name.clone());
+            bar
+        });
+        bar.set_position(u64::try_from(task.progress).unwrap_or(0));
+    }
+}
+
+fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}

@@ -1,0 +1,97 @@
+//! What goes to the terminal. A reader that has seen enough (`| head`) is no error.
+
+use std::fmt::Arguments;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
+
+/// A line to standard output.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+pub(crate) use out;
+
+pub(crate) fn line(text: Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// A part of a line to standard output.
+pub(crate) fn part(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// A line to standard error, for what is not the answer.
+pub(crate) fn note(text: Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// What went wrong, with what led to it.
+pub(crate) fn error(error: &anyhow::Error) {
+    note(format_args!("error: {error:#}"));
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    out!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Rows under a head, in columns. Rows may come page by page: a column only grows.
+pub(crate) struct Table {
+    head: Option<Vec<String>>,
+    widths: Vec<usize>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Self {
+        let head: Vec<String> = head.iter().map(ToString::to_string).collect();
+        Self { widths: vec![0; head.len()], head: Some(head) }
+    }
+
+    pub(crate) fn print(&mut self, rows: Vec<Vec<String>>) {
+        let rows: Vec<_> = self.head.take().into_iter().chain(rows).collect();
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        for row in &rows {
+            line(format_args!("{}", self.aligned(row)));
+        }
+    }
+
+    fn aligned(&self, row: &[String]) -> String {
+        let padded = row.iter().zip(&self.widths).map(|(cell, width)| {
+            let blanks = width.saturating_sub(cell.width());
+            format!("{cell}{}", " ".repeat(blanks))
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    }
+}
+
+/// Names and values, one a line, the values in a column.
+pub(crate) fn facts(facts: &[(&str, String)]) {
+    let width = facts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+    for (name, value) in facts {
+        out!("{name:width$}  {value}");
+    }
+}
+
+/// Bytes for people.
+pub(crate) fn bytes(n: i64) -> String {
+    indicatif::HumanBytes(u64::try_from(n).unwrap_or(0)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_look() {
+        let mut table = Table::new(&["名称", "key"]);
+        table.print(vec![vec!["lamp".into(), "a".into()], vec!["路灯灯".into(), "b".into()]]);
+        assert_eq!(table.widths, [6, 3]);
+        assert_eq!(table.aligned(&["路灯".into(), "b".into()]), "路灯    b");
+    }
+}

@@ -1,0 +1,130 @@
+//! A whole platform in this process: listeners, database, and both doors.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use server::{Clock, Server, rollout};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::token;
+
+/// How long operators' requests under way may take when the platform stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What a platform is started with.
+pub(crate) struct Settings {
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// `sqlite`, or the URL of a PostgreSQL database.
+    pub(crate) database: String,
+    /// Where devices connect.
+    pub(crate) devices: Vec<SocketAddr>,
+    /// Where operators connect.
+    pub(crate) operators: Vec<SocketAddr>,
+    /// Further host names operators may use.
+    pub(crate) hosts: Vec<String>,
+    /// Where devices fetch files over HTTP; `None` refuses such jobs.
+    pub(crate) public_url: Option<String>,
+}
+
+/// A running platform.
+pub(crate) struct Platform {
+    /// The use cases.
+    pub(crate) server: Server,
+    /// Where devices connect.
+    pub(crate) devices: Vec<SocketAddr>,
+    /// Where operators connect.
+    pub(crate) operators: Vec<SocketAddr>,
+    /// The administrator's token.
+    pub(crate) token: String,
+    /// Whether this is the data folder's first start.
+    pub(crate) first_start: bool,
+    device_doors: JoinSet<()>,
+    operator_doors: JoinSet<io::Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Platform {
+    /// Takes its ports, opens its data folder, and lets everybody in.
+    pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let device_listeners = listen(&settings.devices, "devices", "--devices").await?;
+        let operator_listeners = listen(&settings.operators, "operators", "--operators").await?;
+        let devices = addresses(&device_listeners)?;
+        let operators = addresses(&operator_listeners)?;
+
+        let counters = Arc::new(door::Counters::default());
+        let server = open(&settings, Arc::clone(&counters)).await?;
+        let (token, first_start) = token::read_or_make(&settings.data)?;
+        let mut config = api::Config::new(&token);
+        config = operators.iter().fold(config, |config, address| config.allow_listener(*address));
+        config = devices.iter().fold(config, |config, address| config.tell_device_listener(*address));
+        config = settings.hosts.iter().fold(config, |config, host| config.allow_host(host));
+
+        let stop = watch::Sender::new(false);
+        let router = api::router(server.clone(), config);
+        let mut operator_doors = JoinSet::new();
+        for listener in operator_listeners {
+            operator_doors.spawn(api::serve(listener, router.clone(), told(stop.subscribe())));
+        }
+        let mut device_doors = JoinSet::new();
+        for listener in device_listeners {
+            let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
+            let door = door::Config::default();
+            device_doors.spawn(door::serve(listener, platform, sessions, door, Arc::clone(&counters)));
+        }
+        Ok(Self { server, devices, operators, token, first_start, device_doors, operator_doors, stop })
+    }
+
+    /// Lets operators' requests end, hangs up on devices, and closes the database.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let ends = async { while self.operator_doors.join_next().await.is_some() {} };
+        // Who has not finished by then is cut off.
+        let _ = tokio::time::timeout(FAREWELL, ends).await;
+        self.device_doors.shutdown().await;
+        self.server.stop().await;
+    }
+}
+
+async fn told(mut stop: watch::Receiver<bool>) {
+    // The sender lives as long as the platform; without it there is nothing left to serve.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn open(settings: &Settings, door_counters: Arc<door::Counters>) -> anyhow::Result<Server> {
+    let config = store::Config {
+        data: settings.data.clone(),
+        database: settings.database.clone(),
+        clock: store::Clock::default(),
+    };
+    let store = store::Store::open(config).await?;
+    let config = server::Config {
+        store,
+        public_url: settings.public_url.clone(),
+        limits: rollout::Limits::default(),
+        clock: Clock::System,
+        door_counters,
+    };
+    Ok(Server::start(config).await?)
+}
+
+async fn listen(addresses: &[SocketAddr], who: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address} for {who} (another program may have the port; choose another with {flag} ADDRESS:PORT)")
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn addresses(listeners: &[TcpListener]) -> io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
+}
