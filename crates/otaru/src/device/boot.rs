@@ -1,0 +1,257 @@
+//! One boot of a device: from power-on to its reboot.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use device::{Config, Failure, MESSAGE_SIZE, Module, Output, Updater};
+use tokio::time::{Instant, sleep, sleep_until};
+use wire::topic::{Kind, Topic};
+
+use super::connection::{Connection, Message, Refused};
+use super::faults::Faults;
+use super::flash::{Done, Work, Worker};
+use super::state::State;
+use super::{Event, Options, Outcome, RETRY};
+
+/// A connection that lasted this long was a good one: after it the next attempt comes soon.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// How a boot ended.
+pub(super) enum BootEnd {
+    /// The device ends.
+    Finished(Outcome),
+    /// It starts again; an update that is finished with it is given along.
+    Rebooting(Option<Outcome>),
+}
+
+/// A device that is on.
+pub(super) struct Boot<'a> {
+    options: &'a Options,
+    modules: &'a [Module<'a>],
+    updater: Updater<'a>,
+    worker: Worker,
+    started: Instant,
+    /// Bytes stored when it was last told.
+    told: u32,
+    finished: Option<Outcome>,
+    installed: Option<Outcome>,
+}
+
+type Tell<'t> = &'t mut (dyn FnMut(Event) + Send);
+
+impl<'a> Boot<'a> {
+    /// Switches the device on, with these versions.
+    pub(super) fn new(
+        options: &'a Options,
+        modules: &'a [Module<'a>],
+        state: &State,
+    ) -> anyhow::Result<Self> {
+        let Options { block, window, .. } = *options;
+        let config =
+            Config { block, window, ..Config::new(&options.product_key, &options.device_name, modules) };
+        Ok(Self {
+            options,
+            modules,
+            updater: Updater::new(config, state.record())?,
+            worker: Worker::start(state.flash())?,
+            started: Instant::now(),
+            told: 0,
+            finished: None,
+            installed: None,
+        })
+    }
+
+    /// Runs until the device reboots, or ends because it is done. `finished` is an update of the boot before that is
+    /// done once the new versions are reported.
+    pub(super) async fn run(
+        mut self,
+        faults: &mut Faults,
+        finished: Option<Outcome>,
+        tell: Tell<'_>,
+    ) -> anyhow::Result<BootEnd> {
+        self.finished = finished;
+        let end = self.connections(faults, tell).await;
+        self.worker.end().await;
+        end
+    }
+
+    /// Connects again and again.
+    async fn connections(&mut self, faults: &mut Faults, tell: Tell<'_>) -> anyhow::Result<BootEnd> {
+        let mut retry = RETRY.0;
+        loop {
+            let error = match Connection::open(self.options).await {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    match self.session(connection, faults, tell).await {
+                        Ok(end) => return Ok(end),
+                        Err(error) => {
+                            self.updater.handle_disconnected();
+                            retry = if since.elapsed() > STABLE { RETRY.0 } else { retry };
+                            error
+                        }
+                    }
+                }
+                Err(error) if error.is::<Refused>() => return Err(error),
+                Err(error) => error,
+            };
+            tell(Event::Offline { why: format!("{error:#}"), retry });
+            sleep(retry).await;
+            retry = (retry * 2).min(RETRY.1);
+        }
+    }
+
+    /// One connection, until the device reboots or ends, or with an error until it breaks.
+    async fn session(
+        &mut self,
+        mut connection: Connection,
+        faults: &mut Faults,
+        tell: Tell<'_>,
+    ) -> anyhow::Result<BootEnd> {
+        self.updater.handle_connected();
+        let modules = self.modules.iter().map(|module| (module.name.to_owned(), module.version.to_owned()));
+        tell(Event::Connected { modules: modules.collect() });
+        loop {
+            let ControlFlow::Continue(wake) = self.poll(&mut connection, tell).await? else {
+                connection.close().await;
+                return Ok(BootEnd::Rebooting(self.installed.take()));
+            };
+            if let Some(message) = connection.next().await? {
+                self.handle_message(&message, faults);
+            } else if let Some(outcome) =
+                self.finished.take_if(|_| self.options.once && connection.is_settled())
+            {
+                connection.close().await;
+                return Ok(BootEnd::Finished(outcome));
+            } else {
+                self.wait(&mut connection, wake).await?;
+            }
+            self.tell_progress(tell);
+            if self.misbehave(faults) {
+                return Ok(BootEnd::Rebooting(None));
+            }
+        }
+    }
+
+    /// Does what the updater wants done, until it waits; breaks when it reboots.
+    async fn poll(
+        &mut self,
+        connection: &mut Connection,
+        tell: Tell<'_>,
+    ) -> anyhow::Result<ControlFlow<(), Option<Instant>>> {
+        let mut buffer = [0; MESSAGE_SIZE];
+        loop {
+            let now = self.started.elapsed().as_millis() as u64;
+            match self.updater.poll(now, &mut buffer) {
+                Output::Publish { topic, payload, acknowledged } => {
+                    connection.publish(&topic.to_string(), payload.as_bytes(), acknowledged).await?;
+                }
+                Output::Prepare { size, .. } => self.worker.submit(Work::Prepare { size }),
+                Output::Read { offset, len } => self.worker.submit(Work::Read { offset, len }),
+                Output::Save(record) => self.worker.submit(Work::Save(record)),
+                Output::Install { module, version, size } => {
+                    let (module, version) = (module.to_owned(), version.to_owned());
+                    self.worker.submit(Work::Install { module, version, size });
+                }
+                Output::Reboot => return Ok(ControlFlow::Break(())),
+                Output::Event(event) => self.happened(event, tell),
+                Output::Wait(until) => {
+                    let wake = until.map(|at| self.started + Duration::from_millis(at));
+                    return Ok(ControlFlow::Continue(wake));
+                }
+            }
+        }
+    }
+
+    /// Waits until something can be handled, and handles it.
+    async fn wait(&mut self, connection: &mut Connection, wake: Option<Instant>) -> anyhow::Result<()> {
+        let keep_alive = connection.keep_alive_due();
+        tokio::select! {
+            filled = connection.fill() => filled,
+            done = self.worker.done() => {
+                self.handle_done(done);
+                Ok(())
+            }
+            () = sleep_until(wake.unwrap_or(keep_alive)), if wake.is_some() => Ok(()),
+            () = sleep_until(keep_alive) => connection.keep_alive().await,
+        }
+    }
+
+    fn handle_message(&mut self, message: &Message, faults: &mut Faults) {
+        let kind = Topic::parse(&message.topic).map(|topic| topic.kind);
+        if kind == Some(Kind::FileDownloadReply) && faults.drops() {
+            return;
+        }
+        let now = self.started.elapsed().as_millis() as u64;
+        if let Some(block) = self.updater.handle_message(now, &message.topic, &message.payload) {
+            self.worker.submit(Work::Write { offset: block.offset, data: block.data.to_owned() });
+        }
+    }
+
+    fn handle_done(&mut self, done: Done) {
+        match done {
+            Done::Prepared => self.updater.handle_prepared(),
+            Done::Written { offset } => self.updater.handle_written(offset),
+            Done::Read { offset, data } => self.updater.handle_read(offset, &data),
+            Done::Saved => self.updater.handle_saved(),
+            Done::Installed { module, version } => {
+                self.installed = Some(Outcome::Updated { module, version });
+                self.updater.handle_installed();
+            }
+            Done::Broken { operation, why } => self.updater.handle_broken(operation, &why),
+        }
+    }
+
+    fn happened(&mut self, event: device::Event, tell: Tell<'_>) {
+        use device::Event as Happened;
+        match event {
+            Happened::Started { from } => {
+                if let Some(status) = self.updater.status() {
+                    let (module, version) = (status.module.to_owned(), status.version.to_owned());
+                    self.told = from;
+                    tell(Event::Started { module, version, size: status.size, from });
+                }
+            }
+            Happened::Verified => tell(Event::Verified),
+            Happened::Installed => {
+                if let Some(Outcome::Updated { module, version }) = self.installed.clone() {
+                    tell(Event::Installed { module, version });
+                }
+            }
+            Happened::Failed(failure) | Happened::Refused(failure) => {
+                let why = self.updater.last_failure().to_owned();
+                tell(Event::Failed { failure, why: why.clone() });
+                self.finished = Some(Outcome::Failed { failure, why });
+            }
+            Happened::Cancelled => {
+                tell(Event::Cancelled);
+                self.finished = Some(Outcome::Cancelled);
+            }
+        }
+    }
+
+    fn tell_progress(&mut self, tell: Tell<'_>) {
+        if let Some(status) = self.updater.status()
+            && status.stored > self.told
+        {
+            self.told = status.stored;
+            tell(Event::Progress {
+                module: status.module.to_owned(),
+                stored: status.stored,
+                size: status.size,
+            });
+        }
+    }
+
+    /// Fails the update if that is due; `true` if the power is to be cut.
+    fn misbehave(&mut self, faults: &mut Faults) -> bool {
+        let Some(percent) = self.updater.status().map(|status| status.percent) else { return false };
+        if faults.reboots(percent) {
+            return true;
+        }
+        if faults.fails(percent) {
+            let why = format!("the device failed at {percent} %, as --fail-at asked for");
+            self.updater.abandon(Failure::Upgrade, &why);
+        }
+        false
+    }
+}

@@ -1,0 +1,230 @@
+//! The device's end of one MQTT connection.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use mqtt::{Connect, Packet, Publish, QoS, Version, connack};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use wire::credentials::{ClientId, SignMethod, Username, password};
+
+use super::Options;
+
+/// Seconds promised to the platform; PINGREQ goes out after half of it.
+const KEEP_ALIVE: u16 = 60;
+
+/// Time for connecting, for CONNACK, and for a write to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The least that a receive buffer holds, whatever the block size: notices can be longer than small blocks.
+const LEAST_PACKET: usize = 4096;
+
+/// The platform will not take this login, now or later.
+#[derive(Debug, thiserror::Error)]
+#[error("the platform refuses the login (CONNACK {code}): {}", self.meaning())]
+pub(super) struct Refused {
+    code: u8,
+}
+
+impl Refused {
+    fn meaning(&self) -> &'static str {
+        match self.code {
+            connack::BAD_CLIENT_ID => "the client id is malformed",
+            connack::BAD_LOGIN => "the secret is not the device's, compare `otaru device credentials`",
+            connack::NOT_AUTHORISED => "the device is unknown or disabled, compare `otaru device list`",
+            _ => "it does not say why",
+        }
+    }
+}
+
+/// A connection that the platform has taken.
+pub(super) struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    largest: usize,
+    last_id: u16,
+    unacknowledged: Vec<u16>,
+    last_sent: Instant,
+    last_received: Instant,
+}
+
+/// A message that came.
+pub(super) struct Message {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects and logs in. [`Refused`] inside the error means that trying again is of no use.
+    pub(super) async fn open(options: &Options) -> anyhow::Result<Self> {
+        let address = options.address();
+        let connected = timeout(PATIENCE, TcpStream::connect(&address)).await;
+        let stream = connected
+            .map_err(|_| anyhow::anyhow!("no answer in {} s", PATIENCE.as_secs()))
+            .and_then(|stream| Ok(stream?))
+            .with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        let mut connection = Self {
+            stream,
+            received: Vec::new(),
+            largest: (options.block as usize).max(LEAST_PACKET) + device::FRAME_OVERHEAD,
+            last_id: 0,
+            unacknowledged: Vec::new(),
+            last_sent: Instant::now(),
+            last_received: Instant::now(),
+        };
+        connection.log_in(options).await?;
+        Ok(connection)
+    }
+
+    async fn log_in(&mut self, options: &Options) -> anyhow::Result<()> {
+        let Options { product_key, device_name, secret, .. } = options;
+        let client_id = format!(
+            "{product_key}.{device_name}|securemode=3,signmethod=hmacsha256,lan=Rust,_v=otaru-{},_ss=1|",
+            env!("CARGO_PKG_VERSION")
+        );
+        let user = Username { device_name, product_key };
+        let client = ClientId::parse(&client_id)?;
+        let signature = password(SignMethod::HmacSha256, secret.as_bytes(), &client, &user);
+        self.send(&Packet::Connect(Connect {
+            version: Version::V311,
+            client_id: &client_id,
+            username: Some(&format!("{device_name}&{product_key}")),
+            password: Some(signature.as_str().as_bytes()),
+            keep_alive: KEEP_ALIVE,
+            clean: true,
+            will: None,
+        }))
+        .await?;
+        match timeout(PATIENCE, self.connack()).await {
+            Ok(Ok(connack::ACCEPTED)) => Ok(()),
+            Ok(Ok(connack::UNAVAILABLE)) => bail!("the platform cannot serve at present (CONNACK 3)"),
+            Ok(Ok(code)) => Err(Refused { code }.into()),
+            Ok(Err(error)) => Err(error.context("no CONNACK came")),
+            Err(_) => bail!("no CONNACK came in {} s", PATIENCE.as_secs()),
+        }
+    }
+
+    async fn connack(&mut self) -> anyhow::Result<u8> {
+        loop {
+            if let Some(length) = self.packet()? {
+                let Packet::ConnAck { code, .. } = Packet::parse(&self.received[..length], Version::V311)?
+                else {
+                    bail!("the first packet from the platform is not a CONNACK");
+                };
+                self.received.drain(..length);
+                return Ok(code);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Publishes at QoS 1 if `acknowledged`, else at QoS 0.
+    pub(super) async fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        acknowledged: bool,
+    ) -> anyhow::Result<()> {
+        let packet_id = acknowledged.then(|| self.next_id());
+        self.unacknowledged.extend(packet_id);
+        let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
+            .await
+    }
+
+    /// Whether the platform has everything that was published at QoS 1.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
+    /// When [`Connection::keep_alive`] has something to do.
+    pub(super) fn keep_alive_due(&self) -> Instant {
+        self.last_sent + Duration::from_secs(u64::from(KEEP_ALIVE) / 2)
+    }
+
+    /// Shows that the device is there, and fails if the platform no longer is.
+    pub(super) async fn keep_alive(&mut self) -> anyhow::Result<()> {
+        if self.last_received.elapsed() > Duration::from_secs(u64::from(KEEP_ALIVE) * 3 / 2) {
+            bail!("the platform has been silent for {} s", self.last_received.elapsed().as_secs());
+        }
+        self.send(&Packet::PingReq).await
+    }
+
+    /// Takes more bytes from the socket. Nothing is lost if the future is dropped.
+    pub(super) async fn fill(&mut self) -> anyhow::Result<()> {
+        let missing = self.packet_len()?.unwrap_or(0).saturating_sub(self.received.len());
+        self.received.reserve(missing.max(1024));
+        let count = self.stream.read_buf(&mut self.received).await.context("the connection broke")?;
+        if count == 0 {
+            bail!("the platform closed the connection");
+        }
+        self.last_received = Instant::now();
+        Ok(())
+    }
+
+    /// The next message among the bytes taken; answers and acknowledgements are dealt with on the way.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Message>> {
+        while let Some(length) = self.packet()? {
+            let mut acknowledge = None;
+            let mut message = None;
+            match Packet::parse(&self.received[..length], Version::V311)? {
+                Packet::Publish(publish) => {
+                    acknowledge = publish.packet_id;
+                    message = Some(Message {
+                        topic: publish.topic.to_owned(),
+                        payload: publish.payload.to_owned(),
+                    });
+                }
+                Packet::PubAck { packet_id } => self.unacknowledged.retain(|id| *id != packet_id),
+                _ => {}
+            }
+            self.received.drain(..length);
+            if let Some(packet_id) = acknowledge {
+                self.send(&Packet::PubAck { packet_id }).await?;
+            }
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the platform to have everything, then says goodbye. Gives up quietly after a while.
+    pub(super) async fn close(mut self) {
+        let _ = timeout(PATIENCE, async {
+            while !self.is_settled() {
+                self.fill().await?;
+                while self.next().await?.is_some() {}
+            }
+            self.send(&Packet::Disconnect).await?;
+            Ok::<_, anyhow::Error>(self.stream.shutdown().await?)
+        })
+        .await;
+    }
+
+    fn packet_len(&self) -> anyhow::Result<Option<usize>> {
+        mqtt::frame_len(&self.received, self.largest).context("the platform sent what a device cannot take")
+    }
+
+    fn packet(&self) -> anyhow::Result<Option<usize>> {
+        Ok(self.packet_len()?.filter(|length| *length <= self.received.len()))
+    }
+
+    async fn send(&mut self, packet: &Packet<'_>) -> anyhow::Result<()> {
+        let mut bytes = vec![0; packet.encoded_len()?];
+        packet.emit(&mut bytes)?;
+        match timeout(PATIENCE, self.stream.write_all(&bytes)).await {
+            Ok(written) => written.context("the connection broke")?,
+            Err(_) => bail!("the platform took nothing for {} s", PATIENCE.as_secs()),
+        }
+        self.last_sent = Instant::now();
+        Ok(())
+    }
+
+    fn next_id(&mut self) -> u16 {
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        self.last_id
+    }
+}

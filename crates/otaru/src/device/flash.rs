@@ -1,0 +1,196 @@
+//! Files as flash, worked on by a thread of their own so that no fsync holds up the socket.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use device::{Operation, Record};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::state::{replace, sync_folder_of, with_suffix};
+
+/// Bytes read back at a time.
+const READ_SIZE: u32 = 64 << 10;
+
+/// An operation on storage, as [`device::Output`] asks for it.
+#[derive(Debug)]
+pub(super) enum Work {
+    Prepare { size: u32 },
+    Write { offset: u32, data: Vec<u8> },
+    Read { offset: u32, len: u32 },
+    Save(Option<Record>),
+    Install { module: String, version: String, size: u32 },
+}
+
+/// An operation that is done.
+#[derive(Debug)]
+pub(super) enum Done {
+    Prepared,
+    Written { offset: u32 },
+    Read { offset: u32, data: Vec<u8> },
+    Saved,
+    Installed { module: String, version: String },
+    Broken { operation: Operation, why: String },
+}
+
+/// The slot, the journal and the images of one device.
+pub(super) struct Flash {
+    folder: PathBuf,
+    slot: Option<File>,
+}
+
+impl Flash {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), slot: None }
+    }
+
+    fn perform(&mut self, work: Work) -> Done {
+        let operation = match &work {
+            Work::Prepare { .. } => Operation::Prepare,
+            Work::Write { .. } => Operation::Write,
+            Work::Read { .. } => Operation::Read,
+            Work::Save(_) => Operation::Save,
+            Work::Install { .. } => Operation::Install,
+        };
+        let done = match work {
+            Work::Prepare { size } => self.prepare(size),
+            Work::Write { offset, data } => self.write(offset, &data),
+            Work::Read { offset, len } => self.read(offset, len),
+            Work::Save(record) => self.save(record),
+            Work::Install { module, version, size } => self.install(module, version, size),
+        };
+        done.unwrap_or_else(|error| Done::Broken { operation, why: error.to_string() })
+    }
+
+    fn prepare(&mut self, size: u32) -> io::Result<Done> {
+        let slot = self.open(true)?;
+        slot.set_len(size.into())?;
+        Ok(Done::Prepared)
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> io::Result<Done> {
+        let slot = self.open(false)?;
+        slot.seek(SeekFrom::Start(offset.into()))?;
+        slot.write_all(data)?;
+        Ok(Done::Written { offset })
+    }
+
+    fn read(&mut self, offset: u32, len: u32) -> io::Result<Done> {
+        let slot = self.open(false)?;
+        slot.seek(SeekFrom::Start(offset.into()))?;
+        let mut data = Vec::new();
+        slot.take(len.min(READ_SIZE).into()).read_to_end(&mut data)?;
+        Ok(Done::Read { offset, data })
+    }
+
+    fn save(&mut self, record: Option<Record>) -> io::Result<Done> {
+        let journal = self.folder.join("journal");
+        if let Some(record) = record {
+            self.open(false)?.sync_all()?;
+            replace(&journal, &record.to_bytes())?;
+            return Ok(Done::Saved);
+        }
+        match fs::remove_file(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_folder_of(&journal).map(|()| Done::Saved),
+        }
+    }
+
+    /// The image first, the version last: it is what the device believes it runs.
+    fn install(&mut self, module: String, version: String, size: u32) -> io::Result<Done> {
+        let image = self.folder.join("modules").join(format!("{module}.bin"));
+        let new = with_suffix(&image, ".new");
+        let slot = self.open(false)?;
+        slot.seek(SeekFrom::Start(0))?;
+        let mut file = File::create(&new)?;
+        io::copy(&mut slot.take(size.into()), &mut file)?;
+        file.sync_all()?;
+        fs::rename(&new, &image)?;
+        replace(&image.with_file_name(format!("{module}.version")), version.as_bytes())?;
+        Ok(Done::Installed { module, version })
+    }
+
+    fn open(&mut self, truncate: bool) -> io::Result<&mut File> {
+        if truncate || self.slot.is_none() {
+            let path = self.folder.join("slot.bin");
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(truncate).open(path)?;
+            self.slot = Some(file);
+        }
+        self.slot.as_mut().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// The thread that works on a flash, in the order given.
+pub(super) struct Worker {
+    work: mpsc::Sender<Work>,
+    done: UnboundedReceiver<Done>,
+}
+
+impl Worker {
+    pub(super) fn start(flash: Flash) -> io::Result<Self> {
+        let (work, todo) = mpsc::channel();
+        let (report, done) = unbounded_channel();
+        std::thread::Builder::new()
+            .name("device-flash".to_owned())
+            .spawn(move || perform(flash, &todo, &report))?;
+        Ok(Self { work, done })
+    }
+
+    /// Hands over an operation; [`Worker::done`] tells its end.
+    pub(super) fn submit(&self, work: Work) {
+        // The thread ends only with the channel.
+        let _ = self.work.send(work);
+    }
+
+    /// The next operation that is done; never resolves while there is nothing to do. Nothing is lost if the future is
+    /// dropped.
+    pub(super) async fn done(&mut self) -> Done {
+        match self.done.recv().await {
+            Some(done) => done,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the thread has let go of the files.
+    pub(super) async fn end(self) {
+        let Self { work, mut done } = self;
+        drop(work);
+        while done.recv().await.is_some() {}
+    }
+}
+
+fn perform(mut flash: Flash, todo: &mpsc::Receiver<Work>, report: &UnboundedSender<Done>) {
+    while let Ok(work) = todo.recv() {
+        if report.send(flash.perform(work)).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_folder_is_named_with_the_operation() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut flash = Flash::new(&folder.path().join("missing"));
+        match flash.perform(Work::Write { offset: 0, data: vec![1] }) {
+            Done::Broken { operation: Operation::Write, why } => {
+                assert!(why.contains("No such file"), "{why}")
+            }
+            done => panic!("{done:?}"),
+        }
+    }
+
+    #[test]
+    fn a_torn_journal_is_no_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = super::super::state::State::open(folder.path()).unwrap();
+        fs::write(folder.path().join("journal"), b"O1 but not a record of it").unwrap();
+        assert!(state.record().is_none());
+    }
+}

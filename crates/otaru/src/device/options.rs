@@ -1,0 +1,120 @@
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+
+/// Who the device is, where its platform is, and how it misbehaves.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Key of the device's product
+    #[arg(value_name = "PK")]
+    pub product_key: String,
+    /// Name of the device
+    #[arg(value_name = "DN")]
+    pub device_name: String,
+    /// Secret of the device
+    #[arg(long, value_name = "DS", env = "OTARU_DEVICE_SECRET", hide_env_values = true)]
+    pub secret: String,
+    /// Address of the platform's door for devices; port 1883 unless given
+    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:1883")]
+    pub host: String,
+    /// A module and the version it starts with; once the state folder knows the module, its version counts
+    #[arg(long, value_name = "NAME=VERSION", value_parser = module)]
+    pub module: Vec<(String, String)>,
+    /// Folder for the flash and the versions [default: otaru-device/PK.DN]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Bytes to ask for at a time, 256 to 131072
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    pub block: u32,
+    /// Blocks to ask for at once, 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub window: usize,
+    /// Let the first update fail when this much is stored, 0 to 99
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub fail_at: Option<u8>,
+    /// Lose this share of the blocks that arrive, 0 to 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub drop_rate: f64,
+    /// Cut the power once when this much is stored, 0 to 99, and resume
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub reboot_at: Option<u8>,
+    /// End after the first finished update: exit code 0 if it succeeded, 4 if it failed, 5 if it was cancelled
+    #[arg(long)]
+    pub once: bool,
+}
+
+impl Options {
+    /// A well-behaved device of the platform on this machine.
+    pub fn new(product_key: &str, device_name: &str, secret: &str) -> Self {
+        Self {
+            product_key: product_key.to_owned(),
+            device_name: device_name.to_owned(),
+            secret: secret.to_owned(),
+            host: "127.0.0.1:1883".to_owned(),
+            module: Vec::new(),
+            state: None,
+            block: 4096,
+            window: 2,
+            fail_at: None,
+            drop_rate: 0.0,
+            reboot_at: None,
+            once: false,
+        }
+    }
+
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            (0.0..=1.0).contains(&self.drop_rate),
+            "--drop-rate is {}: use a number from 0 (lose nothing) to 1 (lose every block)",
+            self.drop_rate
+        );
+        ensure!(
+            wire::credentials::valid_device_secret(&self.secret),
+            "--secret must be 1 to 64 printable characters without blanks"
+        );
+        Ok(())
+    }
+
+    /// The folder that is the device's flash and memory.
+    pub fn state_folder(&self) -> PathBuf {
+        let name = format!("{}.{}", self.product_key, self.device_name).replace(':', "_");
+        self.state.clone().unwrap_or_else(|| PathBuf::from("otaru-device").join(name))
+    }
+
+    /// The platform's address with a port.
+    pub(super) fn address(&self) -> String {
+        let host = self.host.as_str();
+        let bare_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
+        match host.rsplit_once(':') {
+            _ if bare_ipv6 => format!("[{host}]:1883"),
+            Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+            _ => format!("{host}:1883"),
+        }
+    }
+}
+
+fn module(text: &str) -> anyhow::Result<(String, String)> {
+    let (name, version) = text.split_once('=').context("write NAME=VERSION, for instance MCU=1.0.0")?;
+    Ok((name.to_owned(), version.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_may_be_left_out() {
+        let cases = [
+            ("example.org", "example.org:1883"),
+            ("example.org:1884", "example.org:1884"),
+            ("192.168.1.5", "192.168.1.5:1883"),
+            ("::1", "[::1]:1883"),
+            ("[::1]", "[::1]:1883"),
+            ("[::1]:9", "[::1]:9"),
+        ];
+        for (host, address) in cases {
+            let options = Options { host: host.to_owned(), ..Options::new("pk", "dn", "ds") };
+            assert_eq!(options.address(), address);
+        }
+    }
+}

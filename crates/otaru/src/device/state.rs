@@ -1,0 +1,118 @@
+//! The device's folder: `modules/NAME.version` and `modules/NAME.bin` are what runs, `slot.bin` is what arrives, and
+//! `journal` says how much of it is there.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use device::{DEFAULT_MODULE, Record};
+use wire::credentials::valid_module;
+
+use super::flash::Flash;
+
+/// The version that the default module starts with when nobody says otherwise.
+const FIRST_VERSION: &str = "1.0.0";
+
+/// A state folder, held for this process alone.
+pub(super) struct State {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    /// Opens a folder, making it if need be.
+    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let shown = folder.display();
+        fs::create_dir_all(folder.join("modules"))
+            .with_context(|| format!("the state folder {shown} cannot be made"))?;
+        let lock = File::create(folder.join("lock"))
+            .with_context(|| format!("the state folder {shown} cannot be written to"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!("the state folder {shown} is in use by another device: give each one its own --state")
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("the state folder {shown} cannot be locked"))
+            }
+        }
+    }
+
+    /// Name and version of every module: those known, and those given that are not known yet.
+    pub(super) fn modules(&self, given: &[(String, String)]) -> anyhow::Result<Vec<(String, String)>> {
+        let mut modules = self.known()?;
+        let first = [(DEFAULT_MODULE.to_owned(), FIRST_VERSION.to_owned())];
+        let given = if given.is_empty() && modules.is_empty() { &first } else { given };
+        for (name, version) in given {
+            if !modules.iter().any(|(known, _)| known == name) {
+                self.remember(name, version)?;
+                modules.push((name.clone(), version.clone()));
+            }
+        }
+        modules.sort();
+        Ok(modules)
+    }
+
+    fn remember(&self, name: &str, version: &str) -> anyhow::Result<()> {
+        ensure!(
+            valid_module(name),
+            "--module {name}={version}: the name must be 1 to 64 characters of A-Z a-z 0-9 . - _"
+        );
+        let path = self.folder.join("modules").join(format!("{name}.version"));
+        replace(&path, version.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    fn known(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let folder = self.folder.join("modules");
+        let mut known = Vec::new();
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".version"));
+            if let Some(name) = name {
+                let version = fs::read_to_string(&path)
+                    .with_context(|| format!("the version in {} cannot be read", path.display()))?;
+                known.push((name.to_owned(), version.trim_end().to_owned()));
+            }
+        }
+        Ok(known)
+    }
+
+    /// What was remembered of a download, if it is whole.
+    pub(super) fn record(&self) -> Option<Record> {
+        Record::from_bytes(&fs::read(self.folder.join("journal")).ok()?)
+    }
+
+    /// The flash in this folder.
+    pub(super) fn flash(&self) -> Flash {
+        Flash::new(&self.folder)
+    }
+}
+
+/// Replaces a file so that after a power cut either the old or the new content is there.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = with_suffix(path, ".new");
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_folder_of(path)
+}
+
+/// `path` with something appended to its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Makes a change of names in a folder durable.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! The runner against a platform of a few lines on a real socket.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use md5::Digest as _;
+use mqtt::{Packet, Publish, QoS, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use wire::Emit as _;
+use wire::block::{BlockHead, ErrorHead, crc16, frame_prefix};
+use wire::credentials::{ClientId, Username, verify};
+use wire::json::RawStr;
+use wire::message::{BlockRequest, Digest, Inform, Notice, Offer, Progress, Source};
+use wire::topic::{Kind, Topic};
+
+use super::{Event, Options, Outcome, drive};
+
+const PK: &str = "a1TestPk001";
+const DN: &str = "dev001";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// What the platform offers and what it heard.
+#[derive(Default)]
+struct Platform {
+    file: Vec<u8>,
+    /// Nothing is offered any more.
+    over: bool,
+    /// Closes each connection after this many blocks.
+    blocks_per_connection: Option<u32>,
+    cancelled: bool,
+    connections: u32,
+    served: usize,
+    informs: Vec<String>,
+    steps: Vec<i32>,
+}
+
+type Shared = Arc<Mutex<Platform>>;
+
+async fn start(platform: Platform) -> (Shared, String) {
+    let shared = Arc::new(Mutex::new(platform));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let platform = Arc::clone(&shared);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, Arc::clone(&platform)));
+        }
+    });
+    (shared, address)
+}
+
+async fn serve(mut stream: TcpStream, platform: Shared) {
+    let mut received = Vec::new();
+    let mut blocks = 0;
+    loop {
+        while let Some(length) =
+            mqtt::frame_len(&received, 1 << 16).unwrap().filter(|length| *length <= received.len())
+        {
+            let packet: Vec<u8> = received.drain(..length).collect();
+            let answers = answer(&Packet::parse(&packet, Version::V311).unwrap(), &platform, &mut blocks);
+            let Some(answers) = answers else { return };
+            if stream.write_all(&answers).await.is_err() {
+                return;
+            }
+        }
+        match stream.read_buf(&mut received).await {
+            Ok(1..) => {}
+            _ => return,
+        }
+    }
+}
+
+/// The bytes to send, or `None` to close the connection.
+fn answer(packet: &Packet<'_>, platform: &Shared, blocks: &mut u32) -> Option<Vec<u8>> {
+    let mut platform = platform.lock().unwrap();
+    match packet {
+        Packet::Connect(connect) => {
+            platform.connections += 1;
+            let client = ClientId::parse(connect.client_id).unwrap();
+            let user = Username::parse(connect.username.unwrap()).unwrap();
+            let method = client.sign_method().unwrap();
+            let right = verify(connect.password.unwrap(), method, SECRET.as_bytes(), &client, &user);
+            Some(emit(&Packet::ConnAck { session_present: false, code: if right { 0 } else { 4 } }))
+        }
+        Packet::Publish(publish) => {
+            let mut out =
+                publish.packet_id.map_or(Vec::new(), |packet_id| emit(&Packet::PubAck { packet_id }));
+            match Topic::parse(publish.topic).unwrap().kind {
+                Kind::Inform => out.extend(platform.inform(publish.payload)),
+                Kind::Progress => platform.progress(publish.payload),
+                Kind::FileDownload => {
+                    *blocks += 1;
+                    if platform.blocks_per_connection.is_some_and(|most| *blocks > most) {
+                        return None;
+                    }
+                    out.extend(platform.block(publish.payload));
+                }
+                kind => panic!("{kind:?}"),
+            }
+            Some(out)
+        }
+        Packet::PingReq => Some(emit(&Packet::PingResp)),
+        Packet::PubAck { .. } => Some(Vec::new()),
+        Packet::Disconnect => None,
+        packet => panic!("{packet:?}"),
+    }
+}
+
+impl Platform {
+    fn inform(&mut self, payload: &[u8]) -> Vec<u8> {
+        let inform = Inform::parse(payload).unwrap();
+        let version = inform.version.to_string();
+        self.informs.push(format!("{}={version}", inform.module.unwrap_or("default")));
+        self.over |= version == "2.0.0";
+        if self.over || inform.module.is_some() {
+            return Vec::new();
+        }
+        let sign: String = md5::Md5::digest(&self.file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let size = self.file.len() as u64;
+        let offer = Offer {
+            version: RawStr::plain("2.0.0").unwrap(),
+            module: None,
+            sign_method: Digest::Md5,
+            is_diff: false,
+            ext_data: None,
+            digest_sign: None,
+            source: Source::Mqtt { stream_id: 7, file_id: 1, size, sign: &sign, md5: Some(&sign) },
+        };
+        let mut notice = String::new();
+        Notice::new(1, offer).unwrap().emit(&mut notice).unwrap();
+        publish(Kind::Upgrade, notice.as_bytes(), Some(9))
+    }
+
+    fn progress(&mut self, payload: &[u8]) {
+        let step = Progress::parse(payload).unwrap().step;
+        self.over |= step < 0;
+        self.steps.push(step);
+    }
+
+    fn block(&mut self, payload: &[u8]) -> Vec<u8> {
+        let request = BlockRequest::parse(payload).unwrap();
+        let mut head = [0; 512];
+        if self.cancelled {
+            let error = ErrorHead { id: request.id, code: 403, msg: RawStr::default() };
+            let length = frame_prefix(&error, &mut head).unwrap();
+            return publish(Kind::FileDownloadReply, &head[..length], None);
+        }
+        let (from, to) = (request.offset as usize, (request.offset + request.size) as usize);
+        let data = &self.file[from..to.min(self.file.len())];
+        self.served += data.len();
+        let (size, file_length) = (data.len() as u32, self.file.len() as u64);
+        let BlockRequest { id, offset, file_token, .. } = request;
+        let length =
+            frame_prefix(&BlockHead { id, offset, size, file_length, file_token }, &mut head).unwrap();
+        let frame = [&head[..length], data, &crc16(data).to_le_bytes()].concat();
+        publish(Kind::FileDownloadReply, &frame, None)
+    }
+}
+
+fn publish(kind: Kind, payload: &[u8], packet_id: Option<u16>) -> Vec<u8> {
+    let topic = Topic::new(kind, PK, DN).to_string();
+    let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+    emit(&Packet::Publish(Publish { dup: false, qos, retain: false, topic: &topic, packet_id, payload }))
+}
+
+fn emit(packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; packet.encoded_len().unwrap()];
+    packet.emit(&mut bytes).unwrap();
+    bytes
+}
+
+fn file(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+fn updated() -> Outcome {
+    Outcome::Updated { module: "default".to_owned(), version: "2.0.0".to_owned() }
+}
+
+/// A device with a folder of its own that ends after one update.
+struct Bench {
+    platform: Shared,
+    options: Options,
+    _folder: tempfile::TempDir,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Bench {
+    async fn new(platform: Platform) -> Self {
+        let (platform, host) = start(platform).await;
+        let folder = tempfile::tempdir().unwrap();
+        let state = Some(folder.path().join("device"));
+        let options = Options { host, state, once: true, ..Options::new(PK, DN, SECRET) };
+        Self { platform, options, _folder: folder, events: Arc::default() }
+    }
+
+    async fn run(&self) -> anyhow::Result<Outcome> {
+        let events = Arc::clone(&self.events);
+        let options = self.options.clone();
+        let device = async move { drive(&options, |event| events.lock().unwrap().push(event)).await };
+        // Spawned, as the demo does: the future has to be Send.
+        tokio::time::timeout(std::time::Duration::from_secs(20), tokio::spawn(device)).await.unwrap().unwrap()
+    }
+
+    fn stored(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.options.state_folder().join(name)).unwrap()
+    }
+
+    fn started(&self) -> Vec<u32> {
+        let events = self.events.lock().unwrap();
+        events
+            .iter()
+            .filter_map(|e| if let Event::Started { from, .. } = e { Some(*from) } else { None })
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn updates_and_remembers_it() {
+    let mut bench = Bench::new(Platform { file: file(100_000), ..Platform::default() }).await;
+    bench.options.module = vec![("default".into(), "1.0.0".into()), ("MCU".into(), "m1".into())];
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.stored("modules/default.bin"), file(100_000));
+    {
+        let platform = bench.platform.lock().unwrap();
+        assert_eq!(platform.informs, ["MCU=m1", "default=1.0.0", "MCU=m1", "default=2.0.0"]);
+        assert_eq!((platform.steps.first(), platform.steps.last()), (Some(&0), Some(&100)));
+        assert_eq!(platform.served, 100_000);
+    }
+    // Another run starts with what the first one left, whatever it is told.
+    bench.options.module = vec![("default".into(), "1.0.0".into())];
+    let second = tokio::time::timeout(std::time::Duration::from_millis(500), bench.run()).await;
+    assert!(second.is_err(), "there is nothing more to update");
+    assert_eq!(bench.platform.lock().unwrap().informs[4..], ["MCU=m1", "default=2.0.0"]);
+}
+
+#[tokio::test]
+async fn a_power_cut_resumes() {
+    let mut bench = Bench::new(Platform { file: file(400_000), ..Platform::default() }).await;
+    bench.options.reboot_at = Some(50);
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.stored("modules/default.bin"), file(400_000));
+    let started = bench.started();
+    assert_eq!(started.len(), 2, "{started:?}");
+    assert!((100_000..=220_000).contains(&started[1]), "{started:?}");
+    assert!(bench.platform.lock().unwrap().served < 600_000);
+    let events = bench.events.lock().unwrap();
+    assert_eq!(events.iter().filter(|event| **event == Event::Rebooting).count(), 2);
+}
+
+#[tokio::test]
+async fn a_platform_that_hangs_up_again_and_again() {
+    let platform = Platform { file: file(60_000), blocks_per_connection: Some(9), ..Platform::default() };
+    let bench = Bench::new(platform).await;
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.started(), [0], "the download goes on, it does not start again");
+    assert!(bench.platform.lock().unwrap().connections >= 3);
+}
+
+#[tokio::test]
+async fn lost_blocks_are_asked_for_again() {
+    let mut bench = Bench::new(Platform { file: file(200_000), ..Platform::default() }).await;
+    bench.options.drop_rate = 0.05;
+    bench.options.window = 8;
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.stored("modules/default.bin"), file(200_000));
+}
+
+#[tokio::test]
+async fn fails_as_asked_and_only_once() {
+    let mut bench = Bench::new(Platform { file: file(100_000), ..Platform::default() }).await;
+    bench.options.fail_at = Some(40);
+    let outcome = bench.run().await.unwrap();
+    assert!(matches!(outcome, Outcome::Failed { failure: device::Failure::Upgrade, .. }), "{outcome:?}");
+    assert_eq!(outcome.exit_code(), 4);
+    assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-1), "told before the end");
+    bench.platform.lock().unwrap().over = false;
+    bench.options.fail_at = None;
+    assert_eq!(bench.run().await.unwrap(), updated());
+}
+
+#[tokio::test]
+async fn a_cancelled_update_ends_quietly() {
+    let bench = Bench::new(Platform { file: file(9_000), cancelled: true, ..Platform::default() }).await;
+    assert_eq!(bench.run().await.unwrap(), Outcome::Cancelled);
+    assert!(!bench.platform.lock().unwrap().steps.iter().any(|step| *step < 0));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_ends_it() {
+    let mut bench = Bench::new(Platform::default()).await;
+    bench.options.secret = "wrong".to_owned();
+    let error = bench.run().await.unwrap_err().to_string();
+    assert!(error.contains("CONNACK 4") && error.contains("otaru device credentials"), "{error}");
+}
+
+#[tokio::test]
+async fn one_state_folder_is_one_device() {
+    let bench = Bench::new(Platform { over: true, ..Platform::default() }).await;
+    let first = tokio::spawn({
+        let options = bench.options.clone();
+        async move { drive(&options, |_| {}).await }
+    });
+    while bench.platform.lock().unwrap().informs.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let error = bench.run().await.unwrap_err().to_string();
+    assert!(error.contains("in use by another device"), "{error}");
+    first.abort();
+}
+
+#[tokio::test]
+async fn options_that_cannot_be() {
+    let bench = Bench::new(Platform::default()).await;
+    let cases = [
+        (Options { drop_rate: 1.5, ..bench.options.clone() }, "--drop-rate is 1.5"),
+        (Options { block: 255, ..bench.options.clone() }, "use 256 to 131072"),
+        (Options { module: vec![("../x".into(), "1".into())], ..bench.options.clone() }, "--module ../x=1"),
+        (Options { device_name: "x".into(), ..bench.options.clone() }, "the device name must be"),
+    ];
+    for (options, text) in cases {
+        let error = drive(&options, |_| {}).await.unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    }
+}

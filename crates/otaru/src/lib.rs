@@ -1,0 +1,3 @@
+//! The parts of the `otaru` binary that can run inside another process.
+
+pub mod device;
