@@ -53,8 +53,9 @@ be() {
   PASSWORD=$(json "[c['password'] for c in d if c['signMethod'] == '$2'][0]" <<<"$values")
 }
 
+# Line by line, so that a log of a running client can be read.
 client() {
-  "$1" -V mqttv311 -h 127.0.0.1 -p "$DEVICES" -i "$CLIENT_ID" -u "$USERNAME" -P "$PASSWORD" "${@:2}"
+  stdbuf -oL "$1" -V mqttv311 -h 127.0.0.1 -p "$DEVICES" -i "$CLIENT_ID" -u "$USERNAME" -P "$PASSWORD" "${@:2}"
 }
 
 # say TOPIC MESSAGE: QoS 1, so the platform has the message on disk when this returns.
@@ -75,6 +76,8 @@ refused() {
 job_state() { "$otaru" job show "$1" --json | json "d['state']"; }
 job_is() { [ "$(job_state "$1")" = "$2" ]; }
 task_state() { "$otaru" job tasks "$1" --json | json "[t['state'] for t in d if t['deviceName'] == '$2'][0]"; }
+
+task_is() { [ "$(task_state "$1" "$2")" = "$3" ]; }
 
 finish() {
   local status=$?
@@ -127,7 +130,7 @@ same "$("$otaru" device show "$PK" dev001 --json | json "[v['version'] for v in 
 
 step "verify the package on dev001"
 job=$("$otaru" job verify "$package" dev001 --protocol mqtt --json | json "d['job']['id']")
-same "$(task_state "$job" dev001)" QUEUED
+wait_for 10 "the task of dev001" task_is "$job" dev001 QUEUED
 
 UPGRADE=/ota/device/upgrade/$PK/dev001
 THING=/sys/$PK/dev001/thing

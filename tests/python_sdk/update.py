@@ -44,9 +44,10 @@ def free_port():
 def wait_until(what, condition):
     end = time.monotonic() + PATIENCE
     while not (value := condition()):
-        check(time.monotonic() < end, f"{what} did not happen within {PATIENCE} s")
+        if time.monotonic() >= end:
+            sys.exit(f"error: {what} did not happen within {PATIENCE} s")
         time.sleep(0.1)
-    return value
+    check(value, what)
 
 
 class Platform:
@@ -123,9 +124,9 @@ def update(platform, folder, name, module, method):
     job = platform.json("job", "start", package, "--device", name, "--protocol", "http")["job"]["id"]
 
     def task_state():
-        return platform.json("job", "tasks", job)[0]["state"]
+        return next((task["state"] for task in platform.json("job", "tasks", job)), None)
 
-    check(task_state() == "QUEUED", "before the device is there its task waits")
+    wait_until("a task", lambda: task_state() == "QUEUED")
     device = Device(platform.port, name)
     device.report(module, "1.0.0")
     notice = device.notice()
