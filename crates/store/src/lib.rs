@@ -25,6 +25,7 @@ mod migrate;
 pub mod modules;
 mod open;
 pub mod packages;
+mod pools;
 pub mod products;
 mod record;
 mod slice;

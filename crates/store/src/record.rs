@@ -32,6 +32,9 @@ pub(crate) const fn blob(name: &'static str) -> Column {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) key: &'static [&'static str],
+    /// Columns beside the key that never change. Left out of an update they spare SQLite the indexes they
+    /// are in: it rewrites those of every column named, changed or not.
+    pub(crate) fixed: &'static [&'static str],
     pub(crate) columns: &'static [Column],
     pub(crate) hidden: &'static [Column],
 }
@@ -58,11 +61,12 @@ const fn kind_of<R, F: Field>(_field: fn(&R) -> &F) -> Kind {
 
 /// Fields are named as their columns; `beside` ones are kept elsewhere and read as empty.
 macro_rules! record {
-    ($type:ty, $name:literal, key $key:tt, [$($field:ident),* $(,)?], hidden $hidden:tt, beside [$($beside:ident)?]) => {
+    ($type:ty, $name:literal, key $key:tt, fixed $fixed:tt, [$($field:ident),* $(,)?], hidden $hidden:tt, beside [$($beside:ident)?]) => {
         impl Record for $type {
             const TABLE: &'static Table = &Table {
                 name: $name,
                 key: &$key,
+                fixed: &$fixed,
                 columns: &[$(Column { name: stringify!($field), kind: kind_of(|r: &$type| &r.$field) }),*],
                 hidden: &$hidden,
             };
@@ -80,31 +84,37 @@ macro_rules! record {
 
 record!(
     Product, "product", key ["id"],
+    fixed ["product_key"],
     [id, product_key, name, settle_ms, grace_ms, created_at],
     hidden [blob("secret")], beside []
 );
 record!(
     Device, "device", key ["id"],
+    fixed ["product_id", "name"],
     [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at],
     hidden [blob("secret"), int("online")], beside []
 );
 record!(
     Session, "session", key ["device_id"],
+    fixed [],
     [device_id, epoch, connected_at],
     hidden [text("node")], beside []
 );
 record!(
     ModuleVersion, "module_version", key ["device_id", "module"],
+    fixed [],
     [device_id, module, version, epoch, first_reported_at, reported_at],
     hidden [], beside []
 );
 record!(
     Module, "module", key ["product_id", "folded"],
+    fixed [],
     [product_id, name, alias, description, created_at],
     hidden [text("folded")], beside []
 );
 record!(
     Package, "package", key ["id"],
+    fixed ["product_id", "module", "sha256"],
     [
         id, product_id, name, module, version, sign_method, size, md5, sha256, file_name, image_version, state,
         created_at
@@ -113,6 +123,7 @@ record!(
 );
 record!(
     Job, "job", key ["id"],
+    fixed ["product_id", "package_id"],
     [
         id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
         next_push_us, work, created_at, ended_at
@@ -121,6 +132,7 @@ record!(
 );
 record!(
     Task, "task", key ["id"],
+    fixed ["job_id", "device_id", "stream_id"],
     [
         id, job_id, product_id, package_id, device_id, module, stream_id, state, progress, src_version,
         dest_version, attempt, pushes, told_epoch, told_at, ready_at, slot_until, first_progress_at, reason,
@@ -134,34 +146,39 @@ json_field!(Scope, Work, Reason, EventKind);
 
 /// Tables without a record of their own.
 const OTHERS: [&Table; 7] = [
-    &Table { name: "meta", key: &["name"], columns: &[text("name"), text("value")], hidden: &[] },
+    &Table { name: "meta", key: &["name"], fixed: &[], columns: &[text("name"), text("value")], hidden: &[] },
     &Table {
         name: "counter",
         key: &["name"],
+        fixed: &[],
         columns: &[text("name"), int("value"), int("at")],
         hidden: &[],
     },
     &Table {
         name: "job_target",
         key: &["job_id", "device_id"],
+        fixed: &[],
         columns: &[int("job_id"), int("device_id")],
         hidden: &[],
     },
     &Table {
         name: "job_count",
         key: &["job_id", "state"],
+        fixed: &[],
         columns: &[int("job_id"), text("state"), int("n")],
         hidden: &[],
     },
     &Table {
         name: "timer",
         key: &["kind", "subject"],
+        fixed: &[],
         columns: &[text("kind"), int("subject"), int("at")],
         hidden: &[],
     },
     &Table {
         name: "event",
         key: &["seq"],
+        fixed: &[],
         columns: &[
             int("seq"),
             int("at"),
@@ -176,6 +193,7 @@ const OTHERS: [&Table; 7] = [
     &Table {
         name: "idempotency",
         key: &["name"],
+        fixed: &[],
         columns: &[text("name"), text("request_hash"), text("response"), int("at")],
         hidden: &[],
     },

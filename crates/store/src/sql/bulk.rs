@@ -75,7 +75,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes records over those with the same `id`. `extra` columns come after the record's own; a NULL
+    /// Writes records over those with the same `id`, but for what never changes. `extra` columns come after the record's own; a NULL
     /// there leaves them as they are.
     pub(crate) async fn update<R: Record>(
         &mut self,
@@ -83,11 +83,11 @@ impl Tx {
         extra: &[Column],
         more: impl Fn(&R) -> Vec<Val>,
     ) -> Result<u64, Error> {
-        let Table { name, columns, .. } = R::TABLE;
+        let Table { name, key, fixed, columns, .. } = R::TABLE;
         let rows = records.iter().map(|r| [r.values(), more(r)].concat()).collect();
         let set = |c: &Column| format!("{0} = v.{0}", c.name);
         let set_extra = |c: &Column| format!("{0} = coalesce(v.{0}, {name}.{0})", c.name);
-        let own = columns.iter().filter(|c| c.name != "id").map(set);
+        let own = columns.iter().filter(|c| !key.contains(&c.name) && !fixed.contains(&c.name)).map(set);
         let sets: Vec<String> = own.chain(extra.iter().map(set_extra)).collect();
         let statement = format!("update {name} set {} from v where {name}.id = v.id", sets.join(", "));
         self.bulk(&[columns, extra].concat(), rows, &statement).await

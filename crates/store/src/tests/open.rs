@@ -1,6 +1,7 @@
 use super::home::Home;
 use super::on_both;
-use crate::open::{KEY_FILE, RESTORE_FOLDER, SQLITE_FILE};
+use crate::open::{KEY_FILE, RESTORE_FOLDER};
+use crate::pools::SQLITE_FILE;
 use crate::{Config, OpenError, Store, meta};
 
 async fn refusal(config: &Config) -> OpenError {
