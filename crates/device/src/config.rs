@@ -46,11 +46,14 @@ pub struct Config<'a> {
     pub window: usize,
     /// Milliseconds to wait for a block before asking again.
     pub reply_timeout: u32,
+    /// Milliseconds from one saved record to the next, at least. With 0 every stored block is recorded as fast as the
+    /// storage allows; more spares the storage and has a power cut cost the blocks of that time.
+    pub save_interval: u32,
 }
 
 impl<'a> Config<'a> {
-    /// A device with two receive buffers for blocks of 4 KiB, as large a slot as the protocol can fill, and 10 s of
-    /// patience for a block.
+    /// A device with two receive buffers for blocks of 4 KiB, as large a slot as the protocol can fill, 10 s of
+    /// patience for a block, and a record of every block.
     pub const fn new(product_key: &'a str, device_name: &'a str, modules: &'a [Module<'a>]) -> Self {
         Self {
             product_key,
@@ -60,6 +63,7 @@ impl<'a> Config<'a> {
             block: 4096,
             window: 2,
             reply_timeout: 10_000,
+            save_interval: 0,
         }
     }
 

@@ -69,7 +69,8 @@ impl Updater<'_> {
             return Step::Event(event);
         }
         let said = if self.connected { self.say(now) } else { None };
-        said.or_else(|| self.journal.save().map(Step::Save))
+        let interval = self.config.save_interval;
+        said.or_else(|| self.journal.save(now, interval).map(Step::Save))
             .or_else(|| self.store())
             .or_else(|| if self.connected { self.ask(now) } else { None })
             .unwrap_or_else(|| Step::Wait(self.wake(now)))
@@ -145,13 +146,15 @@ impl Updater<'_> {
         if !self.events.is_empty() {
             return Some(now);
         }
-        let update = self.update.as_ref().filter(|_| self.connected)?;
-        let progress = update.pace.wake(update.percent());
-        let block = match &update.stage {
-            Stage::Fetching(window) => window.wake(),
-            _ => None,
-        };
-        progress.into_iter().chain(block).min()
+        let talk = self.update.as_ref().filter(|_| self.connected).and_then(|update| {
+            let progress = update.pace.wake(update.percent());
+            let block = match &update.stage {
+                Stage::Fetching(window) => window.wake(),
+                _ => None,
+            };
+            progress.into_iter().chain(block).min()
+        });
+        talk.into_iter().chain(self.journal.wake()).min()
     }
 
     fn report_failure<'o>(&'o self, report: &Report, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {

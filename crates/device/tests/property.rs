@@ -30,11 +30,13 @@ proptest! {
         window in 1..=16_usize,
         faults in faults(),
         cut_at in proptest::option::of(0..60_u64),
+        save_interval in prop::sample::select(vec![0, 0, 300, 5_000]),
         forgets_tokens in any::<bool>(),
     ) {
         let mut bench = Bench::new(vec![task(seed, len)]);
         bench.knobs.block = block;
         bench.knobs.window = window;
+        bench.knobs.save_interval = save_interval;
         bench.link = Link::new(seed);
         bench.link.faults = faults;
         bench.flash.cut_at = cut_at;

@@ -152,6 +152,19 @@ fn resumes_from_the_last_stored_block() {
 }
 
 #[test]
+fn records_at_a_distance_spare_the_storage_and_resume_a_little_earlier() {
+    let mut every = Bench::new(vec![Task::new(file(50_000))]);
+    every.run();
+    let mut bench = Bench::new(vec![Task::new(file(50_000))]);
+    bench.knobs.save_interval = 1_000;
+    run_until(&mut bench, 4_000);
+    bench.run();
+    assert_eq!(installed(&bench, "default"), file(50_000));
+    assert!(matches!(bench.events[1], Event::Started { from: 512.. }), "{:?}", bench.events);
+    assert!(bench.flash.operations < every.flash.operations * 2 / 3);
+}
+
+#[test]
 fn another_file_of_the_same_version_is_not_resumed() {
     let mut bench = Bench::new(vec![Task::new(file(50_000))]);
     run_until(&mut bench, 3_000);

@@ -33,11 +33,12 @@ pub struct Knobs {
     pub block: u32,
     pub window: usize,
     pub slot: u32,
+    pub save_interval: u32,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { block: 512, window: 2, slot: otaru_device::MAX_FILE }
+        Self { block: 512, window: 2, slot: otaru_device::MAX_FILE, save_interval: 0 }
     }
 }
 
@@ -87,8 +88,8 @@ impl Bench {
     pub fn boot(&mut self, until: u64, meddle: &mut dyn FnMut(&mut Updater<'_>, &mut Bench)) -> End {
         let versions = self.versions.clone();
         let modules: Vec<_> = versions.iter().map(|(name, version)| Module { name, version }).collect();
-        let Knobs { block, window, slot } = self.knobs;
-        let config = Config { block, window, slot, ..Config::new(PK, DN, &modules) };
+        let Knobs { block, window, slot, save_interval } = self.knobs;
+        let config = Config { block, window, slot, save_interval, ..Config::new(PK, DN, &modules) };
         let mut updater = Updater::new(config, self.flash.record()).unwrap();
         self.link.cut();
         updater.handle_connected();

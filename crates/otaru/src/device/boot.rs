@@ -16,6 +16,10 @@ use super::{Event, Options, Outcome, RETRY};
 /// A connection that lasted this long was a good one: after it the next attempt comes soon.
 const STABLE: Duration = Duration::from_secs(10);
 
+/// Milliseconds between two records: each takes several fsyncs, which ten devices of a demo and their platform share.
+/// A device that is to lose its power records every block.
+const SAVE_INTERVAL: u32 = 500;
+
 /// How a boot ended.
 pub(super) enum BootEnd {
     /// The device ends.
