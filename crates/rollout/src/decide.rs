@@ -205,7 +205,12 @@ pub struct Changes {
 
 /// Decides a batch: what `inputs` mean for `rows` at `now`.
 pub fn decide(rows: Rows, inputs: Vec<Input>, now: Ms, limits: Limits, ids: &mut dyn Ids) -> Changes {
-    let mut decider = Decider { rows, now, limits, ids, out: Changes::default(), dirty: Dirty::default() };
+    let mut tasks_of: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
+    for task in rows.tasks.values() {
+        tasks_of.entry(task.device_id).or_default().push(task.id);
+    }
+    let mut decider =
+        Decider { rows, tasks_of, now, limits, ids, out: Changes::default(), dirty: Dirty::default() };
     for input in inputs {
         decider.input(input);
     }
@@ -226,6 +231,8 @@ struct Dirty {
 /// The working state of one batch.
 pub(crate) struct Decider<'a> {
     pub(crate) rows: Rows,
+    /// The tasks in `rows` by device, in the order of their numbers.
+    tasks_of: BTreeMap<Id, Vec<Id>>,
     pub(crate) now: Ms,
     pub(crate) limits: Limits,
     pub(crate) ids: &'a mut dyn Ids,
@@ -272,8 +279,8 @@ impl Decider<'_> {
 
     /// The unfinished tasks of a device.
     pub(crate) fn unfinished(&self, device: Id) -> Vec<Id> {
-        let of_device = |t: &&Task| t.device_id == device && !t.state.is_terminal();
-        self.rows.tasks.values().filter(of_device).map(|t| t.id).collect()
+        let open = |id: &Id| self.rows.tasks.get(id).is_some_and(|t| !t.state.is_terminal());
+        self.tasks_of.get(&device).into_iter().flatten().copied().filter(open).collect()
     }
 
     /// The unfinished task of a device's module, if its job still runs.
@@ -330,6 +337,7 @@ impl Decider<'_> {
     pub(crate) fn add_task(&mut self, task: Task) {
         self.count(task.job_id, task.state, 1);
         self.dirty.tasks_new.insert(task.id);
+        self.tasks_of.entry(task.device_id).or_default().push(task.id);
         self.rows.tasks.insert(task.id, task);
     }
 
