@@ -452,3 +452,9 @@ fn bad_configurations_are_named() {
     assert_eq!(error, "a block of 255 bytes cannot be asked for: use 256 to 131072");
     assert_eq!(Knobs::default().window, 2);
 }
+
+#[test]
+fn an_updater_fits_into_two_kilobytes() {
+    let size = size_of::<Updater<'_>>();
+    assert!(size <= 2048, "{size} bytes");
+}
