@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::commands::{backup, device, frame, job, module, package, product, task};
+use crate::demo::{self, Demo};
 use crate::serve::{self, Serve};
 
 /// The data folder unless told otherwise.
@@ -17,7 +18,9 @@ Exit codes:
   0  done
   1  refused, or failed on the way; `job watch`: not every device succeeded
   2  the command line is wrong
-  3  the platform cannot be reached";
+  3  the platform cannot be reached
+  4  the update of `device run --once` failed
+  5  the update of `device run --once` was cancelled";
 
 /// Firmware updates over the air, on your own machine, for devices that speak Alibaba Cloud IoT's OTA protocol.
 #[derive(Parser)]
@@ -51,8 +54,10 @@ pub(crate) struct Connection {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See the whole story in this terminal: platform, ten devices, updates, and a place for your own device
+    Demo(Demo),
     /// Run the platform
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Products: devices of one kind
     #[command(subcommand)]
     Product(product::Command),
@@ -85,7 +90,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { connection, command } = cli;
     let client = || Client::new(&connection);
     match command {
-        Command::Serve(serve) => return serve::run(serve, &connection),
+        Command::Serve(serve) => return serve::run(*serve, &connection),
+        Command::Demo(demo) => return demo::run(demo),
         Command::Product(command) => product::run(command, &client()?)?,
         Command::Device(device::Command::Run(options)) => return device::run_device(options),
         Command::Device(command) => device::run(command, &client()?)?,

@@ -9,6 +9,9 @@ use crate::client::Client;
 use crate::output::{self, facts, out};
 use crate::serve::reachable;
 
+/// A device's first report.
+const REPORT: &str = r#"{"id":"1","params":{"version":"1.0.0"}}"#;
+
 /// Prints a device's connection values, for each sign method.
 pub(super) fn print(found: &Credentials, format: Format, client: &Client) -> anyhow::Result<()> {
     if format.json {
@@ -40,29 +43,17 @@ pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
     }
     let Some(login) = found.logins.last() else { return };
     out!("");
-    out!("mosquitto clients, {}: report version 1.0.0, then listen", login.sign_method);
     let (pk, dn) = (&found.product_key, &found.device_name);
-    let report = r#"{"id":"1","params":{"version":"1.0.0"}}"#;
-    out!(
-        "  mosquitto_pub {} -q 1 -t {} -m {}",
-        options(login, &host, port),
-        quoted(&format!("/ota/device/inform/{pk}/{dn}")),
-        quoted(report)
-    );
-    out!(
-        "  mosquitto_sub {} -q 1 -t {}",
-        options(login, &host, port),
-        quoted(&format!("/ota/device/upgrade/{pk}/{dn}"))
-    );
+    let options = options(login, &host, port);
+    let report = format!("-q 1 -t '/ota/device/inform/{pk}/{dn}' -m '{REPORT}'");
+    out!("mosquitto clients, {}", login.sign_method);
+    out!("  report a version:           mosquitto_pub {options} {report}");
+    out!("  … and wait for the notice:  mosquitto_rr {options} {report} -e '/ota/device/upgrade/{pk}/{dn}'");
 }
 
 fn options(login: &Login, host: &str, port: u16) -> String {
     let Login { client_id, username, password, .. } = login;
-    format!("-V mqttv311 -h {host} -p {port} -i {} -u {} -P {password}", quoted(client_id), quoted(username),)
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{text}'")
+    format!("-V mqttv311 -h {host} -p {port} -i '{client_id}' -u '{username}' -P {password}")
 }
 
 /// Where devices find the platform. One that listens everywhere is where operators find it.

@@ -1,7 +1,7 @@
 //! The operator's commands, one file for each kind of thing.
 
 pub(crate) mod backup;
-mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod frame;
 pub(crate) mod job;
@@ -9,7 +9,7 @@ pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;
 pub(crate) mod task;
-mod watch;
+pub(crate) mod watch;
 
 use std::fmt::Write as _;
 

@@ -33,7 +33,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
 }
 
 /// Why a task ended, for people.
-pub(super) fn why(reason: &Reason) -> String {
+pub(crate) fn why(reason: &Reason) -> String {
     match reason {
         Reason::Success => "succeeded".into(),
         Reason::DeviceFailed { step, desc } => {

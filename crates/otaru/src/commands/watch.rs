@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::dto::{Counts, Job, JobState, Page, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -20,9 +20,15 @@ const SHOWN: usize = 12;
 const LISTED: usize = 20;
 const EVERY: Duration = Duration::from_millis(300);
 
-/// Watches the job at a place of the API until it ends.
+/// Watches the job at a place of the API until it ends, and concludes.
 pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
-    let mut view = View::new();
+    let job = follow(path, client, Duration::MAX)?;
+    conclude(&job, path, client)
+}
+
+/// Shows the job at a place of the API until it ends, unless that takes too long.
+pub(crate) fn follow(path: &str, client: &Client, patience: Duration) -> anyhow::Result<Job> {
+    let (mut view, began) = (View::new(), Instant::now());
     // Nobody ever sends: waiting for a message is waiting for the time to pass.
     let (_sender, pause) = mpsc::channel::<()>();
     let job = loop {
@@ -31,10 +37,12 @@ pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
         if job.state != JobState::InProgress && !job.busy {
             break job;
         }
+        let waits = counts(&job.counts);
+        anyhow::ensure!(began.elapsed() < patience, "job {} has not ended in {patience:?}: {waits}", job.id);
         let _ = pause.recv_timeout(EVERY);
     };
     view.end();
-    conclude(&job, path, client)
+    Ok(job)
 }
 
 fn conclude(job: &Job, path: &str, client: &Client) -> anyhow::Result<ExitCode> {
@@ -54,7 +62,7 @@ fn conclude(job: &Job, path: &str, client: &Client) -> anyhow::Result<ExitCode> 
 }
 
 /// Tasks by state, but for the states without any.
-pub(super) fn counts(counts: &Counts) -> String {
+pub(crate) fn counts(counts: &Counts) -> String {
     let Counts { queued, notified, in_progress, succeeded, failed, canceled } = *counts;
     let named = [
         (queued, "queued"),

@@ -1,10 +1,8 @@
 //! The checked-in OpenAPI document is the one the program serves.
 
-#![allow(clippy::unwrap_used)]
-
 use serde_json::Value;
 
-const CHECKED_IN: &str = include_str!("../../../docs/openapi.json");
+const CHECKED_IN: &str = include_str!("../../../../docs/openapi.json");
 
 #[test]
 fn the_document_has_not_drifted() {

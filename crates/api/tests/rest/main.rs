@@ -1,0 +1,11 @@
+//! Every endpoint over a real server in a temporary folder, without a socket.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod document;
+mod gate;
+mod idempotency;
+mod lists;
+mod packages;
+mod problems;

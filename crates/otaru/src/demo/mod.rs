@@ -1,0 +1,118 @@
+//! `otaru demo`: the whole story in one terminal.
+//!
+//! The platform runs in this process, in a temporary folder. The story gives its orders through the REST API and
+//! its devices connect to real sockets, so what it shows is what an operator and a device would see.
+
+mod fleet;
+mod guest;
+mod story;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use crate::client::Client;
+use crate::output::out;
+use crate::platform::{Platform, Settings};
+use crate::serve::{asked_to_stop, log_to_stderr};
+use guest::Guest;
+use story::Story;
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// Listen for devices on every address of this machine, for a board on the desk
+    #[arg(long)]
+    lan: bool,
+    /// End after the story: exit code 0 if all went right
+    #[arg(long)]
+    exit: bool,
+}
+
+/// How the telling ended.
+enum Told {
+    /// To its end; whether all went right.
+    Story { right: bool },
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+}
+
+/// Shows it all.
+pub(crate) fn run(demo: Demo) -> anyhow::Result<ExitCode> {
+    log_to_stderr("warn".into());
+    let runtime = Runtime::new()?;
+    let folder = tempfile::Builder::new().prefix("otaru-demo-").tempdir()?;
+    let told = runtime.block_on(tell(&demo, folder.path()));
+    // What still writes to the folder ends before it is removed.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match told? {
+        Told::Story { right: true } => Ok(ExitCode::SUCCESS),
+        Told::Story { right: false } => Ok(ExitCode::FAILURE),
+        Told::Interrupted if demo.exit => Ok(ExitCode::FAILURE),
+        Told::Interrupted => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
+    let platform = start(demo, folder).await?;
+    let door = platform.devices[0];
+    let url = format!("http://{}", platform.operators[0]);
+    out!("Otaru {} is up, everything it keeps is in {}", env!("CARGO_PKG_VERSION"), folder.display());
+    out!("  devices    {door}");
+    out!("  operators  {url}");
+    let story = Story::new(Client::with_token(&url, &platform.token), door.port(), folder);
+    let stay = !demo.exit;
+    let host = guest_host(demo);
+    let telling = tokio::task::spawn_blocking(move || {
+        let (ending, fleet) = story.tell()?;
+        let guest = Guest::invite(ending.client, &ending.product_key, &ending.package_id)?;
+        if stay {
+            guest.introduce(&host, door.port())?;
+            guest.watch()?;
+        }
+        drop(fleet);
+        anyhow::Ok(ending.right)
+    });
+    let told = tokio::select! {
+        told = telling => Told::Story { right: told?? },
+        stopped = asked_to_stop() => {
+            stopped?;
+            Told::Interrupted
+        }
+    };
+    platform.stop().await;
+    Ok(told)
+}
+
+/// On the usual ports if they are free, else on others.
+async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
+    let everywhere = if demo.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let settings = |devices: u16, operators: u16| Settings {
+        data: folder.join("data"),
+        database: "sqlite".into(),
+        devices: vec![SocketAddr::new(everywhere.into(), devices)],
+        operators: vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), operators)],
+        hosts: Vec::new(),
+        public_url: None,
+    };
+    match Platform::start(settings(1883, 8080)).await {
+        Ok(platform) => Ok(platform),
+        Err(_) => Platform::start(settings(0, 0)).await,
+    }
+}
+
+/// Where the guest finds the platform.
+fn guest_host(demo: &Demo) -> String {
+    let address = if demo.lan { lan_address() } else { None };
+    address.unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string()
+}
+
+/// The address of this machine in its network: the one it would send from. Nothing is sent.
+fn lan_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
