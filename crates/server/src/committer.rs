@@ -72,13 +72,13 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
         let mut batch = Vec::new();
         tokio::select! {
             n = waiting.recv_many(&mut batch, BATCH) => if n == 0 { return },
-            () = core.clock.reach(next), if next != NEVER => {}
+            () = core.reach(next), if next != NEVER => {}
             _ = due.changed() => continue,
         }
         if !batch.is_empty() {
             commit_reports(&core, batch).await;
         }
-        if core.clock.now() >= *core.due.borrow() {
+        if core.now() >= *core.due.borrow() {
             pass_time(&core).await;
         }
     }
@@ -123,7 +123,7 @@ async fn pass_time(core: &Arc<Core>) {
         Ok(next) => core.wake_at(next.unwrap_or(NEVER)),
         Err(failure) => {
             warn!(error = %failure, "what is due could not be done; trying again");
-            core.wake_at(core.clock.now() + RETRY_MS);
+            core.wake_at(core.now() + RETRY_MS);
         }
     }
 }

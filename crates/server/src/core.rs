@@ -1,6 +1,7 @@
 //! What all use cases share, and the unit of work: one turn at writing, one transaction.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use door::Sessions;
 use rollout::{Changes, Event, Id, Ids, Input, Limits, Ms, Outbound};
@@ -19,6 +20,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) sessions: Sessions,
     pub(crate) clock: Clock,
+    /// How far the database's time is ahead of the clock's, as last seen.
+    ahead: AtomicI64,
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
     pub(crate) writer: Writer,
@@ -44,6 +47,7 @@ impl Core {
             store,
             sessions,
             clock,
+            ahead: AtomicI64::new(0),
             ids: IdSource::default(),
             limits,
             writer,
@@ -61,8 +65,20 @@ impl Core {
     pub(crate) async fn unit(self: &Arc<Self>) -> Result<Unit, Error> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let mut tx = self.store.begin().await?;
-        let now = committer::now(&mut tx, self.clock.now()).await?;
+        let host = self.clock.now();
+        let now = committer::now(&mut tx, host).await?;
+        self.ahead.store(now - host, Ordering::Relaxed);
         Ok(Unit { turn, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
+    }
+
+    /// About what the next transaction will take for the time.
+    pub(crate) fn now(&self) -> Ms {
+        self.clock.now() + self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Returns once the next transaction will take it to be `at`, or later.
+    pub(crate) async fn reach(&self, at: Ms) {
+        self.clock.reach(at.saturating_sub(self.ahead.load(Ordering::Relaxed))).await;
     }
 
     /// Takes the turn at writing for good.

@@ -67,7 +67,7 @@ impl Server {
         let mut unit = core.unit().await?;
         store::committer::clear_sessions(&mut unit.tx).await?;
         unit.commit().await?;
-        core.wake_at(core.clock.now());
+        core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         Ok(Self { core, queue, door_counters })
     }

@@ -94,7 +94,7 @@ impl Platform for Server {
             Counters::add(&self.core.counters.refused_links);
             Err(refusal)
         };
-        let task = match self.core.writer.links.check(target, self.core.clock.now()) {
+        let task = match self.core.writer.links.check(target, self.core.now()) {
             Ok(task) => task,
             Err(LinkError::Unknown) => return refuse(FileRefusal::NotFound),
             Err(LinkError::Forged) => return refuse(FileRefusal::Forbidden(FORGED.into())),
