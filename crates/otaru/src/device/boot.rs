@@ -51,8 +51,9 @@ impl<'a> Boot<'a> {
         state: &State,
     ) -> anyhow::Result<Self> {
         let Options { block, window, .. } = *options;
-        let config =
-            Config { block, window, ..Config::new(&options.product_key, &options.device_name, modules) };
+        let named = Config::new(&options.product_key, &options.device_name, modules);
+        let save_interval = if options.reboot_at.is_some() { 0 } else { SAVE_INTERVAL };
+        let config = Config { block, window, save_interval, ..named };
         Ok(Self {
             options,
             modules,
