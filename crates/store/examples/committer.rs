@@ -1,8 +1,9 @@
 //! How many reports a second the committer takes in: load, decide, apply, commit, one batch after another.
 //!
-//! `cargo run --release -p otaru-store --example committer -- sqlite|postgres://… [BATCH] [DEVICES] [SECONDS]`
+//! `cargo run --release -p otaru-store --example committer -- report|progress sqlite|postgres://… [BATCH] [DEVICES]`
 //!
-//! Each batch is progress of so many neighbouring devices, all of one job. The database must be empty.
+//! A batch speaks of neighbouring devices: `report` are version reports, every tenth a new version, of
+//! devices without tasks; `progress` is that of tasks of one job. The database must be empty.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at the desk")]
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use rollout::{
 };
 
 const CHUNK: i64 = 2000;
+const LENGTH: Duration = Duration::from_secs(8);
 
 struct NoIds;
 
@@ -33,15 +35,15 @@ impl Ids for NoIds {
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
+    let reports = args.next().is_none_or(|mode| mode == "report");
     let database = args.next().unwrap_or("sqlite".into());
     let mut number = |default| args.next().map_or(default, |n| n.parse::<i64>().unwrap());
-    let (batch, devices, seconds) = (number(512), number(100_000), number(10));
+    let (batch, devices) = (number(512), number(100_000));
     let folder = tempfile::tempdir().unwrap();
     let config = Config { data: folder.path().join("data"), database, clock: Clock::Database };
     let store = Store::open(config).await.unwrap();
-    fill(&store, devices).await;
-    let seconds = Duration::from_secs(seconds.unsigned_abs());
-    let mut times = run(&store, batch, devices, seconds).await;
+    fill(&store, devices, !reports).await;
+    let mut times = run(&store, batch, devices, if reports { report } else { progress }).await;
     times.sort_unstable();
     let rate = times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
@@ -54,15 +56,14 @@ async fn main() {
     store.close().await;
 }
 
-async fn run(store: &Store, batch: i64, devices: i64, length: Duration) -> Vec<Duration> {
+async fn run(store: &Store, batch: i64, devices: i64, input: fn(Id, i64) -> Input) -> Vec<Duration> {
     let (mut times, begun) = (vec![], Instant::now());
     for n in 0.. {
-        if begun.elapsed() > length {
+        if begun.elapsed() > LENGTH {
             break;
         }
         let first = n * batch % (devices - batch).max(1) + 1;
-        let step = i32::try_from(n % 90).unwrap() + 1;
-        let inputs: Vec<Input> = (first..first + batch).map(|device| progress(device, step)).collect();
+        let inputs: Vec<Input> = (first..first + batch).map(|device| input(device, n)).collect();
         let start = Instant::now();
         commit(store, inputs, first..first + batch).await;
         times.push(start.elapsed());
@@ -70,8 +71,14 @@ async fn run(store: &Store, batch: i64, devices: i64, length: Duration) -> Vec<D
     times
 }
 
-fn progress(device: Id, step: i32) -> Input {
-    Input::Progressed { device, epoch: 1, module: "default".into(), step, desc: "downloading".into() }
+fn report(device: Id, n: i64) -> Input {
+    let version = format!("1.{}", if device % 10 == 0 { n } else { 0 });
+    Input::Reported { device, epoch: 1, module: "default".into(), version }
+}
+
+/// The last step, at which a task lets go of its download slot: hardly any device downloads at a time.
+fn progress(device: Id, _n: i64) -> Input {
+    Input::Progressed { device, epoch: 1, module: "default".into(), step: 100, desc: "downloaded".into() }
 }
 
 async fn commit(store: &Store, inputs: Vec<Input>, devices: std::ops::Range<Id>) {
@@ -80,7 +87,7 @@ async fn commit(store: &Store, inputs: Vec<Input>, devices: std::ops::Range<Id>)
     let keys = Keys { devices: devices.collect(), ..Keys::default() };
     let rows = committer::load(&mut tx, &keys, now).await.unwrap();
     let changes = decide(rows, inputs, now, Limits::default(), &mut NoIds);
-    assert!(!changes.tasks.is_empty() && changes.dropped == 0);
+    assert!(!changes.tasks.is_empty() || !changes.versions.is_empty());
     committer::apply(&mut tx, &changes).await.unwrap();
     tx.commit().await.unwrap();
 }
@@ -89,7 +96,7 @@ fn host_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-async fn fill(store: &Store, count: i64) {
+async fn fill(store: &Store, count: i64, tasks: bool) {
     let mut tx = store.begin().await.unwrap();
     let product = Product {
         id: 1,
@@ -112,7 +119,7 @@ async fn fill(store: &Store, count: i64) {
         };
         devices::create(&mut tx, &ids.clone().map(new).collect::<Vec<_>>()).await.unwrap();
         let sessions = ids.clone().map(|id| Session { device_id: id, epoch: 1, connected_at: 0 }).collect();
-        let tasks_new: Vec<Task> = ids.map(task).collect();
+        let tasks_new: Vec<Task> = ids.filter(|_| tasks).map(task).collect();
         let counts = BTreeMap::from([((1, TaskState::Notified), i64::try_from(tasks_new.len()).unwrap())]);
         let changes = Changes { sessions, tasks_new, counts, ..Changes::default() };
         committer::apply(&mut tx, &changes).await.unwrap();
@@ -189,7 +196,7 @@ fn task(id: Id) -> Task {
         told_epoch: 1,
         told_at: Some(0),
         ready_at: None,
-        slot_until: Some(i64::MAX),
+        slot_until: None,
         first_progress_at: None,
         reason: None,
         created_at: 0,

@@ -7,6 +7,10 @@ use rollout::{Id, Job, Ms, Rows, Session, Task, TaskState};
 use crate::Error;
 use crate::sql::Tx;
 
+/// Slots are counted up to here, so that no number of downloads makes a batch slow. The limit on downloads
+/// must be lower than this by at least a batch.
+pub const MAX_SLOTS: i64 = 65_536;
+
 /// What a batch speaks of.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
@@ -118,8 +122,9 @@ async fn devices_of(tx: &mut Tx, tasks: &[Id]) -> Result<Vec<Id>, Error> {
 
 /// Downloads that hold a slot.
 pub async fn slots_used(tx: &mut Tx, now: Ms) -> Result<i64, Error> {
-    let sql = "select count(*) from task where slot_until is not null and slot_until > ?";
-    tx.row(sql, vec![now.into()]).await?.map_or(Ok(0), |row| row.get(0))
+    let sql = "select count(*) from \
+               (select 1 from task where slot_until is not null and slot_until > ? limit ?) as used";
+    tx.row(sql, vec![now.into(), MAX_SLOTS.into()]).await?.map_or(Ok(0), |row| row.get(0))
 }
 
 fn list<'a>(ids: impl IntoIterator<Item = &'a Id>) -> Vec<Id> {

@@ -11,5 +11,5 @@ pub(crate) use chunks::tasks_in;
 pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
 pub use clock::{now, reserve_streams};
 pub(crate) use load::load_counts;
-pub use load::{Keys, load, slots_used};
+pub use load::{Keys, MAX_SLOTS, load, slots_used};
 pub use timers::{claim_timers, next_timer_at};

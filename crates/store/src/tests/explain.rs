@@ -137,6 +137,29 @@ on_both! {
     }
 }
 
+/// Other indexes would do for these too, but walk through what has long ended or is filtered out.
+#[tokio::test]
+async fn the_narrowest_index_is_used() {
+    let home = Home::sqlite();
+    let store = filled(&home).await;
+    let mut tx = store.begin().await.unwrap();
+    tx.recorded = Some(vec![]);
+    let keys = Keys { devices: [10, 11].into(), ..Keys::default() };
+    committer::load(&mut tx, &keys, 5).await.unwrap();
+    committer::enrollable(&mut tx, PRODUCT, 5, 10).await.unwrap();
+    let offline = devices::Filter { prefix: None, online: Some(false) };
+    devices::list(&mut tx, PRODUCT, &offline, None, 10).await.unwrap();
+    let plans = plans(&mut tx).await;
+    for (what, index) in [
+        ("open = 1", "task_open"),
+        ("first_online_at is not null", "device_enrol"),
+        ("online = ?", "device_online"),
+    ] {
+        let (sql, plan) = plans.iter().find(|(sql, _)| sql.contains(what)).unwrap();
+        assert!(plan.iter().any(|line| line.contains(index)), "{sql}\n{}", plan.join("\n"));
+    }
+}
+
 /// `tables` is what a backup takes: it must be all there is.
 #[tokio::test]
 async fn every_table_and_column_is_known() {
