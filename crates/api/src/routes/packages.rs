@@ -37,7 +37,7 @@ async fn get_package(State(api): State<Api>, Path(package): Path<String>) -> Ans
 
 /// Remove a package
 ///
-/// Only one that no job was made of.
+/// Only one whose jobs have all ended.
 #[utoipa::path(delete, path = "/api/v1/packages/{packageId}", tag = "packages",
     params(("packageId" = String, Path, description = "The package.")),
     responses((status = 204, description = "It is gone.")))]

@@ -168,6 +168,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
         }
         Command::Show(named) => named.format.show(&client.get::<Job>(&path(&named.id))?, show)?,
         Command::Tasks { id, state, format } => {
+            let state = state.map(|state| state.to_uppercase());
             let filter: Vec<_> = state.iter().map(|state| ("state", state.as_str())).collect();
             let path = format!("{}/tasks", path(&id));
             format.list(client, &path, &filter, &task::HEAD, task::row)?;

@@ -28,7 +28,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Remove a package that no job was made of
+    /// Remove a package whose jobs have all ended
     Remove {
         /// Id of the package, pkg_…
         id: String,

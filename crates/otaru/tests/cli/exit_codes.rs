@@ -1,0 +1,55 @@
+//! 0 done, 1 refused, 2 wrong command line, 3 nobody there.
+
+use crate::common::{Platform, otaru, run};
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    for words in [
+        &["nonsense"][..],
+        &["product"],
+        &["job", "start", "pkg_1"],
+        &["job", "start", "pkg_1", "--all", "--percent", "5"],
+        &["job", "verify", "pkg_1"],
+        &["job", "tasks", "job_1", "--state", "GOOD"],
+        &["serve", "--devices", "nowhere"],
+        &["serve", "--public-url", "otaru.example"],
+        &["package", "add", "pk", "file"],
+    ] {
+        let done = run(otaru().args(words));
+        assert_eq!(done.code, 2, "{words:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_platform_that_is_not_there_is_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let no_token = run(otaru().args(["product", "list", "--data"]).arg(folder.path()));
+    assert_eq!(no_token.code, 3);
+    assert!(no_token.err.contains("admin-token does not exist"), "{}", no_token.err);
+
+    // Port 9 is reserved for a service that answers nothing, and is not ours.
+    let nobody = run(otaru().args(["product", "list", "--url", "http://127.0.0.1:9", "--token", "x"]));
+    assert_eq!(nobody.code, 3);
+    assert!(nobody.err.contains("Is `otaru serve` running?"), "{}", nobody.err);
+}
+
+#[test]
+fn a_refusal_is_1_and_tells_why() {
+    let platform = Platform::start();
+    platform.order(&["product", "add", "Lamp", "--key", "a1TestPk001"]);
+    for (words, word) in [
+        (&["product", "add", "Lamp", "--key", "a1TestPk001"][..], "productKeyTaken"),
+        (&["product", "show", "nobody"], "productNotFound"),
+        (&["device", "credentials", "a1TestPk001", "nobody"], "deviceNotFound"),
+        (&["job", "show", "nothing"], "badId"),
+        (&["job", "watch", "job_0000000000001"], "jobNotFound"),
+        (&["task", "cancel", "tsk_0000000000001"], "taskNotFound"),
+        (&["package", "add", "a1TestPk001", "/nowhere/lamp.bin", "--version", "1"], "/nowhere/lamp.bin"),
+        (&["package", "add", "a1TestPk001", "/", "--version", "1"], "is not a file"),
+        (&["product", "list", "--token", "wrong"], "wrongToken"),
+    ] {
+        let done = platform.run(words);
+        assert_eq!(done.code, 1, "{words:?}: {}", done.err);
+        assert!(done.err.contains(word) && done.out.is_empty(), "{words:?}: {}", done.err);
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary as a person uses it: processes, ports, files, and what stands in the terminal.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod exit_codes;
+mod frame;
+mod start;
+mod story;

@@ -1,0 +1,166 @@
+//! The whole story, as an operator types it.
+
+use serde_json::Value;
+
+use crate::common::{Platform, otaru, run};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A product with two devices that have secrets, and a package of version 2.0.0.
+fn prepared() -> (Platform, String) {
+    let platform = Platform::start();
+    platform.order(&["product", "add", "Street lamp", "--key", "a1TestPk001"]);
+    for name in ["lamp-1", "lamp-2"] {
+        platform.order(&["device", "add", "a1TestPk001", name, "--secret", SECRET]);
+    }
+    let firmware: Vec<u8> = (0..150_000_u32).map(|n| (n ^ (n >> 7)) as u8).collect();
+    let file = platform.file("lamp.bin", &firmware);
+    let package =
+        platform.json(&["package", "add", "a1TestPk001", file.to_str().unwrap(), "--version", "2.0.0"]);
+    assert_eq!((&package["size"], &package["fileName"]), (&150_000.into(), &"lamp.bin".into()));
+    let id = package["id"].as_str().unwrap().to_string();
+    (platform, id)
+}
+
+fn job(platform: &Platform, words: &[&str]) -> String {
+    platform.json(words)["job"]["id"].as_str().unwrap().to_string()
+}
+
+fn names(list: &Value, member: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn verified_on_one_rolled_out_to_all() {
+    let (platform, package) = prepared();
+    let early = platform.run(&["job", "start", &package, "--device", "lamp-2"]);
+    assert_eq!(early.code, 1);
+    assert!(early.err.contains("packageNotVerified"), "{}", early.err);
+
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &[]);
+    let watched = platform.order(&["job", "watch", &verify]);
+    assert!(watched.contains("COMPLETED: 1 succeeded"), "{watched}");
+    assert!(device.wait().unwrap().success());
+    assert_eq!(platform.json(&["package", "show", &package])["state"], "VERIFIED");
+
+    let rollout =
+        job(&platform, &["job", "start", &package, "--device", "lamp-2", "--rate", "60", "--timeout", "9"]);
+    let mut device = platform.device("lamp-2", &["--drop-rate", "0.1"]);
+    platform.order(&["job", "watch", &rollout]);
+    assert!(device.wait().unwrap().success());
+    let tasks = platform.json(&["job", "tasks", &rollout, "--state", "succeeded"]);
+    assert_eq!(names(&tasks, "deviceName"), ["lamp-2"]);
+    assert_eq!(names(&platform.json(&["job", "list", &package]), "id"), [verify, rollout]);
+    let device = platform.json(&["device", "show", "a1TestPk001", "lamp-2"]);
+    assert_eq!(names(&device["versions"], "version"), ["2.0.0"]);
+
+    let late = platform.run(&["job", "start", &package, "--all"]);
+    assert_eq!(late.code, 1);
+    assert!(late.err.contains("noDeviceMatched"), "{}", late.err);
+}
+
+#[test]
+fn a_failure_is_told_and_mended() {
+    let (platform, package) = prepared();
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &["--fail-at", "30"]);
+    let watched = platform.run(&["job", "watch", &verify]);
+    assert_eq!(watched.code, 1);
+    assert!(watched.out.contains("1 failed") && watched.out.contains("lamp-1"), "{}", watched.out);
+    assert_eq!(device.wait().unwrap().code(), Some(4));
+
+    let failed = platform.json(&["job", "tasks", &verify, "--state", "FAILED"]);
+    let task = failed[0]["id"].as_str().unwrap();
+    assert_eq!(platform.json(&["task", "show", task])["reason"]["code"], "deviceFailed");
+    platform.order(&["job", "re-upgrade", &verify, "--task", task]);
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", &verify]);
+    assert!(device.wait().unwrap().success());
+}
+
+#[test]
+fn a_job_is_cancelled() {
+    let (platform, package) = prepared();
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    platform.order(&["job", "cancel", &verify]);
+    let watched = platform.run(&["job", "watch", &verify]);
+    assert_eq!(watched.code, 1);
+    assert!(watched.out.contains("CANCELED"), "{}", watched.out);
+    assert_eq!(platform.run(&["job", "cancel", &verify]).code, 1);
+}
+
+#[test]
+fn downloads_over_http_need_an_address() {
+    let (platform, package) = prepared();
+    let done = platform.run(&["job", "verify", &package, "lamp-1", "--protocol", "http"]);
+    assert_eq!(done.code, 1);
+    assert!(done.err.contains("--public-url"), "{}", done.err);
+}
+
+#[test]
+fn every_list_is_also_json() {
+    let (platform, package) = prepared();
+    platform.order(&["module", "add", "a1TestPk001", "MCU", "--alias", "电机", "--desc", "Motor controller"]);
+    let csv = platform.file("fleet.csv", b"deviceName\nlamp-3\nlamp-4\n");
+    platform.order(&["device", "import", "a1TestPk001", csv.to_str().unwrap()]);
+    let again = platform.run(&["device", "import", "a1TestPk001", csv.to_str().unwrap()]);
+    assert_eq!(again.code, 1);
+    assert!(again.out.contains("lamp-3") && again.err.contains("2 of 2"), "{}{}", again.out, again.err);
+
+    assert_eq!(names(&platform.json(&["product", "list"]), "productKey"), ["a1TestPk001"]);
+    assert_eq!(names(&platform.json(&["module", "list", "a1TestPk001"]), "name"), ["default", "MCU"]);
+    let devices = platform.json(&["device", "list", "a1TestPk001"]);
+    assert_eq!(names(&devices, "deviceName"), ["lamp-1", "lamp-2", "lamp-3", "lamp-4"]);
+    assert_eq!(names(&platform.json(&["package", "list", "a1TestPk001"]), "id"), [package]);
+    assert_eq!(platform.json(&["job", "list"]), Value::Array(Vec::new()));
+    let table = platform.order(&["module", "list", "a1TestPk001"]);
+    assert!(table.lines().any(|line| line.starts_with("MCU") && line.contains("电机")), "{table}");
+}
+
+#[test]
+fn credentials_are_ready_to_paste() {
+    let (platform, _) = prepared();
+    let text = platform.order(&["device", "credentials", "a1TestPk001", "lamp-1"]);
+    let port = platform.devices.rsplit_once(':').unwrap().1;
+    for part in ["mqtt://127.0.0.1", port, "mosquitto_pub -V mqttv311", "lamp-1&a1TestPk001", SECRET] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let logins = platform.json(&["device", "credentials", "a1TestPk001", "lamp-1"]);
+    assert_eq!(names(&logins, "signMethod"), ["hmacmd5", "hmacsha1", "hmacsha256"]);
+    assert!(names(&logins, "password").iter().all(|password| text.contains(password.as_str())));
+}
+
+#[test]
+fn a_backup_brings_everything_back() {
+    let (platform, package) = prepared();
+    let before = platform.json(&["device", "credentials", "a1TestPk001", "lamp-1"]);
+    let file = platform.folder.path().join("backup.tar");
+    platform.order(&["backup", file.to_str().unwrap()]);
+    assert_eq!(platform.run(&["backup", file.to_str().unwrap()]).code, 1);
+    let into_full = platform.run(&["restore", file.to_str().unwrap()]);
+    assert_eq!(into_full.code, 1, "{}", into_full.out);
+
+    let (_, old) = platform.stop();
+    let new = tempfile::tempdir().unwrap();
+    let data = new.path().join("data");
+    let restored = run(otaru().arg("restore").arg(old.path().join("backup.tar")).arg("--data").arg(&data));
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    let platform = Platform::start_in(new);
+    assert_eq!(platform.json(&["device", "credentials", "a1TestPk001", "lamp-1"]), before);
+    assert_eq!(names(&platform.json(&["package", "list"]), "id"), [package.as_str()]);
+
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", &verify]);
+    assert!(device.wait().unwrap().success());
+}
+
+#[test]
+fn the_demo_goes_right() {
+    let done = run(otaru().args(["demo", "--exit"]));
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    for part in ["All went right", "20 updates of 10 devices", "MB/s", "lamp-07", "re-upgrade"] {
+        assert!(done.out.contains(part), "{part}: {}", done.out);
+    }
+}
