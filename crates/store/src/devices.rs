@@ -161,6 +161,9 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
 }
 
 async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
+    let lock = tx.dialect.for_update();
+    let jobs = "select id from job where id in (select job_id from task where device_id = ?) order by id";
+    tx.rows(format!("{jobs}{lock}"), vec![device.into()]).await?;
     let sql = "select job_id, state, count(*) from task where device_id = ? group by job_id, state order by job_id, state";
     for row in tx.rows(sql, vec![device.into()]).await? {
         let mut fields = row.fields();

@@ -87,6 +87,9 @@ pub enum OpenError {
         /// [`SCHEMA`].
         known: u32,
     },
+    /// The files are another database's.
+    #[error("the database is empty, but {} holds packages' files: they belong to another database; give otaru that one, or another folder with --data", .0.display())]
+    NotItsFolder(PathBuf),
     /// There is nothing to look at.
     #[error("there is no database yet; `otaru serve` makes one")]
     NoDatabase,
@@ -135,7 +138,7 @@ impl Store {
         refuse_unrestored(data)?;
         let pools = Pools::connect(&config, data).await?;
         let mut tx = pools.begin(config.clock).await?;
-        prepare(&mut tx).await?;
+        prepare(&mut tx, data).await?;
         let keyring = keyring(&mut tx, &data.join(KEY_FILE), true).await?;
         tx.commit().await?;
         let folder = data.join(BLOB_FOLDER);
@@ -232,8 +235,13 @@ fn refuse(found: Found) -> Result<(), OpenError> {
     })
 }
 
-async fn prepare(tx: &mut Tx) -> Result<(), OpenError> {
+async fn prepare(tx: &mut Tx, data: &Path) -> Result<(), OpenError> {
+    let folder = data.join(BLOB_FOLDER);
     match migrate::inspect(tx).await? {
+        // The sweep would take its files for leftovers.
+        Found::Empty if !Blobs::is_empty(&folder).map_err(at(&folder))? => {
+            Err(OpenError::NotItsFolder(data.into()))
+        }
         Found::Empty => Ok(migrate::migrate(tx, 0, SCHEMA).await?),
         Found::Ours { schema: SCHEMA } => Ok(()),
         Found::Ours { schema } if schema < SCHEMA => Ok(migrate::migrate(tx, schema, SCHEMA).await?),

@@ -52,8 +52,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     if tx.row(format!("select id from package where id = ?{lock}"), vec![id.into()]).await?.is_none() {
         return Ok(Removal::Missing);
     }
-    let used =
-        "select 1 from job where package_id = ? and (state = 'IN_PROGRESS' or work is not null) limit 1";
+    let used = "select 1 from job where package_id = ? and (state not in ('COMPLETED', 'CANCELED') or work is not null) limit 1";
     if tx.row(used, vec![id.into()]).await?.is_some() {
         return Ok(Removal::InUse);
     }

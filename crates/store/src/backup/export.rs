@@ -14,7 +14,9 @@ use crate::record::{Column, Table, column_list, tables};
 use crate::sql::{Tx, Val};
 use crate::{Error, SCHEMA, Store, hex};
 
-const ROWS_AN_ENTRY: usize = 5000;
+const PAGE: usize = 1000;
+/// An entry ends with the row that brings it to so many bytes.
+const ENTRY: usize = 1024 * 1024;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -99,34 +101,48 @@ impl Store {
     }
 }
 
+/// `None` if nobody takes the parts any more.
 async fn send_table(tx: &mut Tx, table: &Table, to: &mpsc::Sender<Part>) -> Result<Option<()>, Error> {
     let columns: Vec<Column> = [table.columns, table.hidden].concat();
     let (list, key) = (column_list(&columns), table.key.join(", "));
     let marks = vec!["?"; table.key.len()].join(", ");
-    let mut after: Vec<Val> = vec![];
-    for n in 0.. {
+    let (mut after, mut bytes): (Vec<Val>, _) = (vec![], vec![]);
+    let mut names = (0..).map(|n| format!("table/{}/{n:06}.jsonl", table.name));
+    loop {
         let beyond = if after.is_empty() { String::new() } else { format!("where ({key}) > ({marks})") };
-        let sql = format!("select {list} from {} {beyond} order by {key} limit {ROWS_AN_ENTRY}", table.name);
+        let sql = format!("select {list} from {} {beyond} order by {key} limit {PAGE}", table.name);
         let rows = tx.rows(sql, std::mem::take(&mut after)).await?;
-        let mut bytes = Vec::new();
-        for row in &rows {
+        let end = rows.len() < PAGE;
+        for (n, row) in rows.iter().enumerate() {
             let values = line::write(&columns, row, &mut bytes)?;
-            after = columns
-                .iter()
-                .zip(values)
-                .filter(|(c, _)| table.key.contains(&c.name))
-                .map(|(_, v)| v)
-                .collect();
+            if n + 1 == PAGE {
+                after = key_of(table, &columns, values);
+            }
+            if bytes.len() >= ENTRY && !send_rows(&mut names, &mut bytes, to).await {
+                return Ok(None);
+            }
         }
-        let name = format!("table/{}/{n:06}.jsonl", table.name);
-        if !rows.is_empty() && to.send(Part::Entry { name, bytes }).await.is_err() {
-            return Ok(None);
-        }
-        if rows.len() < ROWS_AN_ENTRY {
-            break;
+        if end {
+            return Ok(send_rows(&mut names, &mut bytes, to).await.then_some(()));
         }
     }
-    Ok(Some(()))
+}
+
+fn key_of(table: &Table, columns: &[Column], values: Vec<Val>) -> Vec<Val> {
+    columns.iter().zip(values).filter(|(c, _)| table.key.contains(&c.name)).map(|(_, value)| value).collect()
+}
+
+/// False if nobody takes the parts any more.
+async fn send_rows(
+    names: &mut impl Iterator<Item = String>,
+    bytes: &mut Vec<u8>,
+    to: &mpsc::Sender<Part>,
+) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    let name = names.next().unwrap_or_default();
+    to.send(Part::Entry { name, bytes: std::mem::take(bytes) }).await.is_ok()
 }
 
 fn write_archive<W: Write>(out: W, mut parts: mpsc::Receiver<Part>) -> Result<W, ExportError> {

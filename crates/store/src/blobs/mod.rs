@@ -56,6 +56,19 @@ impl Blobs {
         &self.0.path
     }
 
+    /// Whether there is no blob, or no folder of them.
+    pub(crate) fn is_empty(folder: &Path) -> io::Result<bool> {
+        let mut entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(e) => return Err(e),
+        };
+        // An empty part is as good as none.
+        Ok(!entries.any(|part| {
+            part.is_ok_and(|p| p.path().read_dir().is_ok_and(|mut files| files.next().is_some()))
+        }))
+    }
+
     /// Begins a new blob.
     pub async fn create(&self) -> io::Result<BlobWriter> {
         let name = format!("{UPLOAD}{}", self.0.uploads.fetch_add(1, Ordering::Relaxed));

@@ -108,6 +108,24 @@ on_both! {
         home.open().await.close().await;
     }
 
+    async fn an_empty_database_does_not_cost_another_its_files(home: Home) {
+        let store = home.open().await;
+        let stored = store.blobs().create().await.unwrap().finish().await.unwrap();
+        let file = store.blobs().path_of(&stored.sha256).unwrap();
+        drop(stored);
+        store.close().await;
+        drop(store);
+        let other = home.another().await;
+        if home.is_sqlite() {
+            std::fs::remove_file(home.config.data.join(SQLITE_FILE)).unwrap();
+        }
+        let config = Config { database: other.config.database.clone(), ..home.config.clone() };
+        let error = refusal(&config).await;
+        assert!(matches!(error, OpenError::NotItsFolder(_)), "{error}");
+        assert!(file.exists());
+        other.done().await;
+    }
+
     async fn refuses_half_a_restore(home: Home) {
         std::fs::create_dir_all(home.config.data.join(RESTORE_FOLDER)).unwrap();
         let error = refusal(&home.config).await;
