@@ -259,6 +259,40 @@ on_both! {
         store.close().await;
     }
 
+    async fn two_committers_stand_in_line_and_never_in_each_others_way(home: Home) {
+        let store = filled(home, 10..40).await;
+        let tasks_new = (10..40).map(|id| sample::task(id, JOB, id)).collect();
+        apply(&store, Changes { tasks_new, ..Changes::default() }).await;
+        let committer = |devices: Vec<Id>| {
+            let store = store.clone();
+            async move {
+                for _ in 0..20 {
+                    let mut tx = store.begin().await.unwrap();
+                    let keys = Keys { devices: devices.iter().copied().collect(), ..Keys::default() };
+                    let mut rows = committer::load(&mut tx, &keys, 0).await.unwrap();
+                    rows.tasks.values_mut().for_each(|t| t.progress += 1);
+                    let tasks = rows.tasks.into_values().collect();
+                    let counts = [((JOB, TaskState::Queued), 1)].into();
+                    let changes = Changes { tasks, counts, events: vec![event(1)], ..Changes::default() };
+                    committer::apply(&mut tx, &changes).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            }
+        };
+        let sets = [(10..30).collect(), (20..40).rev().collect(), vec![39, 10, 25]];
+        for done in sets.map(|devices| tokio::spawn(committer(devices))) {
+            done.await.unwrap();
+        }
+        let mut tx = store.read().await.unwrap();
+        for (id, wanted) in [(11, 20), (10, 40), (22, 40), (25, 60), (39, 40)] {
+            let found = crate::tasks::get(&mut tx, id).await.unwrap().unwrap();
+            assert_eq!(found.task.progress, wanted, "task {id} lost a change");
+        }
+        assert_eq!(jobs::get(&mut tx, JOB).await.unwrap().unwrap().counts.total(), 60);
+        drop(tx);
+        store.close().await;
+    }
+
     async fn a_batch_may_be_larger_than_a_statement(home: Home) {
         let store = filled(home, 10..11).await;
         let tasks_new: Vec<_> = (1..=2500).map(|id| sample::task(id, JOB, 10)).collect();
