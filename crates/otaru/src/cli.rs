@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 #[derive(clap::Args, Clone)]
 pub(crate) struct Connection {
     /// The platform's data folder; other commands find the token there
-    #[arg(long, value_name = "DIR", env = "OTARU_DATA", default_value = DATA, global = true)]
+    #[arg(long, value_name = "DIR", env = "OTARU_DATA", default_value = DATA, global = true, help_heading = "Platform")]
     pub(crate) data: PathBuf,
     /// Where the platform answers operators
     #[arg(
@@ -44,11 +44,19 @@ pub(crate) struct Connection {
         value_name = "URL",
         env = "OTARU_URL",
         default_value = "http://127.0.0.1:8080",
-        global = true
+        global = true,
+        help_heading = "Platform"
     )]
     pub(crate) url: String,
     /// The administrator's token [default: from the data folder]
-    #[arg(long, value_name = "TOKEN", env = "OTARU_TOKEN", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "OTARU_TOKEN",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Platform"
+    )]
     pub(crate) token: Option<String>,
 }
 

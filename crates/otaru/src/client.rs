@@ -86,7 +86,11 @@ impl Client {
         size: u64,
         mut file: impl Read + 'static,
     ) -> anyhow::Result<T> {
-        let request = self.request(Method::POST, path, Some(content_type)).header("content-length", size);
+        // A refusal is wanted before the file is sent, not as a connection broken in the middle of it.
+        let request = self
+            .request(Method::POST, path, Some(content_type))
+            .header("content-length", size)
+            .header("expect", "100-continue");
         let answer = self.agent.run(request.body(SendBody::from_reader(&mut file))?);
         read(answer.map_err(|error| self.unreachable(&error))?)
     }

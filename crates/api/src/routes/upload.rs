@@ -1,6 +1,7 @@
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use server::{OrderError, PackageUpload};
@@ -11,7 +12,7 @@ use utoipa_axum::routes;
 use super::{Answer, Api, to_the_end};
 use crate::dto::{NewPackage, Package};
 use crate::extract::{Path, Query, broken_body};
-use crate::idempotency::{fingerprint, finish};
+use crate::idempotency::{Claim, fingerprint, finish};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(create_package))
@@ -32,14 +33,45 @@ async fn create_package(
     request: Request,
 ) -> Answer<Response> {
     let (parts, body) = request.into_parts();
-    let Some(claim) = api.keys.claim(&parts.headers)? else {
-        let mut upload = api.server.start_package(&product_key, new.into()).await?;
-        receive(body, Some(&mut upload), None).await??;
-        return Ok(to_the_end(async move { keep(&api, upload).await }).await);
+    match api.keys.claim(&parts.headers)? {
+        None => at_once(&api, &product_key, new, &parts.headers, body).await,
+        Some(claim) => once(api, claim, &product_key, new, &parts, body).await,
+    }
+}
+
+async fn at_once(
+    api: &Api,
+    product_key: &str,
+    new: NewPackage,
+    headers: &HeaderMap,
+    body: Body,
+) -> Answer<Response> {
+    let mut upload = match api.server.start_package(product_key, new.into()).await {
+        Ok(upload) => upload,
+        Err(error) => {
+            // Who asks before sending is answered before sending.
+            if !headers.contains_key(header::EXPECT) {
+                receive(body, None, None).await??;
+            }
+            return Err(error.into());
+        }
     };
-    let mut hash = fingerprint(&parts);
-    let mut upload = api.server.start_package(&product_key, new.into()).await;
-    // Whether it is a repetition is known once the whole file is: until then a refusal waits too.
+    receive(body, Some(&mut upload), None).await??;
+    let api = api.clone();
+    Ok(to_the_end(async move { keep(&api, upload).await }).await)
+}
+
+/// Whether it is a repetition is known once the whole file is: until then a refusal waits too.
+async fn once(
+    api: Api,
+    claim: Claim,
+    product_key: &str,
+    new: NewPackage,
+    parts: &Parts,
+    body: Body,
+) -> Answer<Response> {
+    let mut hash = fingerprint(parts);
+    let mut upload = api.server.start_package(product_key, new.into()).await;
     let received = receive(body, upload.as_mut().ok(), Some(&mut hash)).await?;
     let hash = finish(hash);
     if let Some(answer) = claim.answered(&api, &hash).await? {
@@ -54,7 +86,8 @@ async fn create_package(
     .await)
 }
 
-/// Reads the file to its end. The outer error is the connection's, the inner one the platform's.
+/// Reads the file to its end, even if it is refused on the way: a client that still writes would see a broken
+/// connection instead of the reason. The outer error is the connection's, the inner one the platform's.
 async fn receive(
     mut body: Body,
     mut upload: Option<&mut PackageUpload>,
@@ -68,9 +101,6 @@ async fn receive(
         }
         if let (Some(upload), Ok(())) = (&mut upload, &written) {
             written = upload.write(chunk).await;
-        }
-        if written.is_err() && hash.is_none() {
-            break;
         }
     }
     Ok(written)

@@ -8,7 +8,7 @@ mod guest;
 mod story;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,6 +63,10 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
     out!("Otaru {} is up, everything it keeps is in {}", env!("CARGO_PKG_VERSION"), folder.display());
     out!("  devices    {door}");
     out!("  operators  {url}");
+    out!(
+        "  look at it from another terminal: OTARU_URL={url} OTARU_DATA={} otaru job list",
+        data(folder).display()
+    );
     let story = Story::new(Client::with_token(&url, &platform.token), door.port(), folder);
     let stay = !demo.exit;
     let host = guest_host(demo);
@@ -91,7 +95,7 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
 async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
     let everywhere = if demo.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let settings = |devices: u16, operators: u16| Settings {
-        data: folder.join("data"),
+        data: data(folder),
         database: "sqlite".into(),
         devices: vec![SocketAddr::new(everywhere.into(), devices)],
         operators: vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), operators)],
@@ -102,6 +106,10 @@ async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
         Ok(platform) => Ok(platform),
         Err(_) => Platform::start(settings(0, 0)).await,
     }
+}
+
+fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
 }
 
 /// Where the guest finds the platform.

@@ -53,3 +53,33 @@ fn a_refusal_is_1_and_tells_why() {
         assert!(done.err.contains(word) && done.out.is_empty(), "{words:?}: {}", done.err);
     }
 }
+
+/// An ESP application image that says it is version 9.9.
+fn image(size: usize) -> Vec<u8> {
+    let mut file = vec![0; size];
+    file[0] = 0xE9;
+    file[32..36].copy_from_slice(&[0x32, 0x54, 0xCD, 0xAB]);
+    file[48..51].copy_from_slice(b"9.9");
+    file
+}
+
+/// A platform that hangs up in the middle of a file would look like one that is not there.
+#[test]
+fn a_refused_upload_is_told_however_long_the_file_is() {
+    let platform = Platform::start();
+    platform.order(&["product", "add", "Lamp", "--key", "a1TestPk001"]);
+    let file = platform.file("long.bin", &image(30_000_000));
+    let file = file.to_str().unwrap();
+    for (words, word) in [
+        (&["package", "add", "nobody", file, "--version", "9.9"][..], "productNotFound"),
+        (&["package", "add", "a1TestPk001", file, "--version", "9.9", "--token", "x"], "wrongToken"),
+        (&["package", "add", "a1TestPk001", file, "--version", "1.0"], "imageVersionDiffers"),
+    ] {
+        let done = platform.run(words);
+        assert_eq!(done.code, 1, "{words:?}: {}", done.err);
+        assert!(done.err.contains(word), "{words:?}: {}", done.err);
+    }
+    let package =
+        platform.json(&["package", "add", "a1TestPk001", file, "--version", "1", "--accept-image-version"]);
+    assert_eq!(package["imageVersion"], "9.9");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod demo;
 mod exit_codes;
 mod frame;
 mod start;

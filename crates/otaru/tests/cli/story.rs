@@ -155,12 +155,3 @@ fn a_backup_brings_everything_back() {
     platform.order(&["job", "watch", &verify]);
     assert!(device.wait().unwrap().success());
 }
-
-#[test]
-fn the_demo_goes_right() {
-    let done = run(otaru().args(["demo", "--exit"]));
-    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
-    for part in ["All went right", "20 updates of 10 devices", "MB/s", "lamp-07", "re-upgrade"] {
-        assert!(done.out.contains(part), "{part}: {}", done.out);
-    }
-}
