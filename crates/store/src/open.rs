@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::lock::FolderLock;
 use crate::migrate::{self, Found, SCHEMA};
@@ -124,7 +124,7 @@ struct Opened {
     clock: Clock,
     keyring: Keyring,
     blobs: Blobs,
-    _lock: Option<FolderLock>,
+    lock: Mutex<Option<FolderLock>>,
 }
 
 impl Store {
@@ -143,7 +143,8 @@ impl Store {
         tx.commit().await?;
         let folder = data.join(BLOB_FOLDER);
         let blobs = Blobs::open_folder(&folder).map_err(at(&folder))?;
-        let store = Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, _lock: Some(lock) }));
+        let store =
+            Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock: Some(lock).into() }));
         store.sweep_blobs().await?;
         Ok(store)
     }
@@ -166,7 +167,7 @@ impl Store {
         }
         let keyring = keyring(&mut tx, &data.join(KEY_FILE), false).await?;
         let blobs = Blobs::of_folder(&data.join(BLOB_FOLDER));
-        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, _lock: None })))
+        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock: None.into() })))
     }
 
     /// A transaction that may write. On SQLite it waits for the one before it.
@@ -196,9 +197,11 @@ impl Store {
         Ok(!used && self.blobs().remove(sha256, ticket)?)
     }
 
-    /// Waits for open transactions and closes the database.
+    /// Waits for open transactions, closes the database and lets others open the folder. What still holds
+    /// a clone gets errors from now on.
     pub async fn close(&self) {
         self.0.pools.close().await;
+        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Removes files no package refers to: uploads that a crash cut short.

@@ -104,7 +104,12 @@ on_both! {
         assert!(meta::get(&mut reader.read().await.unwrap(), "kind").await.unwrap().is_some());
         reader.close().await;
         store.close().await;
-        drop(store);
+        home.open().await.close().await;
+        assert!(store.begin().await.is_err(), "a closed store wrote");
+    }
+
+    async fn a_store_that_is_dropped_lets_go_of_its_folder(home: Home) {
+        drop(home.open().await);
         home.open().await.close().await;
     }
 
