@@ -1,4 +1,5 @@
-//! What goes to the terminal. A reader that has seen enough (`| head`) is no error.
+//! What goes to the terminal. A reader that has seen enough (`| head`) is no error, and texts that devices made up do
+//! not steer the terminal.
 
 use std::fmt::Arguments;
 use std::io::{self, Write as _};
@@ -13,7 +14,7 @@ macro_rules! out {
 pub(crate) use out;
 
 pub(crate) fn line(text: Arguments<'_>) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    let _ = writeln!(io::stdout().lock(), "{}", printable(&text.to_string()));
 }
 
 /// A part of a line to standard output.
@@ -23,12 +24,30 @@ pub(crate) fn part(text: &str) {
 
 /// A line to standard error, for what is not the answer.
 pub(crate) fn note(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
 }
 
 /// What went wrong, with what led to it.
 pub(crate) fn error(error: &anyhow::Error) {
-    note(format_args!("error: {error:#}"));
+    note(format_args!("error: {}", told(error)));
+}
+
+/// The causes of an error, but for those that the error before has told already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => told,
+        text => format!("{text}: {cause}"),
+    })
+}
+
+/// Control characters spelt out, but for line breaks.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// A value as JSON.
@@ -86,6 +105,17 @@ pub(crate) fn bytes(n: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_cannot_steer_the_terminal() {
+        assert_eq!(printable("灯\n\u{1b}[2J\u{7}\u{9b}x\r"), "灯\n\\u{1b}[2J\\u{7}\\u{9b}x\\r");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("no such file").context("/data: no such file").context("cannot start");
+        assert_eq!(told(&error), "cannot start: /data: no such file");
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_look() {

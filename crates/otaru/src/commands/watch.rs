@@ -22,13 +22,13 @@ const EVERY: Duration = Duration::from_millis(300);
 
 /// Watches the job at a place of the API until it ends, and concludes.
 pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
-    let job = follow(path, client, Duration::MAX)?;
+    let job = follow(path, client, Duration::MAX, View::new())?;
     conclude(&job, path, client)
 }
 
 /// Shows the job at a place of the API until it ends, unless that takes too long.
-pub(crate) fn follow(path: &str, client: &Client, patience: Duration) -> anyhow::Result<Job> {
-    let (mut view, began) = (View::new(), Instant::now());
+pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: View) -> anyhow::Result<Job> {
+    let began = Instant::now();
     // Nobody ever sends: waiting for a message is waiting for the time to pass.
     let (_sender, pause) = mpsc::channel::<()>();
     let job = loop {
@@ -81,19 +81,29 @@ fn ended(counts: &Counts) -> u64 {
 }
 
 /// Bars in a terminal, elsewhere a line for each change.
-enum View {
-    Bars { all: MultiProgress, job: ProgressBar, devices: BTreeMap<String, ProgressBar> },
+pub(crate) enum View {
+    /// A bar for the job and, unless somebody else shows them, one for each busy device.
+    Bars { all: MultiProgress, job: ProgressBar, devices: Option<BTreeMap<String, ProgressBar>> },
+    /// What was told last.
     Lines { last: String },
 }
 
 impl View {
     fn new() -> Self {
+        Self::among(MultiProgress::new(), Some(BTreeMap::new()))
+    }
+
+    /// Shows the job among bars that somebody else moves.
+    pub(crate) fn beside(bars: &MultiProgress) -> Self {
+        Self::among(bars.clone(), None)
+    }
+
+    fn among(all: MultiProgress, devices: Option<BTreeMap<String, ProgressBar>>) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Lines { last: String::new() };
         }
-        let all = MultiProgress::new();
-        let job = all.add(bar("{prefix:24} {bar:30} {pos}/{len}  {msg}"));
-        Self::Bars { all, job, devices: BTreeMap::new() }
+        let job = all.add(bar("{prefix:24} {bar:30} {msg}"));
+        Self::Bars { all, job, devices }
     }
 
     fn show(&mut self, job: &Job, client: &Client, path: &str) -> anyhow::Result<()> {
@@ -107,12 +117,14 @@ impl View {
             }
             Self::Bars { all, job: bar, devices } => {
                 bar.set_prefix(job.id.clone());
-                bar.set_length(u64::try_from(job.counts.total()).unwrap_or(0));
+                // A bar of no length would be full.
+                bar.set_length(u64::try_from(job.counts.total()).unwrap_or(0).max(1));
                 bar.set_position(ended(&job.counts));
                 bar.set_message(counts(&job.counts));
-                let tasks: Page<Task> =
-                    client.get(&format!("{path}/tasks?state=IN_PROGRESS&limit={SHOWN}"))?;
-                show_devices(all, devices, &tasks.items);
+                if let Some(devices) = devices {
+                    let busy = format!("{path}/tasks?state=IN_PROGRESS&limit={SHOWN}");
+                    show_devices(all, devices, &client.get::<Page<Task>>(&busy)?.items);
+                }
             }
         }
         Ok(())
@@ -120,10 +132,9 @@ impl View {
 
     fn end(self) {
         if let Self::Bars { all, job, devices } = self {
-            devices.into_values().for_each(|bar| bar.finish_and_clear());
+            devices.into_iter().flatten().for_each(|(_, bar)| bar.finish_and_clear());
             job.finish_and_clear();
-            // A terminal that cannot be cleared keeps the last bars: the conclusion follows anyway.
-            let _ = all.clear();
+            all.remove(&job);
         }
     }
 }
@@ -147,7 +158,8 @@ fn show_devices(all: &MultiProgress, devices: &mut BTreeMap<String, ProgressBar>
     }
 }
 
-fn bar(template: &str) -> ProgressBar {
+/// A bar that is as long as it is told later.
+pub(crate) fn bar(template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }

@@ -13,7 +13,7 @@ use api::dto::{
 use super::fleet::Fleet;
 use crate::client::Client;
 use crate::commands::task::why;
-use crate::commands::watch;
+use crate::commands::watch::{self, View};
 use crate::output::out;
 
 const DEVICES: usize = 10;
@@ -56,18 +56,18 @@ impl Story {
 
         heading("Verify it on one device");
         let verify = NewScope::Named { device_names: vec![name(1)] };
-        let verified = self.job(&firmware.id, JobKind::Verify, verify)?;
+        let verified = self.job(&fleet, &firmware.id, JobKind::Verify, verify)?;
 
         heading("Roll it out to all; one device fails on purpose");
         let rollout = Instant::now();
-        let failed = self.job(&firmware.id, JobKind::Static, NewScope::All)?;
+        let failed = self.job(&fleet, &firmware.id, JobKind::Static, NewScope::All)?;
         let rollout = rollout.elapsed();
         self.tell_failures(&failed)?;
         heading("Upgrade that one again");
-        let mended = self.again(&failed)?;
+        let mended = self.again(&fleet, &failed)?;
 
         heading("Another module of the same devices");
-        let modules = self.job(&mcu.id, JobKind::Static, NewScope::All)?;
+        let modules = self.job(&fleet, &mcu.id, JobKind::Static, NewScope::All)?;
 
         let counts = [&verified, &mended, &modules].map(|job| job.counts);
         let expected = [(1, 1), (DEVICES - 1, DEVICES - 1), (DEVICES, DEVICES)];
@@ -140,7 +140,7 @@ impl Story {
         }
     }
 
-    fn job(&self, package: &str, kind: JobKind, scope: NewScope) -> anyhow::Result<Job> {
+    fn job(&self, fleet: &Fleet, package: &str, kind: JobKind, scope: NewScope) -> anyhow::Result<Job> {
         match &scope {
             NewScope::Named { device_names } => {
                 order(&format!("job verify {package} {}", device_names.join(" ")))
@@ -148,18 +148,18 @@ impl Story {
             _ => order(&format!("job start {package} --all")),
         }
         let created: CreatedJob = self.client.post("/jobs", &new_job(package, kind, scope))?;
-        self.follow(&created.job.id)
+        self.follow(fleet, &created.job.id)
     }
 
-    fn again(&self, job: &Job) -> anyhow::Result<Job> {
+    fn again(&self, fleet: &Fleet, job: &Job) -> anyhow::Result<Job> {
         order(&format!("job re-upgrade {}", job.id));
         let _: Job = self.client.order(&format!("/jobs/{}/re-upgrade", job.id))?;
-        self.follow(&job.id)
+        self.follow(fleet, &job.id)
     }
 
-    fn follow(&self, job: &str) -> anyhow::Result<Job> {
+    fn follow(&self, fleet: &Fleet, job: &str) -> anyhow::Result<Job> {
         order(&format!("job watch {job}"));
-        let job = watch::follow(&format!("/jobs/{job}"), &self.client, PATIENCE)?;
+        let job = watch::follow(&format!("/jobs/{job}"), &self.client, PATIENCE, View::beside(&fleet.bars))?;
         out!("  {}", watch::counts(&job.counts));
         Ok(job)
     }
