@@ -52,7 +52,7 @@ fn printable(text: &str) -> String {
 
 /// A value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    out!("{}", serde_json::to_string_pretty(value)?);
+    part(&(serde_json::to_string_pretty(value)? + "\n"));
     Ok(())
 }
 
@@ -70,13 +70,17 @@ impl Table {
 
     pub(crate) fn print(&mut self, rows: Vec<Vec<String>>) {
         let rows: Vec<_> = self.head.take().into_iter().chain(rows).collect();
+        self.widen(&rows);
         for row in &rows {
+            out!("{}", self.aligned(row));
+        }
+    }
+
+    fn widen(&mut self, rows: &[Vec<String>]) {
+        for row in rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.width());
             }
-        }
-        for row in &rows {
-            line(format_args!("{}", self.aligned(row)));
         }
     }
 
@@ -119,8 +123,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_look() {
-        let mut table = Table::new(&["名称", "key"]);
-        table.print(vec![vec!["lamp".into(), "a".into()], vec!["路灯灯".into(), "b".into()]]);
+        let mut table = Table::new(&["", ""]);
+        table.widen(&[vec!["lamp".into(), "key".into()], vec!["路灯灯".into(), "b".into()]]);
         assert_eq!(table.widths, [6, 3]);
         assert_eq!(table.aligned(&["路灯".into(), "b".into()]), "路灯    b");
     }

@@ -141,13 +141,14 @@ pub struct NewJob {
 
 /// Which devices a new job is for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum NewScope {
     /// Every enabled device of the product that has ever connected.
     All,
     /// These.
     Named {
         /// Names of devices of the package's product.
+        #[serde(rename = "deviceNames")]
         device_names: Vec<String>,
     },
     /// A share of what `all` takes.

@@ -75,7 +75,7 @@ pub enum TaskState {
 
 /// Why a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
+#[serde(rename_all = "camelCase", tag = "code")]
 pub enum Reason {
     /// The wanted version was reported.
     Success,
@@ -101,6 +101,7 @@ pub enum Reason {
     /// Another job's task was unfinished when this one was made.
     Conflict {
         /// That task.
+        #[serde(rename = "taskId")]
         task_id: String,
     },
     /// The operator cancelled the task, or its job.

@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Make a device
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/devices", tag = "devices",
     params(("productKey" = String, Path, description = "The product.")),
+    request_body = NewDevice,
     responses((status = 201, body = Device, description = "The device.")))]
 async fn create_device(
     State(api): State<Api>,
@@ -110,6 +111,7 @@ async fn get_device(
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
     params(("productKey" = String, Path, description = "The product."),
         ("deviceName" = String, Path, description = "The device.")),
+    request_body = DeviceChange,
     responses((status = 200, body = Device, description = "The device as it is now.")))]
 async fn change_device(
     State(api): State<Api>,

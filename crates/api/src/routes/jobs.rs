@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// Make a job
 #[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs",
+    request_body = NewJob,
     responses((status = 201, body = CreatedJob, description = "The job; its tasks are made in the moments that follow.")))]
 async fn create_job(
     State(api): State<Api>,

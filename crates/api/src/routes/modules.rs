@@ -14,6 +14,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Make a module
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/modules", tag = "modules",
     params(("productKey" = String, Path, description = "The product.")),
+    request_body = NewModule,
     responses((status = 201, body = Module, description = "The module.")))]
 async fn create_module(
     State(api): State<Api>,

@@ -20,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 ///
 /// It comes with the module `default`.
 #[utoipa::path(post, path = "/api/v1/products", tag = "products",
+    request_body = NewProduct,
     responses((status = 201, body = Product, description = "The product.")))]
 async fn create_product(
     State(api): State<Api>,
@@ -51,6 +52,7 @@ async fn get_product(State(api): State<Api>, Path(product_key): Path<String>) ->
 /// Change a product
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}", tag = "products",
     params(("productKey" = String, Path, description = "The product.")),
+    request_body = ProductChange,
     responses((status = 200, body = Product, description = "The product as it is now.")))]
 async fn change_product(
     State(api): State<Api>,

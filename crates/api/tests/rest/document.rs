@@ -14,7 +14,7 @@ fn the_document_has_not_drifted() {
 }
 
 #[test]
-fn every_operation_says_how_it_fails_and_every_order_takes_a_key() {
+fn every_operation_says_what_it_takes_and_how_it_fails() {
     let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = document["paths"].as_object().unwrap();
@@ -26,6 +26,34 @@ fn every_operation_says_how_it_fails_and_every_order_takes_a_key() {
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let takes_key = parameters.iter().any(|p| p["name"] == "Idempotency-Key");
             assert_eq!(takes_key, method == "post", "{method} {path}");
+            let speaks = method == "patch"
+                || method == "post" && !path.ends_with("/cancel") && !path.ends_with("-upgrade");
+            assert_eq!(operation["requestBody"]["content"].is_object(), speaks, "{method} {path}");
         }
+    }
+}
+
+#[test]
+fn every_member_is_spelt_in_camel_case() {
+    fn members(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                let properties = object.get("properties").and_then(Value::as_object);
+                found.extend(properties.into_iter().flatten().map(|(name, _)| name.clone()));
+                object.values().for_each(|value| members(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| members(value, found)),
+            _ => {}
+        }
+    }
+    let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let mut found = Vec::new();
+    members(&document, &mut found);
+    assert!(found.iter().any(|name| name == "deviceNames"));
+    for name in found {
+        assert!(
+            name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.starts_with(char::is_uppercase),
+            "{name}"
+        );
     }
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
-use crate::output::{self, Table, out};
+use crate::output::{self, Table};
 
 /// How an answer is shown.
 #[derive(Args, Clone, Copy)]
@@ -73,7 +73,7 @@ fn json_array<T: Serialize + DeserializeOwned>(
         output::part(&text);
         Ok(())
     })?;
-    out!("{}", if separator == "[" { "[]" } else { "\n]" });
+    output::part(if separator == "[" { "[]\n" } else { "\n]\n" });
     Ok(())
 }
 
