@@ -11,7 +11,7 @@ pub struct Status {
     /// The program's version.
     #[schema(example = "0.1.0")]
     pub version: String,
-    /// Where devices connect, MQTT and HTTP alike: addresses with port, 0.0.0.0 and [::] for every address of the
+    /// Where devices connect, MQTT and HTTP alike: addresses with port, `0.0.0.0` and `[::]` for every address of the
     /// machine.
     #[schema(example = json!(["0.0.0.0:1883"]))]
     pub device_addresses: Vec<String>,
