@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the store's and the server's tests over a PostgreSQL of its own: a throw-away cluster in a temporary folder,
-# on a free port of 127.0.0.1, gone when the tests end.
+# on a free port of 127.0.0.1, gone when the tests end; so it need not wait for the disk (fsync=off).
 # usage: tests/postgres.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,7 +28,7 @@ trap stop EXIT
 as_owner "$BIN/initdb" -D "$DIR/data" -U otaru -A trust -E UTF8 --locale=C.UTF-8 >/dev/null
 PORT=$(free_port)
 as_owner "$BIN/pg_ctl" -D "$DIR/data" -l "$DIR/log" -w start \
-  -o "-p $PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$DIR -c max_connections=200" >/dev/null ||
+  -o "-p $PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$DIR -c max_connections=200 -c fsync=off" >/dev/null ||
   { cat "$DIR/log" >&2; die "PostgreSQL did not start"; }
 
 export OTARU_TEST_POSTGRES=postgres://otaru@127.0.0.1:$PORT/postgres
