@@ -2,15 +2,14 @@
 
 use crate::decide::{Ask, Decider, Outbound};
 use crate::event::EventKind;
-use crate::rows::{Epoch, Id};
+use crate::rows::{Epoch, Id, Task};
 
 impl Decider<'_> {
     pub(crate) fn asked(&mut self, device: Id, epoch: Epoch, module: &str, ask: Ask) {
-        if !self.is_present(device, epoch) {
-            self.out.dropped += 1;
+        if !self.hears(device, epoch) {
             return;
         }
-        let task = self.active_task(device, module);
+        let task = self.active_task(device, module).filter(|task| self.may_download(*task));
         if let Some(task) = task {
             let first = self.rows.tasks.get(&task).is_some_and(|t| t.told_epoch != epoch);
             self.told(task, epoch);
@@ -22,5 +21,12 @@ impl Decider<'_> {
         if offer.is_some() || matches!(ask, Ask::Get { .. }) {
             self.out.outbound.push(Outbound::Answer { to: (device, epoch), ask, offer });
         }
+    }
+
+    /// Whether a task has a download slot, or one is free: who asks while all are taken is told that
+    /// there is nothing, and may ask again.
+    fn may_download(&self, task: Id) -> bool {
+        let holds_slot = |t: &Task| t.slot_until.is_some_and(|until| until > self.now);
+        self.rows.slots_used < self.limits.downloads || self.rows.tasks.get(&task).is_some_and(holds_slot)
     }
 }

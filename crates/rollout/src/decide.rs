@@ -201,6 +201,9 @@ pub struct Changes {
     pub outbound: Vec<Outbound>,
     /// Inputs that changed nothing because they came from an ended connection, or too many modules.
     pub dropped: u32,
+    /// Those of them that are reports and questions, by their place among the inputs: nothing of
+    /// them is kept, so they must not be acknowledged.
+    pub unheard: Vec<usize>,
 }
 
 /// Decides a batch: what `inputs` mean for `rows` at `now`.
@@ -209,9 +212,18 @@ pub fn decide(rows: Rows, inputs: Vec<Input>, now: Ms, limits: Limits, ids: &mut
     for task in rows.tasks.values() {
         tasks_of.entry(task.device_id).or_default().push(task.id);
     }
-    let mut decider =
-        Decider { rows, tasks_of, now, limits, ids, out: Changes::default(), dirty: Dirty::default() };
-    for input in inputs {
+    let mut decider = Decider {
+        rows,
+        tasks_of,
+        now,
+        limits,
+        ids,
+        out: Changes::default(),
+        dirty: Dirty::default(),
+        place: 0,
+    };
+    for (place, input) in inputs.into_iter().enumerate() {
+        decider.place = place;
         decider.input(input);
     }
     decider.finish()
@@ -238,6 +250,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) ids: &'a mut dyn Ids,
     pub(crate) out: Changes,
     dirty: Dirty,
+    /// Which input is decided upon.
+    place: usize,
 }
 
 impl Decider<'_> {
@@ -275,6 +289,16 @@ impl Decider<'_> {
     /// Whether `epoch` is the device's present connection.
     pub(crate) fn is_present(&self, device: Id, epoch: Epoch) -> bool {
         self.rows.sessions.get(&device).is_some_and(|s| s.epoch == epoch)
+    }
+
+    /// Whether a report came on the device's present connection; one that did not is not heard.
+    pub(crate) fn hears(&mut self, device: Id, epoch: Epoch) -> bool {
+        let present = self.is_present(device, epoch);
+        if !present {
+            self.out.dropped += 1;
+            self.out.unheard.push(self.place);
+        }
+        present
     }
 
     /// The unfinished tasks of a device.

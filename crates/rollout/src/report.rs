@@ -11,7 +11,10 @@ const MOST_MODULES: usize = 64;
 
 impl Decider<'_> {
     pub(crate) fn reported(&mut self, device: Id, epoch: Epoch, module: String, version: String) {
-        if !self.is_present(device, epoch) || self.has_too_many_modules(device, &module) {
+        if !self.hears(device, epoch) {
+            return;
+        }
+        if self.has_too_many_modules(device, &module) {
             self.out.dropped += 1;
             return;
         }
@@ -90,8 +93,7 @@ impl Decider<'_> {
     }
 
     pub(crate) fn progressed(&mut self, device: Id, epoch: Epoch, module: &str, step: i32, desc: String) {
-        if !self.is_present(device, epoch) {
-            self.out.dropped += 1;
+        if !self.hears(device, epoch) {
             return;
         }
         let Some(task) = self.active_task(device, module) else { return };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollout::{Input, Job, Timer, Work};
+use rollout::{Changes, Input, Job, Timer, Work};
 use store::Error;
 use store::committer::{self as rows, Keys, Unworked};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -23,9 +23,14 @@ const CHUNK: u32 = 500;
 /// Pause after the database failed a turn of time.
 const RETRY_MS: i64 = 1_000;
 
-/// A report on its way to the database.
+/// Pause before what could not be done once is done again.
+const POSTPONE_MS: i64 = 60_000;
+/// Tries at a transaction that only another one was in the way of.
+const TRIES: u32 = 3;
+
+/// A report on its way to the database; without an input, a mark in the queue.
 pub(crate) struct Report {
-    input: Input,
+    input: Option<Input>,
     done: Option<oneshot::Sender<()>>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -45,15 +50,27 @@ impl Queue {
     /// Hands over that a device came or went. Bounded by the sessions there are.
     pub(crate) fn presence(&self, input: Input) {
         // Only a committer that has stopped takes nothing more.
-        let _ = self.reports.send(Report { input, done: None, _place: None });
+        let _ = self.reports.send(Report { input: Some(input), done: None, _place: None });
     }
 
     /// Hands a report over, in the order of calls, and returns once it is durable.
     pub(crate) async fn report(&self, input: Input) -> Result<(), NotTaken> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| NotTaken)?;
+        self.hand_over(Some(input), Some(place)).await
+    }
+
+    /// Returns once all that was handed over before has been decided.
+    pub(crate) async fn flush(&self) {
+        let _ = self.hand_over(None, None).await;
+    }
+
+    async fn hand_over(
+        &self,
+        input: Option<Input>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), NotTaken> {
         let (done, durable) = oneshot::channel();
-        let report = Report { input, done: Some(done), _place: Some(place) };
-        self.reports.send(report).map_err(|_| NotTaken)?;
+        self.reports.send(Report { input, done: Some(done), _place: place }).map_err(|_| NotTaken)?;
         durable.await.map_err(|_| NotTaken)
     }
 }
@@ -65,18 +82,41 @@ pub(crate) fn start(core: Arc<Core>) -> Queue {
     Queue { reports, places: Arc::new(Semaphore::new(WAITING)) }
 }
 
+/// Ends the connections that a process which is no more has left in the database.
+pub(crate) async fn end_orphans(core: &Arc<Core>) -> Result<(), Error> {
+    let mut cursor = 0;
+    loop {
+        let mut unit = core.unit().await?;
+        let found = rows::connections(&mut unit.tx, cursor, CHUNK).await?;
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        cursor = *last;
+        let inputs: Vec<Input> =
+            found.into_iter().map(|(device, epoch)| Input::Disconnected { device, epoch }).collect();
+        unit.decide(&keys(&inputs), inputs).await?;
+        unit.commit().await?;
+    }
+}
+
 async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
     let mut due = core.due.subscribe();
+    let (mut again, mut again_at) = (Vec::new(), NEVER);
     loop {
-        let next = *due.borrow_and_update();
+        let next = (*due.borrow_and_update()).min(again_at);
         let mut batch = Vec::new();
         tokio::select! {
             n = waiting.recv_many(&mut batch, BATCH) => if n == 0 { return },
             () = core.reach(next), if next != NEVER => {}
             _ = due.changed() => continue,
         }
+        if core.now() >= again_at {
+            batch.splice(0..0, again.drain(..));
+            again_at = NEVER;
+        }
         if !batch.is_empty() {
-            commit_reports(&core, batch).await;
+            again.append(&mut commit_reports(&core, batch).await);
+            if !again.is_empty() {
+                again_at = again_at.min(core.now() + RETRY_MS);
+            }
         }
         if core.now() >= *core.due.borrow() {
             pass_time(&core).await;
@@ -84,54 +124,142 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
     }
 }
 
-/// Commits a batch. One that fails is halved until the report that cannot be written stands alone.
-async fn commit_reports(core: &Arc<Core>, batch: Vec<Report>) {
-    let mut parts = vec![batch];
-    while let Some(mut part) = parts.pop() {
-        let Err(failure) = try_commit(core, &part).await else {
-            Counters::add(&core.counters.commits);
-            Counters::add_many(&core.counters.reports, part.len() as u64);
-            for done in part.into_iter().filter_map(|report| report.done) {
-                // The session may have gone meanwhile.
-                let _ = done.send(());
-            }
-            continue;
-        };
-        if part.len() == 1 || matches!(failure, Error::Unavailable(_)) {
-            Counters::add_many(&core.counters.failed_reports, part.len() as u64);
-            error!(error = %failure, reports = part.len(), first = ?part.first().map(|r| &r.input), "reports could not be written");
-            continue;
-        }
-        let half = part.split_off(part.len() / 2);
-        parts.push(half);
-        parts.push(part);
+/// Why a transaction came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] Error),
+    #[error("the rules failed")]
+    Panicked,
+}
+
+impl Failure {
+    /// Whether a smaller transaction would fail as well.
+    fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(Error::Unavailable(_)))
     }
 }
 
-async fn try_commit(core: &Arc<Core>, batch: &[Report]) -> Result<(), Error> {
-    let inputs: Vec<Input> = batch.iter().map(|report| report.input.clone()).collect();
+/// Does a unit of work in a task of its own, so that not even a panic ends the committer, and anew
+/// if another transaction was in the way.
+async fn attempt<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match tokio::spawn(work()).await {
+            Ok(Err(Error::Busy(_))) if tries < TRIES => {}
+            Ok(done) => return Ok(done?),
+            Err(_) => return Err(Failure::Panicked),
+        }
+    }
+}
+
+/// Commits a batch. One that fails is halved until the report that cannot be written stands alone.
+/// Gives back what must not be lost: that devices have gone.
+async fn commit_reports(core: &Arc<Core>, batch: Vec<Report>) -> Vec<Report> {
+    let mut again = Vec::new();
+    let mut parts = vec![batch];
+    while let Some(mut part) = parts.pop() {
+        let inputs: Vec<Input> = part.iter().filter_map(|report| report.input.clone()).collect();
+        match attempt(|| commit(Arc::clone(core), inputs.clone())).await {
+            Ok(unheard) => acknowledge(core, part, &unheard),
+            Err(failure) if part.len() == 1 || failure.is_unavailable() => {
+                error!(error = %failure, reports = part.len(), first = ?inputs.first(), "reports could not be written");
+                again.extend(part.into_iter().filter_map(|report| give_up(core, report)));
+            }
+            Err(_) => {
+                let half = part.split_off(part.len() / 2);
+                parts.extend([half, part]);
+            }
+        }
+    }
+    again
+}
+
+/// Commits inputs; tells which of them were not heard.
+async fn commit(core: Arc<Core>, inputs: Vec<Input>) -> Result<Vec<usize>, Error> {
     let mut unit = core.unit().await?;
-    let dropped = unit.decide(&keys(&inputs), inputs).await?.dropped;
+    let changes = unit.decide(&keys(&inputs), inputs).await?;
     unit.commit().await?;
-    Counters::add_many(&core.counters.dropped_reports, dropped.into());
-    Ok(())
+    Counters::add_many(&core.counters.dropped_reports, changes.dropped.into());
+    Ok(changes.unheard)
+}
+
+fn acknowledge(core: &Core, part: Vec<Report>, unheard: &[usize]) {
+    Counters::add(&core.counters.commits);
+    Counters::add_many(&core.counters.reports, part.len() as u64);
+    let mut place = 0;
+    for report in part {
+        let heard = report.input.is_none() || !unheard.contains(&place);
+        place += usize::from(report.input.is_some());
+        if let Some(done) = report.done.filter(|_| heard) {
+            // The session may have gone meanwhile.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// What could not be written is not acknowledged, and its session ends; that a device has gone is
+/// tried again.
+fn give_up(core: &Core, report: Report) -> Option<Report> {
+    Counters::add(&core.counters.failed_reports);
+    match report.input {
+        Some(Input::Disconnected { .. }) => return Some(report),
+        Some(Input::Connected { device, epoch }) if core.sessions.epoch(device) == Some(epoch) => {
+            core.sessions.close(device, door::Closed::Unavailable);
+        }
+        _ => {}
+    }
+    None
 }
 
 async fn pass_time(core: &Arc<Core>) {
     core.due.send_replace(NEVER);
-    match claim(core).await {
-        Ok(next) => core.wake_at(next.unwrap_or(NEVER)),
-        Err(failure) => {
+    let next = match attempt(|| claim(Arc::clone(core), TIMERS)).await {
+        Ok(next) => next,
+        Err(failure) if failure.is_unavailable() => {
             warn!(error = %failure, "what is due could not be done; trying again");
-            core.wake_at(core.now() + RETRY_MS);
+            Some(core.now() + RETRY_MS)
+        }
+        Err(_) => one_by_one(core).await,
+    };
+    core.wake_at(next.unwrap_or(NEVER));
+}
+
+/// Does what is due one by one, and postpones what cannot be done; tells when the next timer is.
+async fn one_by_one(core: &Arc<Core>) -> Option<i64> {
+    for _ in 0..TIMERS {
+        match attempt(|| claim(Arc::clone(core), 1)).await {
+            Ok(Some(next)) if next <= core.now() => {}
+            Ok(next) => return next,
+            Err(failure) => {
+                error!(error = %failure, "something that is due cannot be done; it waits a minute");
+                if attempt(|| postpone(Arc::clone(core))).await.is_err() {
+                    break;
+                }
+            }
         }
     }
+    Some(core.now() + RETRY_MS)
+}
+
+async fn postpone(core: Arc<Core>) -> Result<(), Error> {
+    let mut unit = core.unit().await?;
+    let timers = rows::claim_timers(&mut unit.tx, unit.now, 1).await?;
+    let at = Some(unit.now + POSTPONE_MS);
+    let timers = timers.into_iter().map(|timer| (timer, at)).collect();
+    unit.write(&Changes { timers, ..Changes::default() }).await?;
+    unit.commit().await
 }
 
 /// Does what is due; tells when the next timer is.
-async fn claim(core: &Arc<Core>) -> Result<Option<i64>, Error> {
+async fn claim(core: Arc<Core>, limit: u32) -> Result<Option<i64>, Error> {
     let mut unit = core.unit().await?;
-    let timers = rows::claim_timers(&mut unit.tx, unit.now, TIMERS).await?;
+    let timers = rows::claim_timers(&mut unit.tx, unit.now, limit).await?;
     let (keys, inputs) = prepare(&mut unit, timers).await?;
     if !inputs.is_empty() {
         unit.decide(&keys, inputs).await?;

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::downlink::Writer;
+use crate::downlink::{self, Writer};
 use crate::ids::IdSource;
 
 /// What all use cases share.
@@ -94,16 +94,18 @@ impl Core {
     }
 
     fn send_one(&self, message: Outbound, now: Ms) {
-        let ((device, epoch), made) = match message {
+        let ((device, epoch), made, otherwise) = match message {
             Outbound::Revoke { device, stream_id } => {
                 self.sessions.revoke(device, stream_id);
                 return;
             }
             Outbound::Notice { to, offer } => {
                 Counters::add(&self.counters.pushes);
-                (to, self.writer.notice(&offer, now).map(Some))
+                (to, self.writer.notice(&offer, now).map(Some), None)
             }
-            Outbound::Answer { to, ask, offer } => (to, self.writer.answer(&ask, offer.as_ref(), now)),
+            Outbound::Answer { to, ask, offer } => {
+                (to, self.writer.answer(&ask, offer.as_ref(), now), downlink::failed(&ask))
+            }
         };
         match made {
             Ok(Some(downlink)) => {
@@ -113,6 +115,9 @@ impl Core {
             Err(error) => {
                 Counters::add(&self.counters.unsendable);
                 warn!(device, %error, "an offer could not be written as a message");
+                if let Some(answer) = otherwise {
+                    self.sessions.deliver(device, epoch, answer);
+                }
             }
         }
     }

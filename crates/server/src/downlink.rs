@@ -13,6 +13,9 @@ use crate::links::Links;
 /// The number of a package's only file in its stream.
 pub(crate) const FILE_ID: u32 = 1;
 
+/// "System error" (docs/protocol.md 4.1).
+const SYSTEM_ERROR: i32 = 500;
+
 /// Makes messages for devices.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -113,6 +116,13 @@ impl Writer {
         // Two bytes before the topic, two for a packet id at QoS 1, five of fixed header at most.
         Ok(payload.len() + topic.len() + 9)
     }
+}
+
+/// The answer to a device that asked when the right one cannot be made.
+pub(crate) fn failed(ask: &Ask) -> Option<Downlink> {
+    let Ask::Get { id } = ask else { return None };
+    let reply = GetReply::error(Id::from_raw(id).unwrap_or_default(), SYSTEM_ERROR);
+    Some(Downlink { kind: Kind::FirmwareGetReply, payload: bytes(&reply) })
 }
 
 fn sign(package: &Package) -> &str {

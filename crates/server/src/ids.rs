@@ -15,13 +15,15 @@ pub(crate) struct IdSource {
 }
 
 const LOW_BITS: u32 = 20;
+/// Half the range, so that there is room to count up.
+const RANDOM_START: u64 = (1 << (LOW_BITS - 1)) - 1;
 
 impl IdSource {
     /// The next number at `now`.
     pub(crate) fn next(&self, now: Ms) -> Id {
-        let fresh = (now << LOW_BITS) | (random_u64() & 0x7_ffff) as i64;
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *last = fresh.max(*last + 1);
+        let newer = now > *last >> LOW_BITS;
+        *last = if newer { (now << LOW_BITS) | (random_u64() & RANDOM_START) as i64 } else { *last + 1 };
         *last
     }
 }

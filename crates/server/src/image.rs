@@ -4,7 +4,7 @@
 //! reaches 100 % and never succeeds: the device reports what is compiled in.
 
 /// Bytes of a file from its start that [`EspImage::read`] wants to see.
-pub(crate) const HEAD: usize = 32 + 80;
+pub(crate) const HEAD: usize = 32 + 48;
 
 const IMAGE_MAGIC: u8 = 0xE9;
 const DESCRIPTION_MAGIC: [u8; 4] = 0xABCD_5432_u32.to_le_bytes();
@@ -14,8 +14,6 @@ const DESCRIPTION_MAGIC: [u8; 4] = 0xABCD_5432_u32.to_le_bytes();
 pub(crate) struct EspImage {
     /// The version compiled in, which the device will report.
     pub(crate) version: String,
-    /// The project's name.
-    pub(crate) project: String,
 }
 
 impl EspImage {
@@ -23,7 +21,7 @@ impl EspImage {
     pub(crate) fn read(head: &[u8]) -> Option<Self> {
         let description = head.get(32..HEAD)?;
         (head[0] == IMAGE_MAGIC && description.starts_with(&DESCRIPTION_MAGIC))
-            .then(|| Self { version: text(&description[16..48]), project: text(&description[48..80]) })
+            .then(|| Self { version: text(&description[16..48]) })
     }
 }
 
@@ -41,14 +39,13 @@ mod tests {
         file[0] = 0xE9;
         file[32..36].copy_from_slice(&[0x32, 0x54, 0xCD, 0xAB]);
         file[48..48 + version.len()].copy_from_slice(version.as_bytes());
-        file[80..86].copy_from_slice(b"sensor");
         file
     }
 
     #[test]
     fn an_image_tells_its_version() {
         let found = EspImage::read(&image("1.2.3"));
-        assert_eq!(found, Some(EspImage { version: "1.2.3".into(), project: "sensor".into() }));
+        assert_eq!(found, Some(EspImage { version: "1.2.3".into() }));
     }
 
     #[test]

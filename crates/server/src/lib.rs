@@ -18,6 +18,7 @@ mod platform;
 mod uplink;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use door::Sessions;
 use rollout::Limits;
@@ -64,9 +65,7 @@ impl Server {
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         let core =
             Arc::new(Core::new(store, Sessions::default(), clock, limits, Writer { links, public_url }));
-        let mut unit = core.unit().await?;
-        store::committer::clear_sessions(&mut unit.tx).await?;
-        unit.commit().await?;
+        committer::end_orphans(&core).await?;
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         Ok(Self { core, queue, door_counters })
@@ -77,14 +76,27 @@ impl Server {
         &self.core.sessions
     }
 
-    /// Waits for the turn at writing and closes the database: what is not acknowledged by then
-    /// never happened.
+    /// Hangs up on devices, writes that they have gone, and closes the database: what is not
+    /// acknowledged by then never happened.
     pub async fn stop(&self) {
+        self.core.sessions.close_all(door::Closed::Shutdown);
+        let ended = async {
+            while self.core.sessions.online() > 0 {
+                tokio::time::sleep(POLL).await;
+            }
+            self.queue.flush().await;
+        };
+        // Who does not go by then is told at the next start to have gone.
+        let _ = tokio::time::timeout(FAREWELL, ended).await;
         // Never given back: who waits for it would only find the database closed, and complain.
         std::mem::forget(self.core.last_turn().await);
         self.core.store.close().await;
     }
 }
+
+/// How long devices may take to go.
+const FAREWELL: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(5);
 
 async fn make_link_key(store: &Store) -> Result<[u8; 32], StartError> {
     let mut tx = store.begin().await?;

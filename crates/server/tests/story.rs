@@ -180,7 +180,7 @@ async fn what_was_acknowledged_outlives_a_restart() {
     let before = device.notice().await["data"]["streamId"].clone();
     device.progress(40, "").await;
 
-    let world = world.restart().await;
+    let world = world.kill().await;
     device.expect_close().await;
     let tasks = world.until_all(&job, TaskState::InProgress).await;
     assert_eq!((tasks[0].progress, tasks[0].pushes), (40, 1));

@@ -34,13 +34,6 @@ pub enum Error {
     Database(#[source] Source),
 }
 
-impl Error {
-    /// Whether beginning the transaction anew may succeed.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_))
-    }
-}
-
 /// `serialization_failure`, `deadlock_detected`, `SQLITE_BUSY` and its two extended codes, `SQLITE_LOCKED`.
 const BUSY_CODES: [&str; 6] = ["40001", "40P01", "5", "261", "517", "6"];
 /// PostgreSQL going down or coming up, or out of connections.

@@ -18,16 +18,6 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Package>, Error> {
     Ok(tx.select_in("id", &[id], "").await?.pop())
 }
 
-/// A package of a product by module and version; the newest, if there are several.
-pub async fn find(tx: &mut Tx, product: Id, module: &str, version: &str) -> Result<Option<Package>, Error> {
-    let columns = column_list(Package::TABLE.columns);
-    let sql = format!(
-        "select {columns} from package where product_id = ? and module = ? and version = ? order by id desc limit 1"
-    );
-    let row = tx.row(sql, vec![product.into(), module.into(), version.into()]).await?;
-    row.map(|row| Package::read(&mut row.fields())).transpose()
-}
-
 /// Packages, of one product or of all, after the one numbered `after`.
 pub async fn list(
     tx: &mut Tx,

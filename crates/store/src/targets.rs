@@ -1,6 +1,6 @@
 //! Whom a job would be for, looked at before it is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::Id;
 
@@ -16,4 +16,13 @@ pub async fn versions_of(tx: &mut Tx, devices: &[Id], module: &str) -> Result<BT
                      on m.device_id = v.device_id and m.module = v.module";
     let found = tx.bulk_rows(&columns, rows, statement).await?;
     found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// Those of some devices that have a task that has not ended.
+pub async fn busy(tx: &mut Tx, devices: &[Id]) -> Result<BTreeSet<Id>, Error> {
+    let rows = devices.iter().map(|id| vec![(*id).into()]).collect();
+    let statement =
+        "select distinct t.device_id from v join task t on t.device_id = v.device_id and t.open = 1";
+    let found = tx.bulk_rows(&[int("device_id")], rows, statement).await?;
+    found.iter().map(|row| row.get(0)).collect()
 }

@@ -230,9 +230,11 @@ fn a_slot_is_freed_by_silence_and_kept_by_progress() {
 #[test]
 fn an_answer_holds_a_slot_too() {
     let (mut world, job, a, b) = one_slot();
-    assert!(world.get(b).flatten().is_some(), "a device that asks is not made to wait");
-    assert!(world.task(job, b).slot_until.is_some());
+    assert_eq!(world.get(b), Some(None), "there is no slot for a device that asks");
+    assert!(world.get(a).flatten().is_some(), "who holds a slot is answered");
     world.progress(a, 100);
+    assert!(world.get(b).flatten().is_some());
+    assert!(world.task(job, b).slot_until.is_some());
     let c = world.online::<1>()[0];
     let package = world.package("2");
     world.start(package, Order::to(Pick::Named(vec![c])));

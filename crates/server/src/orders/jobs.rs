@@ -66,6 +66,8 @@ pub struct CreatedJob {
     pub matched: i64,
     /// Devices of the scope that already report the target version.
     pub on_target: i64,
+    /// Devices that will get a task which fails at once, because another of theirs is unfinished.
+    pub busy: i64,
     /// Bytes of its largest notice as an MQTT packet.
     pub largest_notice: usize,
 }
@@ -98,6 +100,29 @@ struct Matched {
     targets: Vec<Id>,
     matched: i64,
     on_target: i64,
+    busy: i64,
+}
+
+/// A device a scope may take.
+struct Candidate {
+    device: Id,
+    on_target: bool,
+    busy: bool,
+}
+
+impl Matched {
+    fn new(scope: Scope, targets: Vec<Id>, taken: &[&Candidate]) -> Self {
+        let count = |wanted: fn(&Candidate) -> bool| {
+            i64::try_from(taken.iter().filter(|c| wanted(c)).count()).unwrap_or(i64::MAX)
+        };
+        Self {
+            scope,
+            targets,
+            matched: count(|c| !c.on_target),
+            on_target: count(|c| c.on_target),
+            busy: count(|c| c.busy && !c.on_target),
+        }
+    }
 }
 
 impl Server {
@@ -114,7 +139,8 @@ impl Server {
         let largest_notice = self.check_notice(&new, &package, &product)?;
         let matched = self.match_scope(&new, &package, &product).await?;
         let job = self.insert_job(&new, &package, &matched).await?;
-        Ok(CreatedJob { job, matched: matched.matched, on_target: matched.on_target, largest_notice })
+        let Matched { matched, on_target, busy, .. } = matched;
+        Ok(CreatedJob { job, matched, on_target, busy, largest_notice })
     }
 
     fn check_notice(&self, new: &NewJob, package: &Package, product: &Product) -> Result<usize, OrderError> {
@@ -183,34 +209,23 @@ impl Server {
                 .with("first", first));
         }
         let targets: Vec<Id> = found.into_values().collect();
-        let versions =
-            store::targets::versions_of(&mut tx, &targets, &package.module).await.map_err(&read)?;
-        let on_target = versions.values().filter(|v| **v == package.version).count();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let matched = count(targets.len() - on_target);
-        Ok(Matched { scope: Scope::Named, targets, matched, on_target: count(on_target) })
+        let candidates = candidates(&mut tx, &targets, package).await?;
+        Ok(Matched::new(Scope::Named, targets, &candidates.iter().collect::<Vec<_>>()))
     }
 
     /// Looks at every device the scope could take, in short reads.
     async fn match_share(&self, thousandths: Option<u32>, package: &Package) -> Result<Matched, OrderError> {
         let read = failed("read devices");
-        let (mut spreads, mut on_target, mut cursor) = (Vec::new(), 0, 0);
-        let mut end = false;
+        let (mut found, mut cursor, mut end) = (Vec::new(), 0, false);
         while !end {
             let mut tx = self.read().await?;
             let (devices, last) =
                 rows::enrollable(&mut tx, package.product_id, cursor, LOOKED_AT_ONCE).await.map_err(&read)?;
-            let versions =
-                store::targets::versions_of(&mut tx, &devices, &package.module).await.map_err(&read)?;
-            let on_target_here = |d: &Id| versions.get(d).is_some_and(|v| *v == package.version);
-            let (there, other): (Vec<Id>, Vec<Id>) = devices.iter().copied().partition(on_target_here);
-            on_target += i64::try_from(there.len()).unwrap_or(0);
-            spreads.extend(other.into_iter().map(|device| spread(package.id, device)));
+            found.append(&mut candidates(&mut tx, &devices, package).await?);
             cursor = devices.last().copied().unwrap_or(cursor);
             end = last;
         }
-        let (scope, matched) = share(thousandths, spreads);
-        Ok(Matched { scope, targets: Vec::new(), matched, on_target })
+        Ok(share(thousandths, package.id, &found))
     }
 
     async fn insert_job(
@@ -393,17 +408,32 @@ impl Unit {
     }
 }
 
-/// The share of devices with these spreads: `floor(n·p/100)` of the lowest, at least one.
-fn share(thousandths: Option<u32>, mut spreads: Vec<i64>) -> (Scope, i64) {
-    let n = spreads.len();
-    let Some(thousandths) = thousandths else { return (Scope::All, i64::try_from(n).unwrap_or(i64::MAX)) };
-    let wanted = (n as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
-    let wanted = wanted.min(n);
-    if wanted == 0 {
-        return (Scope::Percent { thousandths, threshold: i64::MIN }, 0);
-    }
-    let (_, threshold, _) = spreads.select_nth_unstable(wanted - 1);
-    (Scope::Percent { thousandths, threshold: *threshold }, i64::try_from(wanted).unwrap_or(i64::MAX))
+async fn candidates(tx: &mut Tx, devices: &[Id], package: &Package) -> Result<Vec<Candidate>, OrderError> {
+    let read = failed("read devices");
+    let versions = store::targets::versions_of(tx, devices, &package.module).await.map_err(&read)?;
+    let busy = store::targets::busy(tx, devices).await.map_err(&read)?;
+    let candidate = |device: &Id| Candidate {
+        device: *device,
+        on_target: versions.get(device).is_some_and(|v| *v == package.version),
+        busy: busy.contains(device),
+    };
+    Ok(devices.iter().map(candidate).collect())
+}
+
+/// Of all devices the `floor(n·p/100)` with the lowest spreads, at least one. Those on target are
+/// left out only then, so that a share stays a part of a larger one while it succeeds.
+fn share(thousandths: Option<u32>, package: Id, found: &[Candidate]) -> Matched {
+    let Some(thousandths) = thousandths else {
+        return Matched::new(Scope::All, Vec::new(), &found.iter().collect::<Vec<_>>());
+    };
+    let mut spreads: Vec<i64> = found.iter().map(|c| spread(package, c.device)).collect();
+    let wanted = (found.len() as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
+    let threshold = match wanted.min(found.len()).checked_sub(1) {
+        Some(last) => *spreads.select_nth_unstable(last).1,
+        None => i64::MIN,
+    };
+    let taken: Vec<&Candidate> = found.iter().filter(|c| spread(package, c.device) <= threshold).collect();
+    Matched::new(Scope::Percent { thousandths, threshold }, Vec::new(), &taken)
 }
 
 fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
@@ -495,16 +525,31 @@ fn unknown_task(id: Id) -> OrderError {
 mod tests {
     use super::*;
 
+    fn fleet(n: i64) -> Vec<Candidate> {
+        (0..n).map(|device| Candidate { device, on_target: false, busy: device % 10 == 0 }).collect()
+    }
+
     #[test]
     fn a_share_is_the_floor_but_at_least_one() {
-        let spreads = || (0..55).map(|i| (i * 37) % 55).collect::<Vec<i64>>();
-        assert_eq!(share(Some(10_000), spreads()), (Scope::Percent { thousandths: 10_000, threshold: 4 }, 5));
-        assert_eq!(share(Some(1), spreads()), (Scope::Percent { thousandths: 1, threshold: 0 }, 1));
+        let matched = |thousandths, n| share(Some(thousandths), 7, &fleet(n)).matched;
         assert_eq!(
-            share(Some(100_000), spreads()),
-            (Scope::Percent { thousandths: 100_000, threshold: 54 }, 55)
+            (matched(10_000, 55), matched(1, 55), matched(100_000, 55), matched(50_000, 0)),
+            (5, 1, 55, 0)
         );
-        assert_eq!(share(Some(50_000), Vec::new()).1, 0);
-        assert_eq!(share(None, spreads()), (Scope::All, 55));
+        let all = share(None, 7, &fleet(55));
+        assert_eq!((all.matched, all.busy, all.scope), (55, 6, Scope::All));
+    }
+
+    #[test]
+    fn a_share_that_succeeded_is_a_part_of_a_larger_one() {
+        let mut fleet = fleet(100);
+        let Scope::Percent { threshold, .. } = share(Some(10_000), 7, &fleet).scope else {
+            panic!("no share")
+        };
+        for candidate in &mut fleet {
+            candidate.on_target = spread(7, candidate.device) <= threshold;
+        }
+        let larger = share(Some(30_000), 7, &fleet);
+        assert_eq!((larger.matched, larger.on_target), (20, 10));
     }
 }

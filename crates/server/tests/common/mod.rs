@@ -28,6 +28,7 @@ pub struct World {
     pub clock: Clock,
     pub address: SocketAddr,
     pub folder: tempfile::TempDir,
+    store: store::Store,
     database: String,
     door: tokio::task::JoinHandle<()>,
 }
@@ -68,7 +69,7 @@ impl World {
         let store = open_store(&folder, &database).await;
         let counters = Arc::new(door::Counters::default());
         let server = Server::start(Config {
-            store,
+            store: store.clone(),
             public_url: match public_url {
                 PublicUrl::Own => Some(format!("http://{address}")),
                 PublicUrl::Given(url) => url,
@@ -83,17 +84,23 @@ impl World {
         let door = tokio::spawn(async move {
             let _ = door::serve(listener, platform, sessions, door::Config::default(), counters).await;
         });
-        Self { server, clock, address, folder, database, door }
+        Self { server, clock, address, folder, store, database, door }
     }
 
     /// Ends the process as a kill would, and starts it anew on what is on disk.
-    pub async fn restart(self) -> Self {
-        let Self { server, clock, folder, database, door, .. } = self;
+    pub async fn kill(self) -> Self {
+        let Self { clock, folder, store, database, door, .. } = self;
         door.abort();
         let _ = door.await;
-        server.sessions().close_all(door::Closed::Shutdown);
+        store.close().await;
+        Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
+    }
+
+    /// Ends the process as a person does, and starts it anew.
+    pub async fn restart(self) -> Self {
+        let Self { server, clock, folder, database, door, .. } = self;
         server.stop().await;
-        drop(server);
+        door.abort();
         Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
     }
 
@@ -397,6 +404,11 @@ impl Device {
         )
         .await;
         self.nothing_more().await;
+    }
+
+    /// Closes the connection without a word.
+    pub async fn hang_up(mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     /// The platform closes the connection, without a message.

@@ -67,7 +67,7 @@ impl BlobWriter {
         self.upload.as_ref().map_or(0, |upload| upload.size) + self.waiting as u64
     }
 
-    /// Gives the blob its name, once it is on the disk. One of the same content is kept as it was.
+    /// Gives the blob its name, once it is on the disk, in place of one of the same name.
     pub async fn finish(mut self) -> io::Result<Stored> {
         self.flush().await?;
         let upload = self.upload.take().ok_or_else(broken)?;
@@ -102,13 +102,11 @@ impl Upload {
         let md5 = hex::encode(&self.md5.finalize_reset());
         let path = blobs.path_of(&sha256)?;
         let stored = Stored::pin(blobs, sha256, md5, self.size);
-        // From here on the blob is not removed, so one that exists may be relied on.
+        // One that exists is replaced: it has the same content, or has been damaged since.
         let part = path.parent().ok_or_else(broken)?;
-        if !path.metadata().is_ok_and(|meta| meta.len() == self.size) {
-            std::fs::create_dir_all(part)?;
-            std::fs::rename(&self.path, &path)?;
-            self.kept = true;
-        }
+        std::fs::create_dir_all(part)?;
+        std::fs::rename(&self.path, &path)?;
+        self.kept = true;
         sync_folder(part)?;
         sync_folder(&stored.blobs.0.path)?;
         Ok(stored)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollout::{Changes, Event, Id, Task};
+use rollout::{Changes, Epoch, Event, Id, Task};
 
 use crate::Error;
 use crate::committer::timers;
@@ -59,10 +59,11 @@ pub async fn append_events(tx: &mut Tx, events: &[Event]) -> Result<(), Error> {
     tx.insert("event", &columns, rows, "").await.map(drop)
 }
 
-/// Forgets every connection: a server that starts holds none.
-pub async fn clear_sessions(tx: &mut Tx) -> Result<(), Error> {
-    tx.exec("delete from session", vec![]).await?;
-    tx.exec("update device set online = 0 where online = 1", vec![]).await.map(drop)
+/// Connections after that of the device `cursor`, in the order of the devices: their devices and numbers.
+pub async fn connections(tx: &mut Tx, cursor: Id, limit: u32) -> Result<Vec<(Id, Epoch)>, Error> {
+    let sql = "select device_id, epoch from session where device_id > ? order by device_id limit ?";
+    let rows = tx.rows(sql, vec![cursor.into(), limit.into()]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 async fn end_sessions(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {

@@ -6,7 +6,7 @@ mod clock;
 mod load;
 mod timers;
 
-pub use apply::{append_events, apply, clear_sessions};
+pub use apply::{append_events, apply, connections};
 pub(crate) use chunks::tasks_in;
 pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
 pub use clock::{now, reserve_streams};

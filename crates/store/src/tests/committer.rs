@@ -67,8 +67,8 @@ on_both! {
         let keys = Keys { devices: BTreeSet::from([10]), ..Keys::default() };
         let mut tx = store.begin().await.unwrap();
         assert_eq!(committer::load(&mut tx, &keys, 0).await.unwrap().sessions.len(), 1);
-        committer::clear_sessions(&mut tx).await.unwrap();
-        assert!(committer::load(&mut tx, &keys, 0).await.unwrap().sessions.is_empty());
+        assert_eq!(committer::connections(&mut tx, 0, 10).await.unwrap(), [(10, 5)]);
+        assert_eq!(committer::connections(&mut tx, 10, 10).await.unwrap(), []);
         drop(tx);
         apply(&store, Changes { sessions_ended: vec![(10, 6)], ..Changes::default() }).await;
         let mut tx = store.begin().await.unwrap();

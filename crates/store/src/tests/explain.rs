@@ -117,7 +117,6 @@ on_both! {
             modules::delete(&mut tx, PRODUCT, "default"),
             packages::list(&mut tx, Some(PRODUCT), Some(1), 10),
             packages::list(&mut tx, None, Some(1), 10),
-            packages::find(&mut tx, PRODUCT, "default", "2.0"),
             packages::uses(&mut tx, "00"),
             packages::delete(&mut tx, PACKAGE),
             jobs::list(&mut tx, jobs::Filter::All, Some(1), 10),
