@@ -3,11 +3,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mqtt::{Connect, Error, Packet, Version, connack, frame_len};
+use mqtt::{Connect, Error, Packet, Version, frame_len};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::credentials::{ClientId, Username};
@@ -16,6 +15,7 @@ use crate::counters::count;
 use crate::serve::Door;
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox};
+use crate::turned::{Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
 
 /// Longest CONNECT in bytes; only a will can make it that long.
@@ -26,14 +26,6 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a refused device may take to read why.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// A connection that does not become a session.
-struct Turned<'c> {
-    /// Counts the reason.
-    counter: &'c AtomicU64,
-    /// The CONNACK to send before closing, if any.
-    code: Option<u8>,
-}
 
 /// A CONNECT that was let in.
 struct Welcome {
@@ -48,62 +40,51 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut input = BytesMut::new();
-    let welcome = match read_connect(&door, &mut stream, &mut input, deadline).await {
+    let welcome = match read_connect(door.config.connect_timeout, &mut stream, &mut input, deadline).await {
         Ok(length) => {
             let packet = input.split_to(length);
-            door.login(&packet, peer).await
+            door.login(&packet, peer).await.map_err(|turned| door.turn_away(peer, &turned))
         }
-        Err(turned) => Err(turned),
+        Err(why) => Err(door.turn_stranger_away(peer, why)),
     };
     match welcome {
         Ok(welcome) => begin(&door, stream, input, welcome).await,
-        Err(Turned { counter, code }) => {
-            count(counter);
-            if let Some(code) = code {
-                refuse(stream, code).await;
-            }
-        }
+        Err(Some(code)) => refuse(stream, code).await,
+        Err(None) => {}
     }
 }
 
 /// Reads until `input` begins with a whole CONNECT and gives its length.
-async fn read_connect<'d, P, S: AsyncRead + Unpin>(
-    door: &'d Door<P>,
+async fn read_connect<S: AsyncRead + Unpin>(
+    limit: Duration,
     stream: &mut S,
     input: &mut BytesMut,
     deadline: Instant,
-) -> Result<usize, Turned<'d>> {
-    let counters = &door.counters;
+) -> Result<usize, Why> {
     loop {
-        match frame_len(input, MAX_CONNECT) {
-            Ok(Some(length)) if length <= input.len() => return Ok(length),
-            Ok(_) => {}
-            Err(Error::TooLarge { .. }) => return Err(Turned { counter: &counters.too_large, code: None }),
-            Err(_) => return Err(Turned { counter: &counters.malformed_connect, code: None }),
+        match frame_len(input, MAX_CONNECT).map_err(Why::Packet)? {
+            Some(length) if length <= input.len() => return Ok(length),
+            _ => {}
         }
         match timeout_at(deadline, stream.read_buf(input)).await {
             Ok(Ok(1..)) => {}
-            Ok(_) => return Err(Turned { counter: &counters.malformed_connect, code: None }),
-            Err(_) => return Err(Turned { counter: &counters.connect_timeout, code: None }),
+            Ok(_) => return Err(Why::BrokeOff),
+            Err(_) => return Err(Why::Late(limit)),
         }
     }
 }
 
 impl<P: Platform> Door<P> {
-    async fn login(&self, packet: &[u8], peer: SocketAddr) -> Result<Welcome, Turned<'_>> {
-        let malformed = |code| Turned { counter: &self.counters.malformed_connect, code };
-        let connect = match Packet::parse(packet, Version::default()) {
-            Ok(Packet::Connect(connect)) => connect,
-            Err(Error::UnsupportedVersion(_)) => {
-                return Err(Turned { counter: &self.counters.bad_version, code: Some(connack::BAD_VERSION) });
-            }
-            _ => return Err(malformed(None)),
-        };
-        let client_id =
-            ClientId::parse(connect.client_id).map_err(|_| malformed(Some(connack::BAD_CLIENT_ID)))?;
-        client_id.sign_method().map_err(|_| malformed(Some(connack::BAD_CLIENT_ID)))?;
-        let username = connect.username.and_then(|username| Username::parse(username).ok());
-        let username = username.ok_or_else(|| malformed(Some(connack::BAD_LOGIN)))?;
+    async fn login<'p>(&self, packet: &'p [u8], peer: SocketAddr) -> Result<Welcome, Turned<'p>> {
+        let connect = parse(packet).map_err(|why| Turned { why, who: Who::default() })?;
+        let who = Who { version: Some(connect.version), ..Who::default() }.named(connect.username);
+        self.admit(&connect, peer).await.map_err(|why| Turned { why, who })
+    }
+
+    async fn admit(&self, connect: &Connect<'_>, peer: SocketAddr) -> Result<Welcome, Why> {
+        let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
+        client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
+        let username = Username::parse(connect.username.ok_or(Why::NoUsername)?).map_err(Why::Username)?;
         let login = Login {
             product_key: username.product_key,
             device_name: username.device_name,
@@ -113,19 +94,18 @@ impl<P: Platform> Door<P> {
         };
         let verdict = timeout(LOGIN_TIMEOUT, self.platform.authenticate(&login)).await;
         match verdict.unwrap_or(Err(Refusal::Unavailable)) {
-            Ok(admitted) => Ok(welcome(&connect, &login, admitted)),
-            Err(refusal) => Err(self.turned(refusal)),
+            Ok(admitted) => Ok(welcome(connect, &login, admitted)),
+            Err(refusal) => Err(Why::platform(refusal, &client_id, login.password)),
         }
     }
+}
 
-    fn turned(&self, refusal: Refusal) -> Turned<'_> {
-        let (counter, code) = match refusal {
-            Refusal::Malformed => (&self.counters.malformed_connect, Some(connack::BAD_CLIENT_ID)),
-            Refusal::BadPassword => (&self.counters.bad_password, Some(connack::BAD_LOGIN)),
-            Refusal::NotAuthorised => (&self.counters.unknown_device, Some(connack::NOT_AUTHORISED)),
-            Refusal::Unavailable => (&self.counters.connect_unavailable, None),
-        };
-        Turned { counter, code }
+fn parse(packet: &[u8]) -> Result<Connect<'_>, Why> {
+    match Packet::parse(packet, Version::default()) {
+        Ok(Packet::Connect(connect)) => Ok(connect),
+        Ok(_) => Err(Why::NoConnect),
+        Err(Error::UnsupportedVersion(level)) => Err(Why::Version(level)),
+        Err(error) => Err(Why::Packet(error)),
     }
 }
 
@@ -160,6 +140,7 @@ impl<P: Platform> Seat<P> {
 impl<P: Platform> Drop for Seat<P> {
     fn drop(&mut self) {
         self.leave();
+        note!(self.session, epoch = self.session.epoch, why = ?self.why, "a session ended");
         self.platform.disconnected(&self.session, self.why);
     }
 }
@@ -174,10 +155,15 @@ where
     match door.sessions.enter(session.device, session.epoch, &mailbox) {
         Ok(Entered::Alone) => {}
         Ok(Entered::TookOver) => count(&door.counters.take_over),
-        // A newer connection of the device was admitted meanwhile: this one is the older.
-        Err(_) => return count(&door.counters.take_over),
+        Err(_) => {
+            let (product_key, device_name) = (Some(&*session.product_key), Some(&*session.device_name));
+            let who = Who { version: Some(version), product_key, device_name };
+            door.turn_away(session.peer, &Turned { why: Why::Outrun, who });
+            return;
+        }
     }
     count(&door.counters.sessions);
+    note!(session, peer = %session.peer, epoch = session.epoch, "a session began");
     let platform = door.platform.clone();
     let mut seat = Seat { platform, sessions: door.sessions.clone(), session, why: Closed::Lost };
     seat.platform.connected(&seat.session);

@@ -11,6 +11,13 @@
 //! Whatever a device sends costs bounded memory, is answered as docs/protocol.md says or counted in
 //! [`Counters`] and dropped, and touches no other device's session.
 
+/// A debug line about a session.
+macro_rules! note {
+    ($session:expr, $($rest:tt)+) => {
+        tracing::debug!(product = &*$session.product_key, device = &*$session.device_name, $($rest)+)
+    };
+}
+
 mod acks;
 mod blocks;
 mod clock;
@@ -18,6 +25,9 @@ mod config;
 mod connect;
 mod counters;
 mod http;
+mod log;
+#[cfg(test)]
+mod log_tests;
 mod outbox;
 #[cfg(test)]
 mod pipe_tests;
@@ -27,6 +37,7 @@ mod session;
 mod sessions;
 mod socket;
 mod subscriptions;
+mod turned;
 
 // The tests here share their platform with those in `tests`, which know the crate by its name.
 #[cfg(test)]

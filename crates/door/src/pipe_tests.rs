@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 #[path = "../tests/common/client.rs"]
-mod client;
+pub(crate) mod client;
 #[path = "../tests/common/platform.rs"]
-mod platform;
+pub(crate) mod platform;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use wire::topic::Kind;
 
 use crate::connect::mqtt as serve_mqtt;
+use crate::log::Log;
 use crate::serve::Door;
 use crate::{Closed, Config, Counters, Sessions};
 use client::{Client, Credentials};
@@ -33,7 +34,8 @@ impl House {
     fn open() -> Self {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
-        Self { door: Arc::new(Door { platform, sessions, config: Config::default(), counters }), told }
+        let (config, log) = (Config::default(), Log::default());
+        Self { door: Arc::new(Door { platform, sessions, config, counters, log }), told }
     }
 
     fn dial(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {

@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::counters::count;
+use crate::log::Log;
+use crate::turned::Why;
 use crate::{Config, Counters, Platform, Sessions, connect, http};
 
 /// How long to wait after the system refused a connection, usually for want of file descriptors.
@@ -25,6 +27,7 @@ pub(crate) struct Door<P> {
     pub(crate) sessions: Sessions,
     pub(crate) config: Config,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) log: Log,
 }
 
 /// Serves devices on a listener until the future is dropped, which closes all its connections.
@@ -37,8 +40,12 @@ pub async fn serve<P: Platform>(
     config: Config,
     counters: Arc<Counters>,
 ) {
-    let places = Arc::new(Semaphore::new(config.max_connections));
-    let door = Arc::new(Door { platform, sessions, config, counters });
+    open(listener, Arc::new(Door { platform, sessions, config, counters, log: Log::of_process() })).await;
+}
+
+/// [`serve`] with the log given.
+pub(crate) async fn open<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
+    let places = Arc::new(Semaphore::new(door.config.max_connections));
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -78,11 +85,16 @@ async fn connection<P: Platform>(door: Arc<Door<P>>, stream: TcpStream, peer: So
     match timeout_at(deadline, first_byte(&stream)).await {
         Ok(Ok(CONNECT)) => connect::mqtt(door, stream, peer, deadline).await,
         Ok(Ok(letter)) if letter.is_ascii_alphabetic() => Box::pin(http::serve(door, stream)).await,
-        Ok(Ok(_)) => count(&door.counters.unknown_protocol),
+        Ok(Ok(first)) => turn_away(&door, peer, Why::FirstByte(first)),
         // Closed without a word, as port checks do.
         Ok(Err(_)) => {}
-        Err(_) => count(&door.counters.connect_timeout),
+        Err(_) => turn_away(&door, peer, Why::Late(door.config.connect_timeout)),
     }
+}
+
+/// Without a CONNECT there is no CONNACK.
+fn turn_away<P: Platform>(door: &Door<P>, peer: SocketAddr, why: Why) {
+    door.turn_stranger_away(peer, why);
 }
 
 async fn first_byte(stream: &TcpStream) -> io::Result<u8> {

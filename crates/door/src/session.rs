@@ -39,6 +39,9 @@ const SPARE_PACKET_BYTES: usize = 16 * 1024;
 /// How long uplinks taken from a closed session may still take.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Bytes of a topic or filter that are logged.
+const MAX_LOGGED: usize = 160;
+
 /// Reads of what had arrived before a session was closed from this side.
 const MAX_SWEEPS: usize = 64;
 
@@ -95,6 +98,11 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
         closed(why);
         settle(acks).await;
     }
+}
+
+/// As much of a device's text as belongs into a line of the log.
+fn start(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LOGGED)]
 }
 
 /// Gives what the device was never told the outcome of a chance to become durable all the same.
@@ -222,21 +230,25 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     fn answer(&mut self, answer: Answer) {
         let counters = &self.driver.counters;
         let Some(qos) = self.subscriptions.delivery(Kind::FileDownloadReply) else {
-            return count(&counters.unsubscribed);
+            return self.unwanted_block();
         };
         match &answer.result {
             Ok(data) => {
                 count(&counters.blocks);
                 add(&counters.block_bytes, data.bytes.len() as u64);
             }
-            Err(refused) => count(match refused {
-                Refused::Stream(StreamRefusal::NotFound) => &counters.foreign_stream,
-                Refused::Stream(StreamRefusal::Ended) => &counters.ended_stream,
-                Refused::BeyondEnd => &counters.block_out_of_range,
-                Refused::Stream(StreamRefusal::Unavailable) | Refused::ReadFailed => {
-                    &counters.block_read_failed
-                }
-            }),
+            Err(refused) => {
+                let (stream, code) = (answer.request.stream_id, refused.code());
+                note!(self.driver.session, stream, code, "a block request was refused");
+                count(match refused {
+                    Refused::Stream(StreamRefusal::NotFound) => &counters.foreign_stream,
+                    Refused::Stream(StreamRefusal::Ended) => &counters.ended_stream,
+                    Refused::BeyondEnd => &counters.block_out_of_range,
+                    Refused::Stream(StreamRefusal::Unavailable) | Refused::ReadFailed => {
+                        &counters.block_read_failed
+                    }
+                });
+            }
         }
         let topic = self.topic(Kind::FileDownloadReply);
         let packet_id = self.out.packet_id(qos);
@@ -244,6 +256,12 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         if let Some(block) = answer.frame(&publish) {
             self.out.block(block);
         }
+    }
+
+    fn unwanted_block(&self) {
+        let Driver { session, counters, .. } = &self.driver;
+        note!(session, "a block request was dropped: the device unsubscribed the topic of its answer");
+        count(&counters.unsubscribed);
     }
 
     /// Takes whole packets from what was read, until reading has to stop.
@@ -284,6 +302,10 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             }
             Packet::Disconnect => Err(Closed::Goodbye),
             _ => {
+                note!(
+                    self.driver.session,
+                    "a device sent a packet that only a server sends, or a second CONNECT"
+                );
                 count(&self.driver.counters.malformed_packet);
                 Err(Closed::Protocol)
             }
@@ -292,7 +314,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
 
     fn malformed(&self, error: Error) -> Closed {
         let Driver { session, counters, .. } = &self.driver;
-        tracing::debug!(device = session.device, %error, "a device sent what is no packet");
+        note!(session, %error, "a device sent what is no packet");
         if matches!(error, Error::TooLarge { .. }) {
             count(&counters.too_large);
             return Closed::TooLarge;
@@ -303,6 +325,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
 
     fn published(&mut self, publish: &Publish<'_>) -> Result<(), Closed> {
         if publish.qos == QoS::ExactlyOnce {
+            note!(self.driver.session, topic = start(publish.topic), "a device published with QoS 2");
             count(&self.driver.counters.qos2_publish);
             return Err(Closed::Protocol);
         }
@@ -328,42 +351,43 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     /// counted.
     fn permitted(&self, topic: &str) -> Option<Kind> {
         let Driver { session, counters, .. } = &self.driver;
-        let reason = match Topic::parse(topic) {
-            None => &counters.unknown_topic,
+        let (reason, words) = match Topic::parse(topic) {
+            None => (&counters.unknown_topic, "no device has such a topic"),
             Some(topic) if !topic.belongs_to(&session.product_key, &session.device_name) => {
-                &counters.forbidden_publish
+                (&counters.forbidden_publish, "the topic is another device's")
             }
             Some(topic) => match topic.kind {
-                Kind::User => &counters.custom_topic,
-                Kind::Unserved => &counters.unserved_topic,
+                Kind::User => (&counters.custom_topic, "nobody reads custom topics yet"),
+                Kind::Unserved => (&counters.unserved_topic, "the topic is not served yet"),
                 kind if kind.may_publish() => return Some(kind),
-                _ => &counters.forbidden_publish,
+                _ => (&counters.forbidden_publish, "only the platform publishes on this topic"),
             },
         };
         count(reason);
-        tracing::debug!(device = session.device, topic, "a publish was dropped");
+        note!(session, topic = start(topic), "a publish was dropped: {words}");
         None
     }
 
     fn block_request(&mut self, payload: &[u8]) {
         let counters = self.driver.counters.clone();
         if self.subscriptions.delivery(Kind::FileDownloadReply).is_none() {
-            return count(&counters.unsubscribed);
+            return self.unwanted_block();
         }
         match BlockRequest::parse(payload) {
             Ok(request) => {
                 if self.blocks.ask(Request::from(request)).is_err() {
+                    note!(self.driver.session, "a block request was refused: too many wait");
                     count(&counters.block_too_many);
                     self.refuse_block(request.id, block::CODE_TOO_MANY);
                 }
             }
             Err(BlockRequestError::Parameter { id, error }) => {
-                tracing::debug!(device = self.driver.session.device, %error, "a block request was refused");
+                note!(self.driver.session, %error, "a block request was refused");
                 count(&counters.block_out_of_range);
                 self.refuse_block(id, block::CODE_PARAMETER);
             }
             Err(BlockRequestError::Unreadable(error)) => {
-                tracing::debug!(device = self.driver.session.device, %error, "a block request was dropped");
+                note!(self.driver.session, %error, "a block request was dropped");
                 count(&counters.bad_block_request);
             }
         }
@@ -384,6 +408,11 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         let codes = self.subscriptions.subscribe(session, subscribe.filters.iter());
         let refused = codes.iter().filter(|&&code| code == mqtt::SUBACK_FAILURE).count();
         add(&counters.refused_subscribe, refused as u64);
+        if let Some((first, _)) =
+            subscribe.filters.iter().zip(&codes).find(|&(_, &code)| code == mqtt::SUBACK_FAILURE)
+        {
+            note!(session, filter = start(first.0), refused, "a subscription was refused");
+        }
         self.out.packet(&Packet::SubAck(SubAck { packet_id: subscribe.packet_id, codes: &codes }));
     }
 

@@ -1,0 +1,234 @@
+//! What the log says of devices that are turned away, and of sessions.
+#![allow(clippy::unwrap_used)]
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mqtt::{Filters, Packet, QoS, Subscribe, Version};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tracing::Level;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::log::Log;
+use crate::pipe_tests::client::{Client, Credentials, bytes};
+use crate::pipe_tests::platform::TestPlatform;
+use crate::serve::{Door, open};
+use crate::{Config, Counters, Sessions};
+
+/// All that is logged on this thread, and so by the runtime of this test.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn capture(level: Level) -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(lines.clone())
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn all(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains("otaru_door")).map(str::to_owned).collect()
+    }
+
+    /// The lines there are once one holds `part`.
+    async fn until(&self, part: &str) -> Vec<String> {
+        for _ in 0..2_000 {
+            let lines = self.all();
+            if lines.iter().any(|line| line.contains(part)) {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no line with {part:?} in {:#?}", self.all())
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+struct House {
+    door: Arc<Door<TestPlatform>>,
+    address: std::net::SocketAddr,
+    served: AbortHandle,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+impl House {
+    async fn open() -> Self {
+        let (platform, _) = TestPlatform::new();
+        let config = Config { connect_timeout: Duration::from_millis(500), ..Config::default() };
+        let (sessions, counters, log) = (Sessions::new(), Arc::new(Counters::default()), Log::default());
+        let door = Arc::new(Door { platform, sessions, config, counters, log });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(open(listener, door.clone())).abort_handle();
+        Self { door, address, served }
+    }
+
+    /// Says `hello` and waits for the end.
+    async fn dial(&self, hello: &[u8]) {
+        let mut client = Client::new(TcpStream::connect(self.address).await.unwrap());
+        client.send(hello).await;
+        client.rest().await;
+    }
+
+    async fn enter(&self) -> Client<TcpStream> {
+        Client::enter(TcpStream::connect(self.address).await.unwrap(), &Credentials::of("dev001")).await
+    }
+}
+
+fn hello(change: impl FnOnce(&mut Credentials)) -> Vec<u8> {
+    let mut credentials = Credentials::of("dev001");
+    change(&mut credentials);
+    bytes(&credentials.packet())
+}
+
+const NAMED: &str = r#"product="a1TestPk001" device="dev001" mqtt="3.1.1""#;
+
+#[tokio::test]
+async fn whoever_is_turned_away_has_one_line_that_says_why() {
+    let (log, _guard) = Lines::capture(Level::INFO);
+    let house = House::open().await;
+    let cases: Vec<(Vec<u8>, &str, &str)> = vec![
+        (hello(|c| c.client_id = "plain".into()), "the client id has no parameters", NAMED),
+        (
+            hello(|c| c.client_id = "id|signmethod=sha\n256|".into()),
+            r#"unknown sign method "sha\n256""#,
+            NAMED,
+        ),
+        (hello(|c| c.password = b"my secret".to_vec()), "wrong password: it does not fit", NAMED),
+        (hello(|c| c.password = Vec::new()), "there is no password", NAMED),
+        (
+            hello(|c| c.client_id = "id|authType=register,signmethod=hmacsha1|".into()),
+            "the client id has an authType",
+            NAMED,
+        ),
+        (
+            bytes(&Credentials { version: Version::V31, ..Credentials::of("dev009") }.packet()),
+            "the device is unknown or disabled",
+            r#"device="dev009" mqtt="3.1""#,
+        ),
+        (
+            hello(|c| c.username = "d&a1TestPk001".into()),
+            "the user name must read",
+            r#"product="a1TestPk001" mqtt="3.1.1""#,
+        ),
+        (
+            b"\x10\x10\0\x04MQTT\x05\x02\0\x3c\0\0\x03abc".to_vec(),
+            "MQTT 5 is not served yet",
+            "peer=127.0.0.1:",
+        ),
+        (
+            b"\x10\x10\0\x04MQTT\x84\x02\0\x3c\0\0\x03abc".to_vec(),
+            "MQTT of protocol level 132",
+            "peer=127.0.0.1:",
+        ),
+        (
+            b"\x10\x0c\0\x04MQXX\x04\x02\0\x3c\0\0".to_vec(),
+            "the protocol name is not MQTT's",
+            "peer=127.0.0.1:",
+        ),
+        (b"\x16\x03\x01\0".to_vec(), "it speaks TLS", "peer=127.0.0.1:"),
+        (b"\x30\0".to_vec(), "the first byte is 0x30", "peer=127.0.0.1:"),
+        (b"\x10\x20\0\x04MQ".to_vec(), "no whole CONNECT came within 0.5 s", "peer=127.0.0.1:"),
+    ];
+    for (said, (hello, why, who)) in cases.iter().enumerate() {
+        house.dial(hello).await;
+        let lines = log.until(why).await;
+        let line = &lines[said];
+        assert!(line.starts_with(" INFO") && line.contains(why) && line.contains(who), "{line}");
+        assert_eq!(lines.len(), said + 1);
+    }
+    house.door.platform.down.store(true, Ordering::Relaxed);
+    house.dial(&hello(|_| {})).await;
+    log.until("the login cannot be checked at present").await;
+    let text = log.all().concat();
+    assert!(!text.contains("my secret") && !text.contains(&client_password()), "{text}");
+}
+
+fn client_password() -> String {
+    String::from_utf8(Credentials::of("dev001").password).unwrap()
+}
+
+#[tokio::test]
+async fn a_port_check_and_a_welcome_device_leave_no_line() {
+    let (log, _guard) = Lines::capture(Level::INFO);
+    let house = House::open().await;
+    TcpStream::connect(house.address).await.unwrap().shutdown().await.unwrap();
+    house.enter().await.ping().await;
+    assert_eq!(log.all(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_flood_leaves_few_lines_and_its_number() {
+    const FLOOD: u64 = 300;
+    let (log, _guard) = Lines::capture(Level::INFO);
+    let house = House::open().await;
+    for _ in 0..FLOOD {
+        house.dial(b"\x30\0").await;
+    }
+    let left_out = |line: &String| line.split_once("count=").map(|(_, count)| count.parse::<u64>().unwrap());
+    let lines = loop {
+        let lines = log.until("count=").await;
+        let counted: u64 = lines.iter().map(|line| left_out(line).unwrap_or(1)).sum();
+        if counted == FLOOD {
+            break lines;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(lines.len() < FLOOD as usize / 2, "{} lines", lines.len());
+}
+
+#[tokio::test]
+async fn at_debug_a_session_leaves_a_trail() {
+    let (log, _guard) = Lines::capture(Level::DEBUG);
+    let house = House::open().await;
+    let mut client = house.enter().await;
+    log.until("a session began").await;
+    client.publish("/ota/device/inform/a1TestPk001/dev002", None, b"{}").await;
+    log.until("a publish was dropped: the topic is another device's").await;
+    let filters = [("/ota/device/upgrade/a1TestPk001/dev002", QoS::AtLeastOnce)];
+    client
+        .send(&bytes(&Packet::Subscribe(Subscribe { packet_id: 1, filters: Filters::new(&filters) })))
+        .await;
+    log.until("a subscription was refused").await;
+    client.publish("/sys/a1TestPk001/dev001/thing/file/download", None, b"no JSON").await;
+    log.until("a block request was dropped").await;
+    drop(client);
+    let lines = log.until("a session ended").await;
+    for line in lines {
+        assert!(line.contains(r#"product="a1TestPk001" device="dev001""#), "{line}");
+    }
+}

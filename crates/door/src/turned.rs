@@ -1,0 +1,196 @@
+//! Connections that do not become a session, in words for the person who built the device.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use mqtt::{Version, connack};
+use wire::credentials::{self, ClientId, valid_device_name, valid_product_key};
+
+use crate::counters::count;
+use crate::serve::Door;
+use crate::{Counters, Platform, Refusal};
+
+/// First byte of a TLS handshake.
+const TLS: u8 = 0x16;
+
+/// Characters of an unknown sign method that are repeated.
+const MAX_WORD: usize = 32;
+
+/// A connection that is turned away, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Turned<'p> {
+    pub(crate) why: Why,
+    pub(crate) who: Who<'p>,
+}
+
+/// What a CONNECT said of its sender, as far as it could be read. Nothing of it is proved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Who<'p> {
+    pub(crate) version: Option<Version>,
+    pub(crate) product_key: Option<&'p str>,
+    pub(crate) device_name: Option<&'p str>,
+}
+
+/// Why a connection is turned away. The words never hold a password or a whole client id.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// The first byte is neither MQTT's nor HTTP's.
+    FirstByte(u8),
+    /// The CONNECT was not whole in this time.
+    Late(Duration),
+    /// The connection ended within the CONNECT.
+    BrokeOff,
+    /// The first packet is no CONNECT.
+    Packet(mqtt::Error),
+    /// The first packet is well formed, and no CONNECT.
+    NoConnect,
+    /// A version of MQTT that is not served.
+    Version(u8),
+    /// The client id cannot be read.
+    ClientId(credentials::Error),
+    /// The client id names this sign method.
+    SignMethod(String),
+    /// There is no user name.
+    NoUsername,
+    /// The user name cannot be read.
+    Username(credentials::Error),
+    /// The password is wrong, or there is none.
+    Password { missing: bool, registration: bool },
+    /// The platform says so.
+    Platform(Refusal),
+    /// A newer connection of the device was admitted meanwhile.
+    Outrun,
+}
+
+impl<'p> Who<'p> {
+    /// Takes what is well formed of a user name.
+    pub(crate) fn named(mut self, username: Option<&'p str>) -> Self {
+        if let Some((device_name, product_key)) = username.and_then(|name| name.rsplit_once('&')) {
+            self.device_name = Some(device_name).filter(|name| valid_device_name(name));
+            self.product_key = Some(product_key).filter(|key| valid_product_key(key));
+        }
+        self
+    }
+
+    /// The version as people call it.
+    pub(crate) fn mqtt(&self) -> Option<&'static str> {
+        self.version.map(|version| if version == Version::V31 { "3.1" } else { "3.1.1" })
+    }
+}
+
+impl Why {
+    pub(crate) fn sign_method(client_id: &ClientId<'_>) -> Self {
+        let word = client_id.param("signmethod").unwrap_or_default();
+        Self::SignMethod(word.chars().take_while(|&c| c != '|').take(MAX_WORD).collect())
+    }
+
+    pub(crate) fn platform(refusal: Refusal, client_id: &ClientId<'_>, password: &[u8]) -> Self {
+        match refusal {
+            Refusal::BadPassword => {
+                Self::Password { missing: password.is_empty(), registration: client_id.auth_type().is_some() }
+            }
+            other => Self::Platform(other),
+        }
+    }
+
+    /// The CONNACK to send before closing, if any.
+    fn code(&self) -> Option<u8> {
+        match self {
+            Self::Version(_) => Some(connack::BAD_VERSION),
+            Self::ClientId(_) | Self::SignMethod(_) | Self::Platform(Refusal::Malformed) => {
+                Some(connack::BAD_CLIENT_ID)
+            }
+            Self::NoUsername
+            | Self::Username(_)
+            | Self::Password { .. }
+            | Self::Platform(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
+            Self::Platform(Refusal::NotAuthorised) => Some(connack::NOT_AUTHORISED),
+            Self::FirstByte(_)
+            | Self::Late(_)
+            | Self::BrokeOff
+            | Self::Packet(_)
+            | Self::NoConnect
+            | Self::Platform(Refusal::Unavailable)
+            | Self::Outrun => None,
+        }
+    }
+
+    fn counter<'c>(&self, counters: &'c Counters) -> &'c AtomicU64 {
+        match self {
+            Self::FirstByte(_) => &counters.unknown_protocol,
+            Self::Late(_) => &counters.connect_timeout,
+            Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
+            Self::Version(_) => &counters.bad_version,
+            Self::Password { .. } | Self::Platform(Refusal::BadPassword) => &counters.bad_password,
+            Self::Platform(Refusal::NotAuthorised) => &counters.unknown_device,
+            Self::Platform(Refusal::Unavailable) => &counters.connect_unavailable,
+            Self::Outrun => &counters.take_over,
+            Self::BrokeOff
+            | Self::Packet(_)
+            | Self::NoConnect
+            | Self::ClientId(_)
+            | Self::SignMethod(_)
+            | Self::NoUsername
+            | Self::Username(_)
+            | Self::Platform(Refusal::Malformed) => &counters.malformed_connect,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstByte(TLS) => f.write_str("it speaks TLS, which is not served yet: connect without TLS"),
+            Self::FirstByte(first) => {
+                write!(f, "it does not speak MQTT: the first byte is {first:#04x}, that of a CONNECT is 0x10")
+            }
+            Self::Late(limit) => write!(f, "no whole CONNECT came within {} s", limit.as_secs_f32()),
+            Self::BrokeOff => f.write_str("the connection ended before its CONNECT was whole"),
+            Self::Packet(error) => write!(f, "it does not begin with a CONNECT of MQTT: {error}"),
+            Self::NoConnect => f.write_str("it does not begin with a CONNECT of MQTT"),
+            Self::Version(5) => f.write_str("MQTT 5 is not served yet: choose MQTT 3.1.1"),
+            Self::Version(level) => {
+                write!(f, "MQTT of protocol level {level} is not served: choose MQTT 3.1.1, which is level 4")
+            }
+            Self::ClientId(error) => write!(f, "{error}"),
+            Self::SignMethod(word) => {
+                write!(f, "unknown sign method {word:?}: {}", credentials::Error::SignMethod)
+            }
+            Self::NoUsername => {
+                write!(f, "there is no user name: {}", credentials::Error::Username)
+            }
+            Self::Username(error) => write!(f, "{error}"),
+            Self::Password { registration: true, .. } => f.write_str(
+                "wrong password; the client id has an authType, and registration of devices and tokens are not \
+                 served yet: sign with the device's secret",
+            ),
+            Self::Password { missing: true, .. } => f.write_str("there is no password"),
+            Self::Password { .. } | Self::Platform(Refusal::BadPassword) => f.write_str(
+                "wrong password: it does not fit client id, user name, sign method and the device's secret; \
+                 `otaru device credentials` shows one that does",
+            ),
+            Self::Platform(Refusal::Malformed) => f.write_str("the client id asks for what is not served"),
+            Self::Platform(Refusal::NotAuthorised) => f.write_str("the device is unknown or disabled"),
+            Self::Platform(Refusal::Unavailable) => {
+                f.write_str("the login cannot be checked at present; closed without an answer, to be tried again")
+            }
+            Self::Outrun => f.write_str("a newer connection of the device came first"),
+        }
+    }
+}
+
+impl<P: Platform> Door<P> {
+    /// Counts and logs a connection that ends here, and gives the CONNACK to send before.
+    pub(crate) fn turn_away(&self, peer: SocketAddr, turned: &Turned<'_>) -> Option<u8> {
+        self.log.turned_away(peer, turned);
+        count(turned.why.counter(&self.counters));
+        turned.why.code()
+    }
+
+    /// As [`Door::turn_away`], of a connection that did not say who it is.
+    pub(crate) fn turn_stranger_away(&self, peer: SocketAddr, why: Why) -> Option<u8> {
+        self.turn_away(peer, &Turned { why, who: Who::default() })
+    }
+}
