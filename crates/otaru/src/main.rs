@@ -7,6 +7,7 @@ mod demo;
 mod output;
 mod platform;
 mod serve;
+mod stop;
 mod token;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Connection;
 use crate::output::out;
 use crate::platform::{Platform, Settings};
+use crate::stop::Stop;
 use crate::token;
 
 /// Settings of the platform.
@@ -66,9 +67,10 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
         public_url: serve.public_url,
     };
     tokio::runtime::Runtime::new()?.block_on(async {
+        let mut stop = Stop::listen()?;
         let platform = Platform::start(settings).await?;
         greet(&platform, &connection.data);
-        asked_to_stop().await?;
+        stop.asked().await;
         tracing::info!("stopping");
         platform.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -79,21 +81,6 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
 pub(crate) fn log_to_stderr(filter: EnvFilter) {
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-}
-
-/// Returns at SIGINT or SIGTERM.
-pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }
 
 fn greet(platform: &Platform, data: &Path) {

@@ -168,6 +168,8 @@ pub struct CreatedJob {
     pub matched: i64,
     /// Devices of the scope that already report the version, and get none.
     pub on_target: i64,
+    /// Devices among `matched` whose task fails at once, because another of theirs has not ended.
+    pub busy: i64,
     /// Bytes of the job's largest notice as an MQTT packet.
     pub largest_notice: usize,
 }
@@ -238,8 +240,8 @@ impl Job {
 
 impl CreatedJob {
     pub(crate) fn of(created: server::CreatedJob, names: &server::Names) -> Self {
-        let server::CreatedJob { job, matched, on_target, largest_notice } = created;
-        Self { job: Job::of(job, names), matched, on_target, largest_notice }
+        let server::CreatedJob { job, matched, on_target, busy, largest_notice } = created;
+        Self { job: Job::of(job, names), matched, on_target, busy, largest_notice }
     }
 }
 

@@ -191,8 +191,11 @@ fn path(id: &str) -> String {
 fn make(new: &NewJob, format: Format, client: &Client) -> anyhow::Result<()> {
     let created: CreatedJob = client.post("/jobs", new)?;
     format.show(&created, |created| {
-        let CreatedJob { job, matched, on_target, largest_notice } = created;
+        let CreatedJob { job, matched, on_target, busy, largest_notice } = created;
         out!("made job {} for {matched} devices; {on_target} more have the version already", job.id);
+        if *busy > 0 {
+            out!("{busy} of them have another upgrade that has not ended: this one fails at once there");
+        }
         out!("its largest notice has {largest_notice} bytes");
         out!("watch it: otaru job watch {}", job.id);
     })

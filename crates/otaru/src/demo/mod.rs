@@ -18,7 +18,8 @@ use tokio::runtime::Runtime;
 use crate::client::Client;
 use crate::output::out;
 use crate::platform::{Platform, Settings};
-use crate::serve::{asked_to_stop, log_to_stderr};
+use crate::serve::log_to_stderr;
+use crate::stop::Stop;
 use guest::Guest;
 use story::Story;
 
@@ -57,6 +58,7 @@ pub(crate) fn run(demo: Demo) -> anyhow::Result<ExitCode> {
 }
 
 async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
+    let mut stop = Stop::listen()?;
     let platform = start(demo, folder).await?;
     let door = platform.devices[0];
     let url = format!("http://{}", platform.operators[0]);
@@ -82,10 +84,7 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
     });
     let told = tokio::select! {
         told = telling => Told::Story { right: told?? },
-        stopped = asked_to_stop() => {
-            stopped?;
-            Told::Interrupted
-        }
+        () = stop.asked() => Told::Interrupted,
     };
     platform.stop().await;
     Ok(told)

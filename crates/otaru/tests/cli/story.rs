@@ -46,7 +46,7 @@ fn verified_on_one_rolled_out_to_all() {
 
     let rollout =
         job(&platform, &["job", "start", &package, "--device", "lamp-2", "--rate", "60", "--timeout", "9"]);
-    let mut device = platform.device("lamp-2", &["--drop-rate", "0.1"]);
+    let mut device = platform.device("lamp-2", &["--reboot-at", "50"]);
     platform.order(&["job", "watch", &rollout]);
     assert!(device.wait().unwrap().success());
     let tasks = platform.json(&["job", "tasks", &rollout, "--state", "succeeded"]);
