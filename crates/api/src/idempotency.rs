@@ -1,7 +1,9 @@
 //! Orders that are carried out once, however often they are sent.
 //!
 //! Only answers of orders that were carried out are remembered: one that was refused changed nothing and may be
-//! sent again. An order with a key is carried out even if the one who sent it goes away meanwhile.
+//! sent again. An order with a key is carried out even if the one who sent it goes away meanwhile. Its answer is
+//! remembered right after it, in a transaction of its own: if the node dies between the two, a repetition is carried
+//! out again.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +64,7 @@ impl Claim {
         }))
     }
 
-    /// Remembers the answer, and gives it.
+    /// Remembers the answer, and gives it. The order is done: it is answered even if it cannot be remembered.
     pub(crate) async fn remember(
         &self,
         api: &Api,
@@ -74,7 +76,10 @@ impl Claim {
         }
         let status = answer.status().as_u16();
         let body = collect(answer.into_body(), usize::MAX).await?;
-        api.server.remember(&self.key, hash, format!("{status} {}", String::from_utf8_lossy(&body))).await?;
+        let text = format!("{status} {}", String::from_utf8_lossy(&body));
+        if let Err(error) = api.server.remember(&self.key, hash, text).await {
+            tracing::error!(%error, key = self.key, "an answer could not be remembered");
+        }
         Ok(respond(status, body))
     }
 }
