@@ -88,7 +88,7 @@ impl Drop for House {
 impl House {
     async fn open() -> Self {
         let (platform, _) = TestPlatform::new();
-        let config = Config { connect_timeout: Duration::from_millis(500), ..Config::default() };
+        let config = Config { connect_timeout: Duration::from_secs(1), ..Config::default() };
         let (sessions, counters, log) = (Sessions::new(), Arc::new(Counters::default()), Log::default());
         let door = Arc::new(Door { platform, sessions, config, counters, log });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -162,7 +162,7 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         ),
         (b"\x16\x03\x01\0".to_vec(), "it speaks TLS", "peer=127.0.0.1:"),
         (b"\x30\0".to_vec(), "the first byte is 0x30", "peer=127.0.0.1:"),
-        (b"\x10\x20\0\x04MQ".to_vec(), "no whole CONNECT came within 0.5 s", "peer=127.0.0.1:"),
+        (b"\x10\x20\0\x04MQ".to_vec(), "no whole CONNECT came within 1 s", "peer=127.0.0.1:"),
     ];
     for (said, (hello, why, who)) in cases.iter().enumerate() {
         house.dial(hello).await;
