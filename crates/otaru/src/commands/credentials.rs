@@ -64,7 +64,7 @@ fn door(status: &Status, url: &str) -> Option<(String, u16)> {
     }
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host.split('/').next().unwrap_or(host);
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let host = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host);
     let host = if host.is_empty() { reachable(address).ip().to_string() } else { host.to_string() };
     Some((host, address.port()))
 }
@@ -87,6 +87,8 @@ mod tests {
         assert_eq!(host("10.0.0.7:1884", "http://127.0.0.1:8080"), Some(("10.0.0.7".into(), 1884)));
         assert_eq!(host("0.0.0.0:1883", "http://127.0.0.1:8080"), Some(("127.0.0.1".into(), 1883)));
         assert_eq!(host("0.0.0.0:1883", "http://otaru.example/"), Some(("otaru.example".into(), 1883)));
+        assert_eq!(host("[::]:1883", "http://[::1]:8080"), Some(("[::1]".into(), 1883)));
+        assert_eq!(host("[::]:1883", "http://[::1]"), Some(("[::1]".into(), 1883)));
         assert_eq!(host("nothing", "http://otaru.example"), None);
     }
 }
