@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::client::Client;
-use crate::commands::{backup, device, frame, job, module, package, product, task};
+use crate::commands::{backup, device, frame, job, module, package, product, status, task};
 use crate::demo::{self, Demo};
 use crate::serve::{self, Serve};
 
@@ -84,6 +84,8 @@ enum Command {
     /// Tasks: one device in one job
     #[command(subcommand)]
     Task(task::Command),
+    /// How the platform is doing, and what it has counted
+    Status(status::Show),
     /// Look into what a device receives
     #[command(subcommand)]
     Frame(frame::Command),
@@ -107,6 +109,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Package(command) => package::run(command, &client()?)?,
         Command::Job(command) => return job::run(command, &client()?),
         Command::Task(command) => task::run(command, &client()?)?,
+        Command::Status(show) => status::run(&show, &client()?)?,
         Command::Frame(command) => return frame::run(command),
         Command::Backup(command) => backup::backup(command, &connection)?,
         Command::Restore(command) => backup::restore(command, &connection)?,

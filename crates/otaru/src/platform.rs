@@ -11,6 +11,7 @@ use server::{Clock, Server, rollout};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::{info, warn};
 
 use crate::token;
 
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) operators: Vec<SocketAddr>,
     /// Further host names operators may use.
     pub(crate) hosts: Vec<String>,
+    /// Downloads at once.
+    pub(crate) downloads: i64,
     /// Where devices fetch files over HTTP; `None` refuses such jobs.
     pub(crate) public_url: Option<String>,
 }
@@ -72,11 +75,11 @@ impl Platform {
         for listener in operator_listeners {
             operator_doors.spawn(api::serve(listener, router.clone(), told(stop.subscribe())));
         }
+        let limits = door_limits(device_listeners.len());
         let mut device_doors = JoinSet::new();
         for listener in device_listeners {
             let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
-            let door = door::Config::default();
-            device_doors.spawn(door::serve(listener, platform, sessions, door, Arc::clone(&counters)));
+            device_doors.spawn(door::serve(listener, platform, sessions, limits, Arc::clone(&counters)));
         }
         Ok(Self { server, devices, operators, token, first_start, device_doors, operator_doors, stop })
     }
@@ -90,6 +93,32 @@ impl Platform {
         self.device_doors.shutdown().await;
         self.server.stop().await;
     }
+}
+
+/// Files that are kept for operators, the database and packages while devices take the rest.
+const RESERVED_FILES: u64 = 256;
+
+/// As many connections as the system lets this process have, shared by the doors: devices must not
+/// take the files that operators and the database need.
+fn door_limits(doors: usize) -> door::Config {
+    let usual = door::Config::default();
+    let files = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => files,
+        Err(error) => {
+            warn!(%error, "the limit of open files could not be read; it may be lower than the connections allowed");
+            return usual;
+        }
+    };
+    let share = files.saturating_sub(RESERVED_FILES).max(files / 2) / doors.max(1) as u64;
+    let share = usize::try_from(share).unwrap_or(usize::MAX).max(1);
+    if share < usual.max_connections {
+        info!(
+            connections = share,
+            files,
+            "devices may hold this many connections a port; more need a higher limit of open files (ulimit -n)"
+        );
+    }
+    door::Config { max_connections: usual.max_connections.min(share), ..usual }
 }
 
 async fn told(mut stop: watch::Receiver<bool>) {
@@ -107,7 +136,7 @@ async fn open(settings: &Settings, door_counters: Arc<door::Counters>) -> anyhow
     let config = server::Config {
         store,
         public_url: settings.public_url.clone(),
-        limits: rollout::Limits::default(),
+        limits: rollout::Limits { downloads: settings.downloads, ..rollout::Limits::default() },
         clock: Clock::System,
         door_counters,
     };

@@ -50,6 +50,9 @@ pub(crate) struct Serve {
     /// Where devices fetch files over HTTP: this platform as devices see it. Without it files travel over MQTT only
     #[arg(long, value_name = "http://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
     public_url: Option<String>,
+    /// Downloads at once in the whole installation; further devices wait for their notice
+    #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value_t = 500, value_parser = clap::value_parser!(i64).range(1..=60_000))]
+    max_downloads: i64,
     /// What to log: error, warn, info, debug, trace, or a filter as `info,otaru_door=debug`
     #[arg(long, value_name = "FILTER", env = "OTARU_LOG", default_value = "info")]
     log: EnvFilter,
@@ -64,6 +67,7 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
         devices: serve.devices,
         operators: serve.operators,
         hosts: serve.allow_host,
+        downloads: serve.max_downloads,
         public_url: serve.public_url,
     };
     tokio::runtime::Runtime::new()?.block_on(async {

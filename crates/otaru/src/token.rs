@@ -41,13 +41,18 @@ pub(crate) fn read_or_make(data: &Path) -> anyhow::Result<(String, bool)> {
 }
 
 fn write_private(file: &Path, token: &str) -> std::io::Result<()> {
+    let mut file = private_file(file)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()
+}
+
+/// A new file that only its owner may read.
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(file)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()
+    options.open(path)
 }
 
 #[cfg(test)]

@@ -47,13 +47,7 @@ impl Platform for Server {
         self.queue.presence(Input::Connected { device: session.device, epoch: session.epoch });
     }
 
-    fn disconnected(&self, session: &Arc<Session>, why: Closed) {
-        debug!(
-            product = session.product_key,
-            device = session.device_name,
-            ?why,
-            "a device's connection ended"
-        );
+    fn disconnected(&self, session: &Arc<Session>, _why: Closed) {
         self.queue.presence(Input::Disconnected { device: session.device, epoch: session.epoch });
     }
 

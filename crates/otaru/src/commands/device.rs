@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use otaru::device::Options;
 use super::{Format, credentials, or_dash, product, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
+use crate::token::private_file;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -17,6 +19,8 @@ pub(crate) enum Command {
     Add(Add),
     /// Make many devices from a CSV file
     Import(ImportFile),
+    /// Write names and secrets to a CSV file, for the factory or another platform
+    Export(Export),
     /// List the devices of a product
     List(List),
     /// Show a device
@@ -60,6 +64,18 @@ pub(crate) struct ImportFile {
 }
 
 #[derive(Args)]
+pub(crate) struct Export {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// The file to write, with the columns `device import` reads; it must not exist yet
+    file: PathBuf,
+    /// Only those whose names begin so
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+}
+
+#[derive(Args)]
 pub(crate) struct List {
     /// Key of the product
     #[arg(value_name = "PK")]
@@ -93,6 +109,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
         Command::Add(new) => add(new, client),
         Command::Import(list) => import(&list, client),
+        Command::Export(export) => secrets(&export, client),
         Command::List(list) => {
             let path = format!("{}/devices", product::path(&list.product_key));
             let filter: Vec<_> = list.prefix.iter().map(|prefix| ("prefix", prefix.as_str())).collect();
@@ -130,6 +147,36 @@ fn add(new: Add, client: &Client) -> anyhow::Result<()> {
         out!("made device {}", device.device_name);
         out!("its connection values: otaru device credentials {} {}", new.product_key, device.device_name);
     })
+}
+
+/// Writes a line a device; names need no quoting.
+fn secrets(export: &Export, client: &Client) -> anyhow::Result<()> {
+    let doing = || format!("cannot write {}", export.file.display());
+    let mut file = std::io::BufWriter::new(private_file(&export.file).with_context(doing)?);
+    writeln!(file, "deviceName,deviceSecret").with_context(doing)?;
+    let path = format!("{}/devices", product::path(&export.product_key));
+    let filter: Vec<_> = export.prefix.iter().map(|prefix| ("prefix", prefix.as_str())).collect();
+    let mut written = 0;
+    client.pages(&path, &filter, |devices: Vec<Device>| {
+        for device in devices {
+            let name = device.device_name;
+            let found: Credentials = client.get(&format!("{path}/{}/credentials", segment(&name)))?;
+            writeln!(file, "{name},{}", quoted(&found.device_secret)).with_context(doing)?;
+            written += 1;
+        }
+        Ok(())
+    })?;
+    file.flush().with_context(doing)?;
+    out!(
+        "wrote {written} devices with their secrets to {}; keep it as safe as they are",
+        export.file.display()
+    );
+    Ok(())
+}
+
+/// A secret may hold any printable character.
+fn quoted(secret: &str) -> String {
+    if secret.contains([',', '"']) { format!("\"{}\"", secret.replace('"', "\"\"")) } else { secret.into() }
 }
 
 fn import(list: &ImportFile, client: &Client) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ pub(crate) mod job;
 pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;
+pub(crate) mod status;
 pub(crate) mod task;
 pub(crate) mod watch;
 

@@ -7,7 +7,7 @@ mod fleet;
 mod guest;
 mod story;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -93,18 +93,25 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
 /// On the usual ports if they are free, else on others.
 async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
     let everywhere = if demo.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let host = guest_host(demo);
     let settings = |devices: u16, operators: u16| Settings {
         data: data(folder),
         database: "sqlite".into(),
         devices: vec![SocketAddr::new(everywhere.into(), devices)],
         operators: vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), operators)],
         hosts: Vec::new(),
-        public_url: None,
+        downloads: 500,
+        public_url: Some(format!("http://{host}:{devices}")),
     };
     match Platform::start(settings(1883, 8080)).await {
         Ok(platform) => Ok(platform),
-        Err(_) => Platform::start(settings(0, 0)).await,
+        Err(_) => Platform::start(settings(free_port()?, 0)).await,
     }
+}
+
+/// A port nobody has now: the address devices fetch files from must be known before the start.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
 }
 
 fn data(folder: &Path) -> PathBuf {
