@@ -9,6 +9,7 @@ use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Connection;
+use crate::commands::backup::Database;
 use crate::output::out;
 use crate::platform::{Platform, Settings};
 use crate::stop::Stop;
@@ -38,15 +39,8 @@ pub(crate) struct Serve {
     /// A further host name under which operators may reach the platform, as behind a proxy; may be given several times
     #[arg(long, value_name = "NAME", env = "OTARU_ALLOW_HOST", value_delimiter = ',')]
     allow_host: Vec<String>,
-    /// `sqlite`, in the data folder, or the URL of a PostgreSQL database
-    #[arg(
-        long,
-        value_name = "sqlite|postgres://…",
-        env = "OTARU_DATABASE",
-        default_value = "sqlite",
-        hide_env_values = true
-    )]
-    database: String,
+    #[command(flatten)]
+    database: Database,
     /// Where devices fetch files over HTTP: this platform as devices see it. Without it files travel over MQTT only
     #[arg(long, value_name = "http://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
     public_url: Option<String>,
@@ -63,7 +57,7 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
     log_to_stderr(serve.log);
     let settings = Settings {
         data: connection.data.clone(),
-        database: serve.database,
+        database: serve.database.database,
         devices: serve.devices,
         operators: serve.operators,
         hosts: serve.allow_host,

@@ -1,6 +1,5 @@
 //! The administrator's token: a file that only its owner may read.
 
-use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -41,18 +40,9 @@ pub(crate) fn read_or_make(data: &Path) -> anyhow::Result<(String, bool)> {
 }
 
 fn write_private(file: &Path, token: &str) -> std::io::Result<()> {
-    let mut file = private_file(file)?;
+    let mut file = store::private_file(file)?;
     writeln!(file, "{token}")?;
     file.sync_all()
-}
-
-/// A new file that only its owner may read.
-pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub(crate) fn random(bytes: &mut [u8]) -> io::Result<()> {
 }
 
 /// A new file that only its owner may read.
-pub(crate) fn private_file(path: &Path) -> io::Result<std::fs::File> {
+pub fn private_file(path: &Path) -> io::Result<std::fs::File> {
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -38,7 +38,7 @@ mod tests;
 pub use backup::{ExportError, ImportError, import};
 pub use blobs::{BlobFile, BlobWriter, Blobs, Stored};
 pub use error::{Error, Source};
-pub use keyring::{Keyring, Owner, Sealed, UnsealError};
+pub use keyring::{Keyring, Owner, Sealed, UnsealError, private_file};
 pub use link_key::{LinkKeyError, link_key};
 pub use migrate::SCHEMA;
 pub use open::{Clock, Config, OpenError, RemoveBlobError, Store};

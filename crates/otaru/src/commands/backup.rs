@@ -24,9 +24,10 @@ pub(crate) struct Restore {
     database: Database,
 }
 
+/// Where rows are kept.
 #[derive(Args)]
-struct Database {
-    /// As for `otaru serve`
+pub(crate) struct Database {
+    /// `sqlite`, in the data folder, or the URL of a PostgreSQL database
     #[arg(
         long,
         value_name = "sqlite|postgres://…",
@@ -34,7 +35,7 @@ struct Database {
         default_value = "sqlite",
         hide_env_values = true
     )]
-    database: String,
+    pub(crate) database: String,
 }
 
 impl Database {

@@ -11,7 +11,7 @@ use otaru::device::Options;
 use super::{Format, credentials, or_dash, product, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
-use crate::token::private_file;
+use store::private_file;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
