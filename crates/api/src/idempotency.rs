@@ -64,6 +64,11 @@ impl Claim {
         }))
     }
 
+    /// Carries out the order of the key.
+    pub(crate) async fn carry_out<T>(&self, hash: &str, order: impl Future<Output = T>) -> T {
+        server::under_key(&self.key, hash, order).await
+    }
+
     /// Remembers the answer, and gives it. The order is done: it is answered even if it cannot be remembered.
     pub(crate) async fn remember(
         &self,
@@ -121,7 +126,7 @@ async fn carry_out(api: Api, claim: Claim, request: Request, next: Next) -> Resu
     if let Some(answer) = claim.answered(&api, &hash).await? {
         return Ok(answer);
     }
-    let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let answer = claim.carry_out(&hash, next.run(Request::from_parts(parts, Body::from(body)))).await;
     claim.remember(&api, &hash, answer).await
 }
 

@@ -277,3 +277,18 @@ async fn events_tell_the_story_in_order_without_gaps() {
     let timeline = world.server.events(EventFilter::Task(of_task), 0, 1_000).await.unwrap();
     assert!(timeline.len() >= 15 && timeline.iter().all(|e| e.event.task_id == Some(of_task)));
 }
+
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_is_not_carried_out_again() {
+    let world = World::new().await;
+    let new = || NewProduct { name: "lamp".into(), product_key: Some(PK.into()), product_secret: None };
+    let refused = NewProduct { name: String::new(), ..new() };
+    otaru_server::under_key("k", "hash", world.server.create_product(refused)).await.unwrap_err();
+    assert_eq!(world.server.answered("k", "hash").await.unwrap(), None, "a refused order may be sent again");
+    otaru_server::under_key("k", "hash", world.server.create_product(new())).await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(world.server.answered("k", "hash").await.unwrap_err().code, "answerLost");
+    assert_eq!(world.server.answered("k", "other").await.unwrap_err().code, "idempotencyKeyReused");
+    world.server.remember("k", "hash", "201 {}".into()).await.unwrap();
+    assert_eq!(world.server.answered("k", "hash").await.unwrap().as_deref(), Some("201 {}"));
+}

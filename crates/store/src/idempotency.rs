@@ -10,7 +10,7 @@ use crate::sql::Tx;
 pub struct Answered {
     /// What was asked then.
     pub request_hash: String,
-    /// What was answered.
+    /// What was answered; empty while the order is under way.
     pub response: String,
     /// When.
     pub at: Ms,
@@ -23,9 +23,10 @@ pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<Answered>, Error> {
     Ok(Some(Answered { request_hash: row.get(0)?, response: row.get(1)?, at: row.get(2)? }))
 }
 
-/// Remembers an answer. False if the key has one, given by another transaction meanwhile.
+/// Remembers an answer, in place of an empty one. False if the key has one, given by another transaction meanwhile.
 pub async fn put(tx: &mut Tx, key: &str, answered: &Answered) -> Result<bool, Error> {
-    let sql = "insert into idempotency (name, request_hash, response, at) values (?, ?, ?, ?) on conflict (name) do nothing";
+    let sql = "insert into idempotency (name, request_hash, response, at) values (?, ?, ?, ?) \
+               on conflict (name) do update set response = excluded.response where idempotency.response = ''";
     let args = vec![
         key.into(),
         answered.request_hash.as_str().into(),

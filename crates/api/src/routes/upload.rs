@@ -80,7 +80,7 @@ async fn once(
     received?;
     let upload = upload?;
     Ok(to_the_end(async move {
-        let answer = keep(&api, upload).await?;
+        let answer = claim.carry_out(&hash, keep(&api, upload)).await?;
         claim.remember(&api, &hash, answer).await
     })
     .await)

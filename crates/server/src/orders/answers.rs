@@ -5,10 +5,32 @@ use store::idempotency::{self, Answered};
 
 use super::failed;
 use crate::Server;
+use crate::core::Unit;
 use crate::error::OrderError;
 
 /// How long an answer is remembered.
 const REMEMBERED_MS: Ms = 24 * 3_600_000;
+
+tokio::task_local! {
+    /// The key and the request of the order that this task carries out.
+    static KEY: (String, String);
+}
+
+/// Carries out an order under a key. The order's first transaction also writes that the key is used: should
+/// its answer be lost, the order is still not carried out again.
+pub async fn under_key<T>(key: &str, request_hash: &str, order: impl Future<Output = T>) -> T {
+    KEY.scope((key.into(), request_hash.into()), order).await
+}
+
+impl Unit {
+    /// Writes that the key of this order is used, if it has one.
+    pub(super) async fn use_key(&mut self) -> Result<(), OrderError> {
+        let Ok((key, request_hash)) = KEY.try_with(Clone::clone) else { return Ok(()) };
+        let used = Answered { request_hash, response: String::new(), at: self.now };
+        idempotency::put(&mut self.tx, &key, &used).await.map_err(failed("note that a key is used"))?;
+        Ok(())
+    }
+}
 
 impl Server {
     /// The answer given to this key, if it was given to this very request.
@@ -21,6 +43,13 @@ impl Server {
                     "the Idempotency-Key {key:?} was used for another request before; every order needs a key of its own"
                 );
                 Err(OrderError::invalid("idempotencyKeyReused", text).with("key", key))
+            }
+            Some(found) if found.response.is_empty() => {
+                let text = format!(
+                    "the order with the Idempotency-Key {key:?} was carried out, at least in part, but its answer was \
+                     lost when the platform stopped; look at what it made before sending another"
+                );
+                Err(OrderError::conflict("answerLost", text).with("key", key))
             }
             found => Ok(found.map(|found| found.response)),
         }

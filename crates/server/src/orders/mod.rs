@@ -10,6 +10,7 @@ mod names;
 mod packages;
 mod products;
 
+pub use answers::under_key;
 pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
 pub use events::{EventFilter, Status};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
@@ -86,7 +87,8 @@ impl Unit {
         });
     }
 
-    async fn finish(self) -> Result<(), OrderError> {
+    async fn finish(mut self) -> Result<(), OrderError> {
+        self.use_key().await?;
         self.commit().await.map_err(failed("commit"))
     }
 }

@@ -333,6 +333,7 @@ on_both! {
         let store = home.open().await;
         let mut tx = store.begin().await.unwrap();
         let answer = |text: &str| Answered { request_hash: "h".into(), response: text.into(), at: 10 };
+        assert!(idempotency::put(&mut tx, "k", &answer("")).await.unwrap());
         assert!(idempotency::put(&mut tx, "k", &answer("first")).await.unwrap());
         assert!(!idempotency::put(&mut tx, "k", &answer("second")).await.unwrap());
         assert_eq!(idempotency::get(&mut tx, "k").await.unwrap(), Some(answer("first")));
