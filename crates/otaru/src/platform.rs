@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use server::{Clock, Server, rollout};
+use server::{Clock, Paging, Server, rollout};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -46,7 +46,7 @@ pub(crate) struct Platform {
     pub(crate) operators: Vec<SocketAddr>,
     /// The administrator's token.
     pub(crate) token: String,
-    /// Whether this is the data folder's first start.
+    /// Whether this is the first start of an empty platform.
     pub(crate) first_start: bool,
     device_doors: JoinSet<()>,
     operator_doors: JoinSet<io::Result<()>>,
@@ -63,7 +63,10 @@ impl Platform {
 
         let counters = Arc::new(door::Counters::default());
         let server = open(&settings, Arc::clone(&counters)).await?;
-        let (token, first_start) = token::read_or_make(&settings.data)?;
+        let (token, made) = token::read_or_make(&settings.data)?;
+        // After a restore the token is new, but not what it guards.
+        let products = server.products(Paging { after: None, limit: 1 }).await?;
+        let first_start = made && products.items.is_empty();
         let mut config = api::Config::new(&token);
         config = operators.iter().fold(config, |config, address| config.allow_listener(*address));
         config = devices.iter().fold(config, |config, address| config.tell_device_listener(*address));

@@ -136,7 +136,7 @@ enum Failure {
 impl Failure {
     /// Whether a smaller transaction would fail as well.
     fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Store(Error::Unavailable(_)))
+        matches!(self, Self::Store(Error::Unavailable(_) | Error::Busy(_)))
     }
 }
 
@@ -151,7 +151,9 @@ where
     loop {
         tries += 1;
         match tokio::spawn(work()).await {
-            Ok(Err(Error::Busy(_))) if tries < TRIES => {}
+            Ok(Err(Error::Busy(source))) if tries < TRIES => {
+                warn!(%source, "another process or node holds what is to be written; trying again");
+            }
             Ok(done) => return Ok(done?),
             Err(_) => return Err(Failure::Panicked),
         }

@@ -27,7 +27,9 @@ pub(crate) struct Writer {
 /// Why a package cannot be offered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OfferError {
-    #[error("a download over HTTP needs the address devices reach this platform at")]
+    #[error(
+        "a download over HTTP needs the address devices reach this platform at; start it with --public-url http://HOST:1883"
+    )]
     NoPublicUrl,
     #[error(transparent)]
     Message(#[from] message::Error),

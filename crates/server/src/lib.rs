@@ -24,6 +24,8 @@ use door::Sessions;
 use rollout::Limits;
 use store::{Error, LinkKeyError, Store};
 
+use tracing::warn;
+
 pub use crate::clock::Clock;
 pub use crate::error::{ErrorKind, OrderError};
 pub use crate::ids::{IdKind, PublicId};
@@ -66,6 +68,7 @@ impl Server {
         let core =
             Arc::new(Core::new(store, Sessions::default(), clock, limits, Writer { links, public_url }));
         committer::end_orphans(&core).await?;
+        warn_of_lost_address(&core).await?;
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         Ok(Self { core, queue, door_counters })
@@ -97,6 +100,19 @@ impl Server {
 /// How long devices may take to go.
 const FAREWELL: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
+
+/// Jobs over HTTP were made when devices could be told where to fetch files.
+async fn warn_of_lost_address(core: &Core) -> Result<(), Error> {
+    let mut tx = core.store.read().await?;
+    let jobs = store::jobs::running_over_http(&mut tx).await?;
+    if jobs > 0 && core.writer.public_url.is_none() {
+        warn!(
+            jobs,
+            "unfinished jobs send their file over HTTP, but no address is set: their devices get nothing until this platform is started with --public-url http://HOST:1883"
+        );
+    }
+    Ok(())
+}
 
 async fn make_link_key(store: &Store) -> Result<[u8; 32], StartError> {
     let mut tx = store.begin().await?;

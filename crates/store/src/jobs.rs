@@ -1,10 +1,10 @@
 //! Jobs as operators see them. Their changes are [`crate::committer::apply`]'s.
 
-use rollout::{Id, Job};
+use rollout::{Id, Job, JobState, Protocol};
 
 use crate::committer::load_counts;
 use crate::record::{Record, column_list, int};
-use crate::sql::{Tx, Val};
+use crate::sql::{Field, Tx, Val};
 use crate::{Error, Slice};
 
 /// Which jobs a list shows.
@@ -52,4 +52,11 @@ pub async fn list(
     let mut jobs = rows.iter().map(|row| Job::read(&mut row.fields())).collect::<Result<Vec<_>, _>>()?;
     load_counts(tx, &mut jobs).await?;
     Ok(Slice::cut(jobs, limit, |job| job.id))
+}
+
+/// How many running jobs send their file over HTTP.
+pub async fn running_over_http(tx: &mut Tx) -> Result<i64, Error> {
+    let sql = "select count(*) from job where state = ? and protocol = ?";
+    let args = vec![JobState::InProgress.to_val(), Protocol::Http.to_val()];
+    tx.row(sql, args).await?.map_or(Ok(0), |row| row.get(0))
 }

@@ -8,6 +8,7 @@ use api::dto::{CreatedJob, Credentials, Device, JobKind, NewDevice, NewScope, Pa
 use super::story::{heading, new_job};
 use crate::client::Client;
 use crate::commands::credentials;
+use crate::commands::task::why;
 use crate::output::out;
 
 const NAME: &str = "my-device";
@@ -40,7 +41,10 @@ impl Guest {
         out!("  /ota/device/upgrade/{key}/{NAME}");
         out!("and publish its first report to /ota/device/inform/{key}/{NAME}:");
         out!(r#"  {{"id":"1","params":{{"version":"1.0.0"}}}}"#);
-        out!("The notice comes at once. docs/guide-mqttx.md goes on from there. Ctrl-C ends it all.");
+        out!(
+            "The notice comes at once; its streamId is what blocks are asked for with. From there on docs/guide-mqttx.md"
+        );
+        out!("tells the steps, with values of its own: take those of this notice. Ctrl-C ends it all.");
         Ok(())
     }
 
@@ -50,22 +54,27 @@ impl Guest {
         let mut last = None;
         loop {
             let tasks: Page<Task> = self.client.get(&format!("/jobs/{}/tasks", self.job))?;
-            let now = tasks.items.first().map(|task| (task.state, task.progress));
-            if let Some((state, progress)) = now.filter(|_| now != last) {
-                tell(state, progress);
+            let task = tasks.items.first();
+            let now = task.map(|task| (task.state, task.progress, task.attempt));
+            if let Some(task) = task.filter(|_| now != last) {
+                self.tell(task);
             }
             last = now;
             let _ = pause.recv_timeout(Duration::from_millis(300));
         }
     }
-}
 
-fn tell(state: TaskState, progress: i32) {
-    match state {
-        TaskState::Queued => out!("{NAME}: waiting for its first report"),
-        TaskState::Notified => out!("{NAME}: the notice has left; it may ask for blocks now"),
-        TaskState::InProgress => out!("{NAME}: {progress} %"),
-        TaskState::Succeeded => out!("{NAME}: it reports 2.0.0, the upgrade has succeeded"),
-        TaskState::Failed | TaskState::Canceled => out!("{NAME}: the upgrade has ended without success"),
+    fn tell(&self, task: &Task) {
+        match task.state {
+            TaskState::Queued => out!("{NAME}: waiting for its first report"),
+            TaskState::Notified => out!("{NAME}: the notice has left; it may ask for blocks now"),
+            TaskState::InProgress => out!("{NAME}: {} %", task.progress),
+            TaskState::Succeeded => out!("{NAME}: it reports 2.0.0, the upgrade has succeeded"),
+            TaskState::Failed | TaskState::Canceled => {
+                let why = task.reason.as_ref().map(why).unwrap_or_default();
+                out!("{NAME}: the upgrade has ended without success: {why}");
+                out!("  to try again: otaru job re-upgrade {}", self.job);
+            }
+        }
     }
 }

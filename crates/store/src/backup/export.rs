@@ -27,6 +27,9 @@ pub enum ExportError {
     /// The archive could not be written.
     #[error("the backup cannot be written: {0}")]
     Write(#[source] io::Error),
+    /// There is something under the archive's name already.
+    #[error("{0} exists already; a backup overwrites nothing, choose another name")]
+    Exists(PathBuf),
     /// A blob is missing, unreadable, or not what its name says.
     #[error("the file {sha256} of a package cannot be backed up: {source}")]
     Blob {
@@ -46,7 +49,10 @@ impl Store {
     /// Writes a backup of one moment into a new file that only its owner may read; reports go on
     /// meanwhile. A backup that breaks off leaves no file.
     pub async fn backup(&self, file: &Path) -> Result<(), ExportError> {
-        let out = private_file(file).map_err(ExportError::Write)?;
+        let out = private_file(file).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => ExportError::Exists(file.into()),
+            _ => ExportError::Write(error),
+        })?;
         let done = async {
             let out = self.export(out).await?;
             let sync = tokio::task::spawn_blocking(move || out.sync_all());

@@ -228,7 +228,7 @@ on_both! {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert!(reader.backup(&file).await.is_err(), "it was written over");
+        assert!(matches!(reader.backup(&file).await, Err(crate::ExportError::Exists(_))));
         let rows = dump(&serving).await;
         let target = home.another().await;
         check(&restored(&target.config, std::fs::read(&file).unwrap()).await, &rows).await;
