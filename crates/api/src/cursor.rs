@@ -41,7 +41,7 @@ impl Key for String {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Self::from_utf8(bytes.into()).ok()
+        Self::from_utf8(bytes.into()).ok().filter(|text| !text.contains('\0'))
     }
 }
 

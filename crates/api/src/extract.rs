@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 use server::IdKind;
 
@@ -92,7 +93,27 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         }
     })?;
     reader.end().map_err(|error| bad_json(&error))?;
+    refuse_nul(body)?;
     Ok(value)
+}
+
+/// No text of an order holds a NUL, and PostgreSQL takes none. In JSON it can only come escaped.
+fn refuse_nul(body: &[u8]) -> Result<(), Problem> {
+    const ESCAPED: &[u8] = br"\u0000";
+    let suspect = body.windows(ESCAPED.len()).any(|part| part == ESCAPED);
+    if suspect && serde_json::from_slice(body).is_ok_and(|value| holds_nul(&value)) {
+        return Err(Problem::unprocessable("nulInText", "a text in the body holds the character NUL"));
+    }
+    Ok(())
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn bad_json(error: &serde_json::Error) -> Problem {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ pub(crate) async fn administrator(
     request: Request,
     next: Next,
 ) -> Response {
-    match check_token(&config, request.headers()) {
+    match check_token(&config, request.headers()).and_then(|()| check_text(request.uri())) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -70,6 +70,17 @@ fn check_token(config: &Config, headers: &HeaderMap) -> Result<(), Problem> {
         "wrongToken",
         "the token is not this platform's; it is in the file admin-token of its data folder",
     )
+}
+
+/// No name or id holds a NUL, and PostgreSQL takes none.
+fn check_text(uri: &Uri) -> Result<(), Problem> {
+    if !uri.path_and_query().is_some_and(|target| target.as_str().contains("%00")) {
+        return Ok(());
+    }
+    Err(Problem::bad_request(
+        "nulInAddress",
+        "the address holds the character NUL (%00), which no name or id has",
+    ))
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use api::Problem;
 use api::dto::Page;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Request, Response, Uri};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use crate::cli::Connection;
@@ -38,6 +38,14 @@ pub(crate) struct Client {
 impl Client {
     /// The token is looked for in the data folder if it was not given.
     pub(crate) fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let valid = connection.url.parse::<Uri>().is_ok_and(|url| {
+            url.scheme_str() == Some("http") && url.host().is_some() && url.query().is_none()
+        });
+        ensure!(
+            valid,
+            "{:?} is not the address of a platform; write --url (or OTARU_URL) as http://HOST:PORT",
+            connection.url
+        );
         let token = match &connection.token {
             Some(token) => token.clone(),
             None => token::read(&connection.data)?.ok_or_else(|| no_token(connection))?,
@@ -174,11 +182,21 @@ fn refused(mut answer: Response<Body>) -> anyhow::Result<Response<Body>> {
     }
     let body = answer.body_mut().read_to_vec().unwrap_or_default();
     Err(match serde_json::from_slice::<Problem>(&body) {
-        Ok(problem) => anyhow!("{} [{}]", problem.detail, problem.code),
+        Ok(problem) => anyhow!("{}{} [{}]", problem.detail, consent(&problem.code), problem.code),
         Err(_) => {
             anyhow!("the platform answered {status}, and nothing this program understands; is it Otaru?")
         }
     })
+}
+
+/// How a command gives the consent that a refusal speaks of.
+fn consent(code: &str) -> &'static str {
+    match code {
+        "imageVersionDiffers" => " (with --accept-image-version)",
+        "sha256OverMqtt" => " (with --allow-sha256-over-mqtt)",
+        "noticeTooLarge" => " (with --allow-large-notice)",
+        _ => "",
+    }
 }
 
 /// A text as a part of a path or query.

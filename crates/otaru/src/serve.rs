@@ -96,6 +96,7 @@ fn next_steps(platform: &Platform, data: &Path) {
     out!("");
     out!("This is its first start. In another terminal:");
     if data != Path::new(crate::cli::DATA) {
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.into());
         out!("  export OTARU_DATA={}", data.display());
     }
     if let Some(address) =

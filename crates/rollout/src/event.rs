@@ -28,11 +28,24 @@ pub struct Event {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
 pub enum EventKind {
     /// A product was made.
-    ProductCreated,
+    ProductCreated {
+        /// Its key, told here too because the product may be gone when this is read.
+        #[serde(default)]
+        product_key: String,
+    },
     /// A product's settings were changed.
     ProductChanged,
+    /// A product was removed.
+    ProductRemoved {
+        /// Its key.
+        product_key: String,
+    },
     /// A device was made.
-    DeviceCreated,
+    DeviceCreated {
+        /// Its name, told here too because the device may be gone when this is read.
+        #[serde(default)]
+        device_name: String,
+    },
     /// A device was enabled or disabled.
     DeviceEnabled {
         /// The new setting.

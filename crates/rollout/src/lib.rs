@@ -38,6 +38,7 @@ mod task;
 
 pub use decide::{Ask, Changes, Ids, Input, Limits, Offer, Outbound, decide};
 pub use event::{Event, EventKind};
+pub use order::may_run_again;
 pub use push::push_limit;
 pub use rows::*;
 pub use spread::spread;

@@ -1,7 +1,14 @@
 //! What an operator orders: cancel, and start again.
 
 use crate::decide::Decider;
-use crate::rows::{Id, JobKind, JobState, PackageState, Reason, TaskState, Work};
+use crate::rows::{Id, Job, JobKind, JobState, Package, PackageState, Reason, TaskState, Work};
+
+/// Whether tasks of a job may start again: its package is still there, and a verify job that has ended does
+/// not take a verdict away that another one gave, or disturb one that is on its way to it.
+pub fn may_run_again(job: &Job, package: Option<&Package>) -> bool {
+    let open = |state| matches!(state, PackageState::Unverified | PackageState::Failed);
+    package.is_some_and(|p| job.kind != JobKind::Verify || job.state == JobState::InProgress || open(p.state))
+}
 
 impl Decider<'_> {
     /// From this moment no task of the job is pushed or answered; each ends in its chunk.
@@ -15,7 +22,7 @@ impl Decider<'_> {
     }
 
     pub(crate) fn reupgrade_job(&mut self, job: Id) {
-        if self.rows.jobs.get(&job).is_some_and(|j| j.work.is_none()) {
+        if self.accepts_reupgrade(job) {
             self.run_again(job);
             self.set_work(job, Some(Work::Reupgrade { cursor: 0 }));
         }
@@ -50,11 +57,16 @@ impl Decider<'_> {
 
     pub(crate) fn reupgrade_task(&mut self, task: Id) {
         let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
-        if self.rows.jobs.get(&job).is_some_and(|j| j.work.is_none()) && self.may_restart(task) {
+        if self.accepts_reupgrade(job) && self.may_restart(task) {
             self.run_again(job);
             self.restart_task(task);
             self.complete_if_done(job);
         }
+    }
+
+    fn accepts_reupgrade(&self, job: Id) -> bool {
+        let Some(row) = self.rows.jobs.get(&job) else { return false };
+        row.work.is_none() && may_run_again(row, self.rows.packages.get(&row.package_id))
     }
 
     fn run_again(&mut self, job: Id) {

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Invalid,
     /// The thing's present state does not allow it.
     Conflict,
+    /// The platform cannot carry it out at present; it may be given again.
+    Unavailable,
     /// The platform itself failed.
     Internal,
 }
@@ -45,6 +47,15 @@ impl OrderError {
     /// The present state does not allow it.
     pub fn conflict(code: &'static str, text: impl Into<String>) -> Self {
         Self::new(ErrorKind::Conflict, code, text)
+    }
+
+    /// The database cannot be reached.
+    pub fn unavailable(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let text = format!(
+            "the platform could not {doing}: its database cannot be reached or is busy; try again soon"
+        );
+        let error = Self::new(ErrorKind::Unavailable, "databaseUnavailable", text);
+        Self { source: Some(source.into()), ..error }
     }
 
     /// The platform itself failed.

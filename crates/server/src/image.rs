@@ -17,11 +17,14 @@ pub(crate) struct EspImage {
 }
 
 impl EspImage {
-    /// Reads the description, if the file's first bytes are an ESP application image.
+    /// Reads the description, if the file's first bytes are an ESP application image that names its version.
     pub(crate) fn read(head: &[u8]) -> Option<Self> {
         let description = head.get(32..HEAD)?;
-        (head[0] == IMAGE_MAGIC && description.starts_with(&DESCRIPTION_MAGIC))
-            .then(|| Self { version: text(&description[16..48]) })
+        if head[0] != IMAGE_MAGIC || !description.starts_with(&DESCRIPTION_MAGIC) {
+            return None;
+        }
+        let version = text(&description[16..48]);
+        (!version.is_empty()).then_some(Self { version })
     }
 }
 
@@ -52,6 +55,11 @@ mod tests {
     fn a_version_that_fills_its_field_has_no_end() {
         let long = "v".repeat(32);
         assert_eq!(EspImage::read(&image(&long)).map(|i| i.version), Some(long));
+    }
+
+    #[test]
+    fn an_image_without_a_version_says_nothing() {
+        assert_eq!(EspImage::read(&image("")), None);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use crate::uplink;
 const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
 const EXPIRED: &str = "This address has expired: addresses are good for 24 hours. \
                        Ask for a new one on /sys/{productKey}/{deviceName}/thing/ota/firmware/get.";
-const ENDED: &str = "The upgrade this address was made for has ended, or was cancelled.";
+const ENDED: &str =
+    "The upgrade this address was made for has ended or was cancelled, or its device is disabled.";
 
 impl Platform for Server {
     async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
@@ -164,8 +165,10 @@ impl Server {
         let Some(task) = find(&mut tx).await? else { return Ok(None) };
         let Some(job) = store::jobs::get(&mut tx, task.job_id).await? else { return Ok(None) };
         let Some(package) = store::packages::get(&mut tx, task.package_id).await? else { return Ok(None) };
+        let device = store::devices::get(&mut tx, task.device_id).await?;
         drop(tx);
-        let readable = !task.state.is_terminal() && job.state == JobState::InProgress;
+        let enabled = device.is_some_and(|view| view.device.enabled);
+        let readable = enabled && !task.state.is_terminal() && job.state == JobState::InProgress;
         let blob = self.core.store.blobs().open(&package.sha256).await?;
         let file = Arc::new(File { blob: Arc::new(blob), sha256: package.sha256 });
         Ok(Some(Found { task, protocol: job.protocol, readable, file }))

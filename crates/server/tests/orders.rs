@@ -5,7 +5,7 @@ mod common;
 
 use bytes::Bytes;
 use common::*;
-use otaru_server::rollout::{JobKind, JobState, Protocol, Reason, SignMethod, TaskState};
+use otaru_server::rollout::{JobKind, JobState, PackageState, Protocol, Reason, SignMethod, TaskState};
 use otaru_server::{
     DeviceFilter, EventFilter, NewDevice, NewJob, NewModule, NewPackage, NewProduct, NewScope, Paging,
 };
@@ -229,6 +229,43 @@ async fn one_device_has_one_unfinished_task() {
 }
 
 #[tokio::test]
+async fn an_ended_verification_does_not_take_a_verdict_away() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package_of(NewPackage { need_verify: true, ..new_package("2.0.0") }, b"x").await;
+    let verify = || NewJob { kind: JobKind::Verify, scope: named(&["dev001"]), ..new_job(&package) };
+    let first = world.job_of(verify()).await;
+    let task = world.until_all(&first, TaskState::Queued).await[0].id;
+    world.server.cancel_job(first.id).await.unwrap();
+    world.until_all(&first, TaskState::Canceled).await;
+    let second = world.job_of(verify()).await;
+    assert_eq!(world.server.reupgrade_job(first.id).await.unwrap_err().code, "packageNotVerifiable");
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.notice().await;
+    device.report("2.0.0").await;
+    world.until_job(&second, JobState::Completed).await;
+    assert_eq!(world.server.reupgrade_job(first.id).await.unwrap_err().code, "packageNotVerifiable");
+    assert_eq!(world.server.reupgrade_task(task).await.unwrap_err().code, "packageNotVerifiable");
+    assert_eq!(world.server.package(package.id).await.unwrap().state, PackageState::Verified);
+}
+
+#[tokio::test]
+async fn nothing_starts_again_for_a_package_that_is_gone() {
+    let world = World::new().await;
+    world.product().await;
+    world.device("dev001").await;
+    let package = world.package("2.0.0", b"x").await;
+    let job = world.job(&package, &["dev001"]).await;
+    let task = world.until_all(&job, TaskState::Queued).await[0].id;
+    world.server.cancel_task(task).await.unwrap();
+    world.until_job(&job, JobState::Completed).await;
+    world.server.remove_package(package.id).await.unwrap();
+    assert_eq!(world.server.reupgrade_task(task).await.unwrap_err().code, "packageNotFound");
+    assert_eq!(world.server.reupgrade_job(job.id).await.unwrap_err().code, "packageNotFound");
+}
+
+#[tokio::test]
 async fn a_device_is_removed_with_what_it_has() {
     let world = World::new().await;
     world.product().await;
@@ -275,6 +312,7 @@ async fn events_tell_the_story_in_order_without_gaps() {
     assert_eq!(codes.last().map(|c| &**c), Some("jobState"));
     let of_task = world.tasks(&job).await[0].task.id;
     let timeline = world.server.events(EventFilter::Task(of_task), 0, 1_000).await.unwrap();
+    assert!(codes.contains(&"productCreated".to_owned()) && codes.contains(&"deviceCreated".to_owned()));
     assert!(timeline.len() >= 15 && timeline.iter().all(|e| e.event.task_id == Some(of_task)));
 }
 

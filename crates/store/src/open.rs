@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::lock::FolderLock;
+use crate::lock::{DatabaseLock, FolderLock};
 use crate::migrate::{self, Found, SCHEMA};
 use crate::pools::{Pools, SQLITE_FILE};
 use crate::sql::Tx;
@@ -54,6 +54,19 @@ pub enum OpenError {
     /// Another process serves it.
     #[error("{} is in use by another otaru process; stop that one, or choose another folder with --data", .0.display())]
     Locked(PathBuf),
+    /// Another process serves the same database from another folder.
+    #[error(
+        "the database is in use by another otaru process; stop that one, or give this one a database of its own"
+    )]
+    DatabaseLocked,
+    /// The database does not open.
+    #[error("the database {what} cannot be opened: {}", reasons(source))]
+    Unreachable {
+        /// Its file, or host and port.
+        what: String,
+        /// Why.
+        source: Error,
+    },
     /// A restore did not end.
     #[error("a backup was being restored into {} and did not finish; empty the folder (and the database) and restore again", .0.display())]
     Unrestored(PathBuf),
@@ -125,6 +138,7 @@ struct Opened {
     keyring: Keyring,
     blobs: Blobs,
     lock: Mutex<Option<FolderLock>>,
+    database_lock: Mutex<Option<DatabaseLock>>,
 }
 
 impl Store {
@@ -137,14 +151,21 @@ impl Store {
             FolderLock::take(data).map_err(at(data))?.ok_or_else(|| OpenError::Locked(data.clone()))?;
         refuse_unrestored(data)?;
         let pools = Pools::connect(&config, data).await?;
+        let database_lock = Mutex::new(DatabaseLock::take(&pools).await?);
         let mut tx = pools.begin(config.clock).await?;
         prepare(&mut tx, data).await?;
         let keyring = keyring(&mut tx, &data.join(KEY_FILE), true).await?;
         tx.commit().await?;
         let folder = data.join(BLOB_FOLDER);
         let blobs = Blobs::open_folder(&folder).map_err(at(&folder))?;
-        let store =
-            Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock: Some(lock).into() }));
+        let store = Self(Arc::new(Opened {
+            pools,
+            clock: config.clock,
+            keyring,
+            blobs,
+            lock: Some(lock).into(),
+            database_lock,
+        }));
         store.sweep_blobs().await?;
         Ok(store)
     }
@@ -167,7 +188,8 @@ impl Store {
         }
         let keyring = keyring(&mut tx, &data.join(KEY_FILE), false).await?;
         let blobs = Blobs::of_folder(&data.join(BLOB_FOLDER));
-        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock: None.into() })))
+        let (lock, database_lock) = (None.into(), None.into());
+        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock, database_lock })))
     }
 
     /// A transaction that may write. On SQLite it waits for the one before it.
@@ -201,6 +223,10 @@ impl Store {
     /// a clone gets errors from now on.
     pub async fn close(&self) {
         self.0.pools.close().await;
+        let database_lock = self.0.database_lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lock) = database_lock {
+            lock.release().await;
+        }
         self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -211,6 +237,17 @@ impl Store {
         let folder = self.blobs().folder();
         self.blobs().sweep(&used).map_err(at(folder))
     }
+}
+
+/// An error with all that led to it.
+fn reasons(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -8,12 +8,15 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Connection as _, Sqlite, Transaction};
 
 use crate::sql::{Dialect, Inner, Tx};
 use crate::{Clock, Config, Error, OpenError};
 
 const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 10;
+/// How long a connection is waited for, while PostgreSQL is away or all are taken.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Prepared statements kept by each connection. Bulk statements come in a text per power of two.
 const STATEMENTS: usize = 512;
 pub(crate) const SQLITE_FILE: &str = "otaru.db";
@@ -27,7 +30,10 @@ pub(crate) enum Pools {
 impl Pools {
     pub(crate) async fn connect(config: &Config, folder: &Path) -> Result<Self, OpenError> {
         if config.database == "sqlite" {
-            return Ok(Self::sqlite(&folder.join(SQLITE_FILE)).await?);
+            let file = folder.join(SQLITE_FILE);
+            return Self::sqlite(&file)
+                .await
+                .map_err(|source| OpenError::Unreachable { what: file.display().to_string(), source });
         }
         let scheme = config.database.split_once("://").map_or("", |(scheme, _)| scheme);
         if !matches!(scheme, "postgres" | "postgresql") {
@@ -37,8 +43,11 @@ impl Pools {
             .map_err(|e| OpenError::Setting(e.to_string()))?
             .application_name("otaru")
             .statement_cache_capacity(STATEMENTS);
-        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).connect_with(options).await;
-        Ok(Self::Postgres(pool.map_err(Error::from)?))
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
+        let pool = pool.connect_with(options).await;
+        let pool = pool.map_err(|e| OpenError::Unreachable { what: server, source: Error::from(e) })?;
+        Ok(Self::Postgres(pool))
     }
 
     async fn sqlite(file: &Path) -> Result<Self, Error> {
@@ -70,7 +79,7 @@ impl Pools {
     pub(crate) async fn begin(&self, clock: Clock) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite { writer, .. } => {
-                Tx::new(Inner::Sqlite(writer.begin_with("begin immediate").await?), Dialect::Sqlite, clock)
+                Tx::new(Inner::Sqlite(begin_sqlite(writer, "begin immediate").await?), Dialect::Sqlite, clock)
             }
             Self::Postgres(pool) => Tx::new(Inner::Postgres(pool.begin().await?), Dialect::Postgres, clock),
         })
@@ -80,7 +89,7 @@ impl Pools {
         const SNAPSHOT: &str = "begin isolation level repeatable read read only";
         Ok(match self {
             Self::Sqlite { readers, .. } => {
-                Tx::new(Inner::Sqlite(readers.begin_with("begin").await?), Dialect::Sqlite, clock)
+                Tx::new(Inner::Sqlite(begin_sqlite(readers, "begin").await?), Dialect::Sqlite, clock)
             }
             Self::Postgres(pool) => {
                 Tx::new(Inner::Postgres(pool.begin_with(SNAPSHOT).await?), Dialect::Postgres, clock)
@@ -97,4 +106,30 @@ impl Pools {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Begins a transaction. SQLite undoes one by itself when the disk is full or fails; the library then takes the
+/// connection to be inside it for ever, so such a connection is replaced.
+async fn begin_sqlite(
+    pool: &SqlitePool,
+    statement: &'static str,
+) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    for _ in 0..pool.options().get_max_connections() {
+        match pool.begin_with(statement).await {
+            Err(sqlx::Error::InvalidSavePointStatement) => close_stuck(pool).await?,
+            begun => return begun,
+        }
+    }
+    pool.begin_with(statement).await
+}
+
+async fn close_stuck(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    // The rollback of a dropped transaction may still be on its way; this waits behind it.
+    connection.ping().await?;
+    if connection.is_in_transaction() {
+        tracing::warn!("a connection to the database is replaced: SQLite broke its transaction off");
+        connection.close().await?;
+    }
+    Ok(())
 }

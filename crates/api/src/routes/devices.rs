@@ -39,8 +39,8 @@ async fn create_device(
 
 /// Make many devices
 ///
-/// From a JSON array, or from a CSV text with the columns `deviceName` and `deviceSecret`; the second may be
-/// missing or empty, a first line that names the columns too. What is wrong with one device does not hold up
+/// From a JSON array, or from a CSV text. Its first line may name the columns, in any order: `deviceName`, and if
+/// wanted `deviceSecret` and `productKey`; without such a line they are name and secret. Secrets may be missing. What is wrong with one device does not hold up
 /// the others.
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/import", tag = "devices",
     params(("productKey" = String, Path, description = "The product.")),
@@ -52,7 +52,7 @@ async fn import_devices(
     Path(product_key): Path<String>,
     request: Request,
 ) -> Answer<axum::Json<Import>> {
-    let list = device_list(request).await?;
+    let list = device_list(&product_key, request).await?;
     let names: Vec<Option<String>> = list.iter().map(|new| new.device_name.clone()).collect();
     let made = api.server.import_devices(&product_key, list).await?;
     let results: Vec<ImportResult> = names
@@ -67,10 +67,10 @@ async fn import_devices(
     Ok(axum::Json(Import { created: results.len() - refused, refused, results }))
 }
 
-async fn device_list(request: Request) -> Answer<Vec<server::NewDevice>> {
+async fn device_list(product_key: &str, request: Request) -> Answer<Vec<server::NewDevice>> {
     let (parts, body) = request.into_parts();
     if has_type(&parts.headers, "text/csv") {
-        return Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?)?);
+        return Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?, product_key)?);
     }
     if has_type(&parts.headers, "application/json") {
         let list: Vec<NewDevice> = parse(&collect(body, MAX_IMPORT).await?)?;

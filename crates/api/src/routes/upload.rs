@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, to_the_end};
+use crate::Problem;
 use crate::dto::{NewPackage, Package};
-use crate::extract::{Path, Query, broken_body};
+use crate::extract::{Path, Query, broken_body, has_type};
 use crate::idempotency::{Claim, fingerprint, finish};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -33,10 +34,20 @@ async fn create_package(
     request: Request,
 ) -> Answer<Response> {
     let (parts, body) = request.into_parts();
+    refuse_forms(&parts.headers)?;
     match api.keys.claim(&parts.headers)? {
         None => at_once(&api, &product_key, new, &parts.headers, body).await,
         Some(claim) => once(api, claim, &product_key, new, &parts, body).await,
     }
+}
+
+/// The parts of a form would become parts of the firmware.
+fn refuse_forms(headers: &HeaderMap) -> Answer<()> {
+    if !has_type(headers, "multipart/form-data") {
+        return Ok(());
+    }
+    let detail = "the body must be the file itself, as `Content-Type: application/octet-stream`, not a form (with curl: --data-binary @FILE)";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notAFile", detail))
 }
 
 async fn at_once(

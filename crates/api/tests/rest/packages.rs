@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::common::{Platform, request};
+use crate::common::{Platform, request, with};
 
 const UPLOAD: &str = "/products/a1TestPk001/packages";
 
@@ -40,6 +40,14 @@ async fn a_file_that_breaks_off_is_no_package() {
     let answer = platform.send(request).await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::BAD_REQUEST, "brokenBody"));
     assert_eq!(platform.get("/packages").await.json["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_form_is_no_file() {
+    let platform = Platform::with_product().await;
+    let upload = request(Method::POST, &format!("{UPLOAD}?version=2.0.0"), "--x");
+    let answer = platform.send(with(upload, "content-type", "multipart/form-data; boundary=x")).await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::UNSUPPORTED_MEDIA_TYPE, "notAFile"));
 }
 
 #[tokio::test]

@@ -246,3 +246,25 @@ async fn what_the_present_state_does_not_allow_is_a_conflict() {
 fn job(package: &str, scope: &str) -> String {
     format!(r#"{{"packageId":"{package}","kind":"STATIC","scope":{scope}}}"#)
 }
+
+#[tokio::test]
+async fn a_nul_is_told_wherever_it_hides() {
+    let platform = Platform::with_product().await;
+    for path in [
+        "/products/a1%00b",
+        "/products/a1TestPk001/devices?prefix=%00",
+        "/jobs?productKey=%00",
+        "/events?cursor=%00",
+    ] {
+        let answer = platform.get(path).await;
+        assert_eq!((answer.status, answer.problem()), (StatusCode::BAD_REQUEST, "nulInAddress"), "{path}");
+    }
+    let cursor = "/products/a1TestPk001/devices?cursor=AWEAYg";
+    assert_eq!(platform.get(cursor).await.problem(), "badCursor");
+    for (body, code) in [(r#"{"name":"a\u0000b"}"#, "nulInText"), (r#"{"name":"a\\u0000b"}"#, "")] {
+        let answer = platform
+            .send(with(request(Method::POST, "/products", body), "content-type", "application/json"))
+            .await;
+        assert_eq!(answer.json["code"].as_str().unwrap_or_default(), code, "{body}");
+    }
+}

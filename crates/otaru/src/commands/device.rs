@@ -57,7 +57,7 @@ pub(crate) struct ImportFile {
     /// Key of the product
     #[arg(value_name = "PK")]
     product_key: String,
-    /// CSV file with the columns deviceName and, where secrets exist, deviceSecret
+    /// CSV file; its first line may name the columns: deviceName and, where they exist, deviceSecret and productKey
     file: PathBuf,
     #[command(flatten)]
     format: Format,

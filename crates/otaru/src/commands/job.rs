@@ -203,6 +203,14 @@ fn make(new: &NewJob, format: Format, client: &Client) -> anyhow::Result<()> {
 
 fn reupgrade(id: &str, tasks: &[String], format: Format, client: &Client) -> anyhow::Result<()> {
     for task in tasks {
+        let found: Task = client.get(&format!("/tasks/{}", segment(task)))?;
+        anyhow::ensure!(
+            found.job_id == id,
+            "the task {task} is of the job {}, not of {id}; nothing was started again",
+            found.job_id
+        );
+    }
+    for task in tasks {
         client.order::<Task>(&format!("/tasks/{}/re-upgrade", segment(task)))?;
     }
     let job: Job = match tasks {

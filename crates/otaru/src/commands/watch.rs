@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::spelt;
 use super::task::why;
-use crate::client::Client;
+use crate::client::{Client, Unreachable};
 use crate::output::out;
 
 /// Devices with a bar of their own.
@@ -19,6 +19,8 @@ const SHOWN: usize = 12;
 /// Failures listed at the end.
 const LISTED: usize = 20;
 const EVERY: Duration = Duration::from_millis(300);
+/// How long the platform may be away, as while it restarts, before watching ends.
+const RESTART: Duration = Duration::from_secs(60);
 
 /// Watches the job at a place of the API until it ends, and concludes.
 pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
@@ -31,9 +33,16 @@ pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: 
     let began = Instant::now();
     // Nobody ever sends: waiting for a message is waiting for the time to pass.
     let (_sender, pause) = mpsc::channel::<()>();
+    let mut heard = Instant::now();
     let job = loop {
-        let job: Job = client.get(path)?;
-        view.show(&job, client, path)?;
+        let job = match look(path, client, &mut view) {
+            Err(error) if error.is::<Unreachable>() && heard.elapsed() < RESTART => {
+                let _ = pause.recv_timeout(EVERY);
+                continue;
+            }
+            looked => looked?,
+        };
+        heard = Instant::now();
         if job.state != JobState::InProgress && !job.busy {
             break job;
         }
@@ -42,6 +51,12 @@ pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: 
         let _ = pause.recv_timeout(EVERY);
     };
     view.end();
+    Ok(job)
+}
+
+fn look(path: &str, client: &Client, view: &mut View) -> anyhow::Result<Job> {
+    let job: Job = client.get(path)?;
+    view.show(&job, client, path)?;
     Ok(job)
 }
 
@@ -73,7 +88,7 @@ pub(crate) fn counts(counts: &Counts) -> String {
         (canceled, "cancelled"),
     ];
     let parts: Vec<_> = named.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n} {name}")).collect();
-    if parts.is_empty() { "no tasks yet".into() } else { parts.join(", ") }
+    if parts.is_empty() { "no tasks".into() } else { parts.join(", ") }
 }
 
 fn ended(counts: &Counts) -> u64 {

@@ -50,10 +50,10 @@ impl<'a> Boot<'a> {
         modules: &'a [Module<'a>],
         state: &State,
     ) -> anyhow::Result<Self> {
-        let Options { block, window, .. } = *options;
+        let Options { block, window, reply_timeout, .. } = *options;
         let named = Config::new(&options.product_key, &options.device_name, modules);
         let save_interval = if options.reboot_at.is_some() { 0 } else { SAVE_INTERVAL };
-        let config = Config { block, window, save_interval, ..named };
+        let config = Config { block, window, save_interval, reply_timeout, ..named };
         Ok(Self {
             options,
             modules,

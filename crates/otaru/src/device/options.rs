@@ -32,7 +32,10 @@ pub struct Options {
     /// Let the first update fail when this much is stored, 0 to 99
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     pub fail_at: Option<u8>,
-    /// Lose this share of the blocks that arrive, 0 to 1
+    /// How long to wait for a block before it is asked for again, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub reply_timeout: u32,
+    /// Lose this share of the blocks that arrive, 0 to 1; each loss costs up to --reply-timeout
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     pub drop_rate: f64,
     /// Cut the power once when this much is stored, 0 to 99, and resume
@@ -55,6 +58,7 @@ impl Options {
             state: None,
             block: 4096,
             window: 2,
+            reply_timeout: 10_000,
             fail_at: None,
             drop_rate: 0.0,
             reboot_at: None,

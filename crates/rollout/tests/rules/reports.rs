@@ -100,7 +100,65 @@ fn the_source_follows_the_last_of_two_reports_before_the_first_progress() {
     world.report(device, DEFAULT_MODULE, "1");
     world.progress(device, 0);
     assert_eq!(world.task(job, device).src_version.as_deref(), Some("1"));
-    assert_eq!(world.task(job, device).pushes, 1);
+}
+
+#[test]
+fn a_report_that_corrects_another_brings_the_notice_again() {
+    let mut world = World::new();
+    let device = world.device();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, MADE_UP);
+    world.pass(10);
+    assert_eq!(world.notices(), [device]);
+    world.report(device, DEFAULT_MODULE, "1");
+    world.report(device, DEFAULT_MODULE, "1");
+    world.pass(10);
+    assert_eq!(world.notices(), [device], "once more, and not for a repetition");
+    assert_eq!(world.task(job, device).pushes, 2);
+}
+
+#[test]
+fn a_made_up_version_does_not_become_the_source_of_a_task_that_has_one() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, MADE_UP);
+    world.pass(50);
+    world.report(device, DEFAULT_MODULE, "2");
+    let task = world.task(job, device);
+    assert_eq!((task.state, task.src_version.as_deref()), (TaskState::Succeeded, Some("1")));
+}
+
+#[test]
+fn progress_between_a_made_up_version_and_the_real_one_fails_nothing() {
+    let mut world = World::new();
+    let device = world.device();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, MADE_UP);
+    world.progress(device, 0);
+    world.report(device, DEFAULT_MODULE, "1.5");
+    world.pass(MINUTE);
+    let task = world.task(job, device);
+    assert_eq!((task.state, task.src_version.as_deref()), (TaskState::InProgress, Some("1.5")));
+}
+
+#[test]
+fn a_connection_that_ends_before_its_report_has_settled_has_told_nothing() {
+    let (mut world, job, device) = rebooted();
+    world.report(device, DEFAULT_MODULE, MADE_UP);
+    world.pass(200);
+    world.disconnect(device);
+    world.pass(MINUTE);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(job, device), TaskState::Succeeded);
 }
 
 #[test]

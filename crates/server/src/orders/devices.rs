@@ -56,25 +56,89 @@ const MOST_IMPORTED: usize = 1_000_000;
 /// Devices written in one transaction of an import.
 const IMPORT_CHUNK: usize = 500;
 
-/// Reads a CSV file with the columns `deviceName` and, if wanted, `deviceSecret`. A first line
-/// that names the columns may be missing.
-pub fn csv_devices(file: &[u8]) -> Result<Vec<NewDevice>, OrderError> {
-    let mut devices = Vec::new();
+/// Reads a CSV file with the columns `deviceName` and, if wanted, `deviceSecret` and `productKey`. A first
+/// line may name them, in any order; without it they are name and secret.
+pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, OrderError> {
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file);
-    for row in reader.records() {
-        let row = row.map_err(|error| {
-            OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {error}"))
-        })?;
-        let name = row.get(0).unwrap_or("").trim_start_matches('\u{feff}');
-        let secret = row.get(1).filter(|s| !s.is_empty());
-        let header = devices.is_empty() && name.eq_ignore_ascii_case("deviceName");
-        if header || name.is_empty() && secret.is_none() {
-            continue;
-        }
-        devices.push(NewDevice { device_name: Some(name.into()), device_secret: secret.map(Into::into) });
+    let mut rows = reader.records().peekable();
+    let columns = match rows.peek() {
+        Some(Ok(first)) => columns(first)?,
+        _ => None,
+    };
+    if columns.is_some() {
+        rows.next();
+    }
+    let columns = columns.unwrap_or_else(|| vec![Column::Name, Column::Secret]);
+    let devices = rows.filter_map(|row| csv_device(row, &columns, product_key).transpose());
+    let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
+    if devices.is_empty() {
+        return Err(csv_invalid("there is no device in it"));
     }
     Ok(devices)
+}
+
+/// What a column of a device list holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Name,
+    Secret,
+    Product,
+}
+
+fn csv_invalid(why: impl std::fmt::Display) -> OrderError {
+    OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {why}"))
+}
+
+/// The columns that a first line names; `None` if it is a device already.
+fn columns(first: &csv::StringRecord) -> Result<Option<Vec<Column>>, OrderError> {
+    let folded =
+        |cell: &str| cell.to_ascii_lowercase().chars().filter(|c| !" _-".contains(*c)).collect::<String>();
+    if !first.iter().any(|cell| folded(cell) == "devicename") {
+        if first.len() == 1 && first.iter().any(|cell| cell.contains([';', '\t'])) {
+            return Err(csv_invalid("its columns must be separated by commas"));
+        }
+        return Ok(None);
+    }
+    let column = |cell: &str| match &*folded(cell) {
+        "devicename" => Ok(Column::Name),
+        "devicesecret" => Ok(Column::Secret),
+        "productkey" => Ok(Column::Product),
+        _ => Err(csv_invalid(format!(
+            "its first line names a column {cell:?}; known are deviceName, deviceSecret and productKey"
+        ))),
+    };
+    first.iter().map(column).collect::<Result<_, _>>().map(Some)
+}
+
+/// One line; `None` if it is empty.
+fn csv_device(
+    row: csv::Result<csv::StringRecord>,
+    columns: &[Column],
+    product_key: &str,
+) -> Result<Option<NewDevice>, OrderError> {
+    let row = row.map_err(csv_invalid)?;
+    let line = row.position().map_or(0, csv::Position::line);
+    if row.len() > columns.len() {
+        let text = format!("line {line} has {} columns, {} are expected", row.len(), columns.len());
+        return Err(csv_invalid(text).with("line", line));
+    }
+    let cell = |wanted: Column| {
+        let place = columns.iter().position(|column| *column == wanted)?;
+        row.get(place).filter(|cell| !cell.is_empty())
+    };
+    if let Some(other) = cell(Column::Product).filter(|key| *key != product_key) {
+        let text =
+            format!("line {line} is for the product {other:?}, and this import is for {product_key:?}");
+        return Err(csv_invalid(text).with("line", line));
+    }
+    let (name, secret) = (cell(Column::Name), cell(Column::Secret));
+    if row.iter().all(str::is_empty) {
+        return Ok(None);
+    }
+    let name = Some(name.unwrap_or_default().into());
+    Ok(Some(NewDevice { device_name: name, device_secret: secret.map(Into::into) }))
 }
 
 impl Server {
@@ -128,7 +192,8 @@ impl Server {
             results.push(match line {
                 Err(error) => Err(error),
                 Ok(line) if made.contains(&line.device.id) => {
-                    unit.told(product_id, Some(line.device.id), None, EventKind::DeviceCreated);
+                    let kind = EventKind::DeviceCreated { device_name: line.device.name.clone() };
+                    unit.told(product_id, Some(line.device.id), None, kind);
                     Ok(line)
                 }
                 Ok(line) => Err(OrderError::conflict(
@@ -289,9 +354,13 @@ mod tests {
 
     #[test]
     fn a_device_list_may_name_its_columns_and_have_secrets() {
-        let lists = ["deviceName,deviceSecret\ndev001,s1\ndev002\n", "\u{feff}dev001, s1\r\n\r\ndev002,\r\n"];
+        let lists = [
+            "deviceName,deviceSecret\ndev001,s1\ndev002\n",
+            "\u{feff}dev001, s1\r\n\r\ndev002,\r\n",
+            "ProductKey,device_secret,Device Name\npk,s1,dev001\n,,dev002\n",
+        ];
         for list in lists {
-            let devices = csv_devices(list.as_bytes()).unwrap();
+            let devices = csv_devices(list.as_bytes(), "pk").unwrap();
             let read: Vec<_> =
                 devices.iter().map(|d| (d.device_name.as_deref(), d.device_secret.as_deref())).collect();
             assert_eq!(read, [(Some("dev001"), Some("s1")), (Some("dev002"), None)]);
@@ -300,9 +369,24 @@ mod tests {
 
     #[test]
     fn a_list_that_is_no_text_is_refused_with_its_line() {
-        let error = csv_devices(b"dev001\ndev\xff02\n").unwrap_err();
+        let error = csv_devices(b"dev001\ndev\xff02\n", "pk").unwrap_err();
         assert_eq!(error.code, "csvInvalid");
         assert!(error.text.contains('2'), "{}", error.text);
+    }
+
+    #[test]
+    fn a_list_that_could_be_misread_is_refused() {
+        for (list, why) in [
+            ("", "no device"),
+            ("deviceName\n\n", "no device"),
+            ("deviceName,nickname\ndev001,Hall\n", "\"nickname\""),
+            ("dev001;s1\n", "commas"),
+            ("dev001,s1,pk\n", "line 1"),
+            ("deviceName,productKey\ndev001,pk\ndev002,other\n", "line 3"),
+        ] {
+            let error = csv_devices(list.as_bytes(), "pk").unwrap_err();
+            assert!(error.code == "csvInvalid" && error.text.contains(why), "{list:?}: {}", error.text);
+        }
     }
 
     #[test]

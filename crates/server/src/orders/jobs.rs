@@ -316,7 +316,7 @@ impl Server {
             );
             return Err(OrderError::conflict("jobBusy", text).with("job", IdKind::Job.text(id)));
         }
-        package_in(&mut unit.tx, job.package_id).await?;
+        check_again(&mut unit.tx, &job).await?;
         if job.counts.get(TaskState::Failed) + job.counts.get(TaskState::Canceled) == 0 {
             let text =
                 format!("the job {} has no failed or cancelled task to start again", IdKind::Job.text(id));
@@ -376,6 +376,8 @@ impl Server {
             return Err(OrderError::conflict("taskNotEnded", text).with("state", view.task.state.as_str()));
         }
         let mut unit = self.begin().await?;
+        let job = job_in(&mut unit.tx, view.task.job_id).await?;
+        check_again(&mut unit.tx, &job).await?;
         let changes = unit.order(Input::ReupgradeTask(id)).await?;
         if changes == 0 {
             let text = format!(
@@ -504,6 +506,19 @@ fn check_verified(new: &NewJob, package: &Package) -> Result<(), OrderError> {
         ),
     };
     if ok { Ok(()) } else { Err(OrderError::conflict(code, text).with("package", id)) }
+}
+
+async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
+    let package = package_in(tx, job.package_id).await?;
+    if rollout::may_run_again(job, Some(&package)) {
+        return Ok(());
+    }
+    let (job, id) = (IdKind::Job.text(job.id), IdKind::Package.text(package.id));
+    let text = format!(
+        "the package {id} is {:?}: the verification {job} has ended and starts again only from Unverified or Failed",
+        package.state
+    );
+    Err(OrderError::conflict("packageNotVerifiable", text).with("job", job).with("package", id))
 }
 
 async fn job_in(tx: &mut Tx, id: Id) -> Result<Job, OrderError> {

@@ -45,7 +45,10 @@ pub struct Paging<C = Id> {
 fn failed(doing: &'static str) -> impl Fn(store::Error) -> OrderError {
     move |error| {
         tracing::error!(%error, source = ?std::error::Error::source(&error), "could not {doing}");
-        OrderError::internal(doing, error)
+        match error {
+            store::Error::Unavailable(_) | store::Error::Busy(_) => OrderError::unavailable(doing, error),
+            error => OrderError::internal(doing, error),
+        }
     }
 }
 

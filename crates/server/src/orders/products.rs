@@ -73,7 +73,8 @@ impl Server {
             let text = format!("there is already a product with the key {:?}", product.product_key);
             return Err(OrderError::conflict("productKeyTaken", text).with("productKey", product.product_key));
         }
-        unit.told(product.id, None, None, EventKind::ProductCreated);
+        let kind = EventKind::ProductCreated { product_key: product.product_key.clone() };
+        unit.told(product.id, None, None, kind);
         unit.finish().await?;
         Ok(product)
     }
@@ -124,6 +125,8 @@ impl Server {
             )
             .with("productKey", product_key));
         }
+        let kind = EventKind::ProductRemoved { product_key: product.product_key };
+        unit.told(product.id, None, None, kind);
         unit.finish().await
     }
 }
@@ -139,10 +142,8 @@ fn check_name(name: &str) -> Result<(), OrderError> {
 }
 
 fn check_patience(field: &'static str, ms: Option<Ms>) -> Result<(), OrderError> {
-    if ms.is_none_or(|ms| (0..=MOST_PATIENCE_MS).contains(&ms)) {
-        return Ok(());
-    }
-    let text = format!("{field} is not allowed: 0 to {} seconds", MOST_PATIENCE_MS / 1_000);
+    let Some(ms) = ms.filter(|ms| !(0..=MOST_PATIENCE_MS).contains(ms)) else { return Ok(()) };
+    let text = format!("{field} {} is not allowed: 0 to {} seconds", ms / 1_000, MOST_PATIENCE_MS / 1_000);
     Err(OrderError::invalid("patienceInvalid", text).with("field", field))
 }
 

@@ -248,10 +248,15 @@ impl Restore<'_> {
 
 /// Reads the archive through, as long as somebody takes its parts.
 fn read_archive(from: impl Read, to: &mpsc::Sender<Part>) -> Result<(), ImportError> {
+    let no_archive = |error: io::Error| match error.kind() {
+        // The library quotes the bytes it could not read.
+        io::ErrorKind::Other => broken("it is no archive"),
+        _ => unreadable(error),
+    };
     let mut archive = tar::Archive::new(from);
     let mut found = BTreeMap::new();
     for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+        let mut entry = entry.map_err(no_archive)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if name == CHECKSUMS {
             return check_sums(&small(&mut entry)?, &found, to);

@@ -9,7 +9,7 @@ use crate::committer::{self, Keys, Unworked};
 use crate::{Error, Store, events, jobs};
 
 fn event(at: i64) -> Event {
-    let kind = EventKind::ProductCreated;
+    let kind = EventKind::ProductCreated { product_key: "a1b2".into() };
     Event { at, product_id: PRODUCT, device_id: None, job_id: None, task_id: None, kind }
 }
 

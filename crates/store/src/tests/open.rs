@@ -2,7 +2,7 @@ use super::home::Home;
 use super::on_both;
 use crate::open::{KEY_FILE, RESTORE_FOLDER};
 use crate::pools::SQLITE_FILE;
-use crate::{Config, OpenError, Store, meta};
+use crate::{Config, Error, OpenError, Store, meta};
 
 async fn refusal(config: &Config) -> OpenError {
     match Store::open(config.clone()).await {
@@ -53,6 +53,18 @@ on_both! {
         assert!(meta::put(&mut snapshot, "colour", "red").await.is_err(), "a reader wrote");
         drop(snapshot);
         store.close().await;
+    }
+
+    async fn a_database_is_served_by_one_process(home: Home) {
+        let other = Config { data: home.beside("other"), ..home.config.clone() };
+        let store = home.open().await;
+        if home.is_sqlite() {
+            Store::open(other).await.unwrap().close().await;
+        } else {
+            assert!(matches!(refusal(&other).await, OpenError::DatabaseLocked));
+        }
+        store.close().await;
+        home.open().await.close().await;
     }
 
     async fn refuses_another_key(home: Home) {
@@ -151,7 +163,7 @@ async fn refuses_a_file_that_is_no_database() {
     std::fs::create_dir_all(&home.config.data).unwrap();
     std::fs::write(home.config.data.join(SQLITE_FILE), "no database at all, but long enough".repeat(100))
         .unwrap();
-    assert!(matches!(refusal(&home.config).await, OpenError::Database(_)));
+    assert!(matches!(refusal(&home.config).await, OpenError::Unreachable { .. }));
 }
 
 #[tokio::test]
@@ -173,4 +185,23 @@ async fn only_the_owner_may_read_the_key() {
     let mode = |path: std::path::PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(home.config.data.join(KEY_FILE)), 0o600);
     assert_eq!(mode(home.config.data.clone()), 0o700);
+}
+
+/// As on a full disk: SQLite itself undoes the transaction of the statement that found no room.
+#[tokio::test]
+async fn writes_again_once_there_is_room() {
+    let home = Home::sqlite();
+    let store = home.open().await;
+    for _ in 0..3 {
+        let mut tx = store.begin().await.unwrap();
+        let pages: i64 = tx.row("pragma page_count", vec![]).await.unwrap().unwrap().get(0).unwrap();
+        tx.rows(format!("pragma max_page_count = {pages}"), vec![]).await.unwrap();
+        let full = meta::put(&mut tx, "colour", &"green".repeat(100_000)).await;
+        assert!(matches!(full, Err(Error::Database(_))), "{full:?}");
+        assert!(tx.commit().await.is_err());
+    }
+    let mut tx = store.begin().await.unwrap();
+    meta::put(&mut tx, "colour", "blue").await.unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
 }
