@@ -27,7 +27,7 @@ impl FolderLock {
 }
 
 /// The number of our advisory lock in a PostgreSQL database: `otaru` in ASCII.
-const ADVISORY: i64 = 0x6f74_6172_75;
+const ADVISORY: i64 = 0x006f_7461_7275;
 /// How often a lock that is held is asked for again: the server may not have noticed yet that a killed
 /// process is gone.
 const TRIES: u32 = 20;
