@@ -1,23 +1,22 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
+use otaru::settings::layers::Parsed;
+use otaru::settings::{self, Data};
 
 use crate::client::Client;
 use crate::commands::{backup, device, frame, job, module, package, product, status, task};
 use crate::demo::{self, Demo};
+use crate::output;
 use crate::serve::{self, Serve};
-
-/// The data folder unless told otherwise.
-pub(crate) const DATA: &str = "./otaru-data";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  refused, or failed on the way; `job watch`: not every device succeeded
-  2  the command line is wrong
+  2  the command line or a setting is wrong
   3  the platform cannot be reached
   4  the update of `device run --once` failed
   5  the update of `device run --once` was cancelled";
@@ -35,9 +34,8 @@ pub(crate) struct Cli {
 /// Which platform is meant.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Connection {
-    /// The platform's data folder; other commands find the token there
-    #[arg(long, value_name = "DIR", env = "OTARU_DATA", default_value = DATA, global = true, help_heading = "Platform")]
-    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: Data,
     /// Where the platform answers operators
     #[arg(
         long,
@@ -96,10 +94,11 @@ enum Command {
 }
 
 /// Carries a command out.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let Cli { connection, command } = cli;
+pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
+    let Cli { connection, command } = Cli::from_arg_matches(&parsed.matches)?;
     let client = || Client::new(&connection);
     match command {
+        Command::Serve(serve) if serve.print_settings => output::part(&settings::shown(parsed)),
         Command::Serve(serve) => return serve::run(*serve, &connection),
         Command::Demo(demo) => return demo::run(demo),
         Command::Product(command) => product::run(command, &client()?)?,

@@ -48,7 +48,7 @@ impl Client {
         );
         let token = match &connection.token {
             Some(token) => token.clone(),
-            None => token::read(&connection.data)?.ok_or_else(|| no_token(connection))?,
+            None => token::read(&connection.data.data)?.ok_or_else(|| no_token(connection))?,
         };
         Ok(Self::with_token(&connection.url, &token))
     }
@@ -158,7 +158,7 @@ impl Client {
 }
 
 fn no_token(connection: &Connection) -> anyhow::Error {
-    let file = token::file(&connection.data);
+    let file = token::file(&connection.data.data);
     let text = format!(
         "there is no token: {} does not exist. `otaru serve` makes it; for another data folder use --data or OTARU_DATA, for a platform on another machine give --token or OTARU_TOKEN",
         file.display()

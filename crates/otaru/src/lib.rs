@@ -1,3 +1,4 @@
 //! The parts of the `otaru` binary that can run inside another process.
 
 pub mod device;
+pub mod settings;

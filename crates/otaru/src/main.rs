@@ -12,18 +12,29 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::CommandFactory as _;
+use otaru::settings::layers::{self, Wrong};
 
 use crate::cli::Cli;
 use crate::client::Unreachable;
 
 /// Refused, or failed on the way.
 const FAILED: u8 = 1;
+/// The command line or a setting is wrong; clap ends with the same.
+const WRONG: u8 = 2;
 /// Nobody answers as the platform.
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    let parsed = match layers::parse(&Cli::command(), std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(Wrong::Line(error)) => error.exit(),
+        Err(Wrong::Setting(error)) => {
+            output::error(&error);
+            return ExitCode::from(WRONG);
+        }
+    };
+    match cli::run(&parsed) {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use otaru::settings::Settings;
 use server::{Clock, Paging, Server, rollout};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,24 +18,6 @@ use crate::token;
 
 /// How long operators' requests under way may take when the platform stops.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// What a platform is started with.
-pub(crate) struct Settings {
-    /// The data folder.
-    pub(crate) data: PathBuf,
-    /// `sqlite`, or the URL of a PostgreSQL database.
-    pub(crate) database: String,
-    /// Where devices connect.
-    pub(crate) devices: Vec<SocketAddr>,
-    /// Where operators connect.
-    pub(crate) operators: Vec<SocketAddr>,
-    /// Further host names operators may use.
-    pub(crate) hosts: Vec<String>,
-    /// Downloads at once.
-    pub(crate) downloads: i64,
-    /// Where devices fetch files over HTTP; `None` refuses such jobs.
-    pub(crate) public_url: Option<String>,
-}
 
 /// A running platform.
 pub(crate) struct Platform {
@@ -55,22 +38,22 @@ pub(crate) struct Platform {
 
 impl Platform {
     /// Takes its ports, opens its data folder, and lets everybody in.
-    pub(crate) async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub(crate) async fn start(data: &Path, settings: Settings) -> anyhow::Result<Self> {
         let device_listeners = listen(&settings.devices, "devices", "--devices").await?;
         let operator_listeners = listen(&settings.operators, "operators", "--operators").await?;
         let devices = addresses(&device_listeners)?;
         let operators = addresses(&operator_listeners)?;
 
         let counters = Arc::new(door::Counters::default());
-        let server = open(&settings, Arc::clone(&counters)).await?;
-        let (token, made) = token::read_or_make(&settings.data)?;
+        let server = open(data, &settings, Arc::clone(&counters)).await?;
+        let (token, made) = token::read_or_make(data)?;
         // After a restore the token is new, but not what it guards.
         let products = server.products(Paging { after: None, limit: 1 }).await?;
         let first_start = made && products.items.is_empty();
         let mut config = api::Config::new(&token);
         config = operators.iter().fold(config, |config, address| config.allow_listener(*address));
         config = devices.iter().fold(config, |config, address| config.tell_device_listener(*address));
-        config = settings.hosts.iter().fold(config, |config, host| config.allow_host(host));
+        config = settings.allow_host.iter().fold(config, |config, host| config.allow_host(host));
 
         let stop = watch::Sender::new(false);
         let router = api::router(server.clone(), config);
@@ -78,7 +61,7 @@ impl Platform {
         for listener in operator_listeners {
             operator_doors.spawn(api::serve(listener, router.clone(), told(stop.subscribe())));
         }
-        let limits = door_limits(device_listeners.len());
+        let limits = within_files(settings.door.into(), device_listeners.len());
         let mut device_doors = JoinSet::new();
         for listener in device_listeners {
             let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
@@ -103,25 +86,29 @@ const RESERVED_FILES: u64 = 256;
 
 /// As many connections as the system lets this process have, shared by the doors: devices must not
 /// take the files that operators and the database need.
-fn door_limits(doors: usize) -> door::Config {
-    let usual = door::Config::default();
+fn within_files(limits: door::Config, doors: usize) -> door::Config {
     let files = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => files,
         Err(error) => {
             warn!(%error, "the limit of open files could not be read; it may be lower than the connections allowed");
-            return usual;
+            return limits;
         }
     };
     let share = files.saturating_sub(RESERVED_FILES).max(files / 2) / doors.max(1) as u64;
     let share = usize::try_from(share).unwrap_or(usize::MAX).max(1);
-    if share < usual.max_connections {
+    let max_connections = limits.max_connections.min(share);
+    info!(
+        files,
+        connections = max_connections,
+        "the limit of open files, and the connections a port may hold"
+    );
+    if share < limits.max_connections {
         info!(
-            connections = share,
-            files,
-            "devices may hold this many connections a port; more need a higher limit of open files (ulimit -n)"
+            wanted = limits.max_connections,
+            "devices may hold fewer connections than set; more need a higher limit of open files (ulimit -n)"
         );
     }
-    door::Config { max_connections: usual.max_connections.min(share), ..usual }
+    door::Config { max_connections, ..limits }
 }
 
 async fn told(mut stop: watch::Receiver<bool>) {
@@ -129,17 +116,21 @@ async fn told(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn open(settings: &Settings, door_counters: Arc<door::Counters>) -> anyhow::Result<Server> {
+async fn open(
+    data: &Path,
+    settings: &Settings,
+    door_counters: Arc<door::Counters>,
+) -> anyhow::Result<Server> {
     let config = store::Config {
-        data: settings.data.clone(),
-        database: settings.database.clone(),
+        data: data.into(),
+        database: settings.database.database.clone(),
         clock: store::Clock::default(),
     };
     let store = store::Store::open(config).await?;
     let config = server::Config {
         store,
         public_url: settings.public_url.clone(),
-        limits: rollout::Limits { downloads: settings.downloads, ..rollout::Limits::default() },
+        limits: rollout::Limits { downloads: settings.max_downloads, ..rollout::Limits::default() },
         clock: Clock::System,
         door_counters,
     };

@@ -6,68 +6,36 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use otaru::settings::{ConfigFile, DATA, LogFormat, Settings};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Connection;
-use crate::commands::backup::Database;
 use crate::output::out;
-use crate::platform::{Platform, Settings};
+use crate::platform::Platform;
 use crate::stop::Stop;
 use crate::token;
 
-/// Settings of the platform.
+/// How `otaru serve` is called.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Where devices connect, MQTT and HTTP alike; may be given several times
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "OTARU_DEVICES",
-        value_delimiter = ',',
-        default_value = "0.0.0.0:1883"
-    )]
-    devices: Vec<SocketAddr>,
-    /// Where operators connect; may be given several times
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "OTARU_OPERATORS",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:8080"
-    )]
-    operators: Vec<SocketAddr>,
-    /// A further host name under which operators may reach the platform, as behind a proxy; may be given several times
-    #[arg(long, value_name = "NAME", env = "OTARU_ALLOW_HOST", value_delimiter = ',')]
-    allow_host: Vec<String>,
     #[command(flatten)]
-    database: Database,
-    /// Where devices fetch files over HTTP: this platform as devices see it. Without it files travel over MQTT only
-    #[arg(long, value_name = "http://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
-    public_url: Option<String>,
-    /// Downloads at once in the whole installation; further devices wait for their notice
-    #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value_t = 500, value_parser = clap::value_parser!(i64).range(1..=60_000))]
-    max_downloads: i64,
-    /// What to log: error, warn, info, debug, trace, or a filter as `info,otaru_door=debug`
-    #[arg(long, value_name = "FILTER", env = "OTARU_LOG", default_value = "info")]
-    log: EnvFilter,
+    config: ConfigFile,
+    /// Show the settings that would be in force, and where each comes from; start nothing
+    #[arg(long)]
+    pub(crate) print_settings: bool,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitCode> {
-    log_to_stderr(serve.log);
-    let settings = Settings {
-        data: connection.data.clone(),
-        database: serve.database.database,
-        devices: serve.devices,
-        operators: serve.operators,
-        hosts: serve.allow_host,
-        downloads: serve.max_downloads,
-        public_url: serve.public_url,
-    };
+    let settings = serve.settings;
+    log_to_stderr(settings.log.clone(), settings.log_format);
+    let data = &connection.data.data;
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut stop = Stop::listen()?;
-        let platform = Platform::start(settings).await?;
-        greet(&platform, &connection.data);
+        let platform = Platform::start(data, settings).await?;
+        greet(&platform, data);
         stop.asked().await;
         tracing::info!("stopping");
         platform.stop().await;
@@ -76,9 +44,12 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
 }
 
 /// Logs go to standard error, so that an answer stays alone on standard output.
-pub(crate) fn log_to_stderr(filter: EnvFilter) {
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+pub(crate) fn log_to_stderr(filter: EnvFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_ansi(false).init(),
+    }
 }
 
 fn greet(platform: &Platform, data: &Path) {
@@ -95,7 +66,7 @@ fn greet(platform: &Platform, data: &Path) {
 fn next_steps(platform: &Platform, data: &Path) {
     out!("");
     out!("This is its first start. In another terminal:");
-    if data != Path::new(crate::cli::DATA) {
+    if data != Path::new(DATA) {
         let data = std::path::absolute(data).unwrap_or_else(|_| data.into());
         out!("  export OTARU_DATA={}", data.display());
     }
@@ -123,11 +94,4 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
         });
     }
     address
-}
-
-fn public_url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
-    let sendable =
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !br#"/?#@"\"#.contains(&b));
-    if sendable { Ok(text.into()) } else { Err("write http://HOST:PORT, the host as devices see it".into()) }
 }

@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use otaru::settings::{LogFormat, Settings};
 use tokio::runtime::Runtime;
 
 use crate::client::Client;
 use crate::output::out;
-use crate::platform::{Platform, Settings};
+use crate::platform::Platform;
 use crate::serve::log_to_stderr;
 use crate::stop::Stop;
 use guest::Guest;
@@ -43,7 +44,7 @@ enum Told {
 
 /// Shows it all.
 pub(crate) fn run(demo: Demo) -> anyhow::Result<ExitCode> {
-    log_to_stderr("warn".into());
+    log_to_stderr("warn".into(), LogFormat::Text);
     let runtime = Runtime::new()?;
     let folder = tempfile::Builder::new().prefix("otaru-demo-").tempdir()?;
     let told = runtime.block_on(tell(&demo, folder.path()));
@@ -95,17 +96,14 @@ async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
     let everywhere = if demo.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let host = guest_host(demo);
     let settings = |devices: u16, operators: u16| Settings {
-        data: data(folder),
-        database: "sqlite".into(),
         devices: vec![SocketAddr::new(everywhere.into(), devices)],
         operators: vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), operators)],
-        hosts: Vec::new(),
-        downloads: 500,
         public_url: Some(format!("http://{host}:{devices}")),
+        ..Settings::default()
     };
-    match Platform::start(settings(1883, 8080)).await {
+    match Platform::start(&data(folder), settings(1883, 8080)).await {
         Ok(platform) => Ok(platform),
-        Err(_) => Platform::start(settings(free_port()?, 0)).await,
+        Err(_) => Platform::start(&data(folder), settings(free_port()?, 0)).await,
     }
 }
 

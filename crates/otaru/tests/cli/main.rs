@@ -6,5 +6,6 @@ mod common;
 mod demo;
 mod exit_codes;
 mod frame;
+mod settings;
 mod start;
 mod story;

@@ -101,6 +101,6 @@ fn a_folder_of_another_version_is_told() {
 fn what_is_no_database_of_ours_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let done = run(serve(folder.path().join("data").as_os_str()).args(["--database", "mysql://x"]));
-    assert_eq!(done.code, 1);
+    assert_eq!(done.code, 2);
     assert!(done.err.contains("postgres://"), "{}", done.err);
 }

@@ -1,0 +1,197 @@
+//! The settings of the platform.
+//!
+//! [`Settings`] is the one definition: from each of its fields come the flag, the `OTARU_*` variable, the key of the
+//! settings file, the help text and docs/settings.md. To add a setting is to add a field here and to use it.
+//!
+//! A flag goes before a variable, a variable before the file, the file before the default ([`layers`]).
+
+mod file;
+pub mod layers;
+mod page;
+mod show;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+pub use file::File;
+pub use page::page;
+pub use show::shown;
+pub use units::{Period, Size};
+
+use units::{period, size, whole};
+
+/// The data folder unless told otherwise.
+pub const DATA: &str = "./otaru-data";
+
+/// Where everything is kept.
+#[derive(Args, Clone)]
+pub struct Data {
+    /// The platform's data folder; other commands find the token there
+    #[arg(long, value_name = "DIR", env = "OTARU_DATA", default_value = DATA, global = true, help_heading = "Platform")]
+    pub data: PathBuf,
+}
+
+/// Which file the settings come from.
+#[derive(Args)]
+pub struct ConfigFile {
+    /// A settings file [default: otaru.toml in the data folder, if it is there]
+    #[arg(long, value_name = "FILE", env = "OTARU_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where rows are kept.
+#[derive(Args)]
+pub struct Database {
+    /// `sqlite`, in the data folder, or the URL of a PostgreSQL database
+    #[arg(
+        long,
+        value_name = "sqlite|postgres://…",
+        env = "OTARU_DATABASE",
+        default_value = "sqlite",
+        hide_env_values = true,
+        value_parser = database
+    )]
+    pub database: String,
+}
+
+/// What a platform is started with.
+#[derive(Args)]
+pub struct Settings {
+    /// Where devices connect, MQTT and HTTP alike; may be given several times
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "OTARU_DEVICES",
+        value_delimiter = ',',
+        default_value = "0.0.0.0:1883",
+        value_parser = address
+    )]
+    pub devices: Vec<SocketAddr>,
+    /// Where operators connect; may be given several times
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "OTARU_OPERATORS",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:8080",
+        value_parser = address
+    )]
+    pub operators: Vec<SocketAddr>,
+    /// A further host name under which operators may reach the platform, as behind a proxy; may be given several times
+    #[arg(long, value_name = "NAME", env = "OTARU_ALLOW_HOST", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+    /// Where rows are kept.
+    #[command(flatten)]
+    pub database: Database,
+    /// Where devices fetch files over HTTP: this platform as devices see it. Without it files travel over MQTT only
+    #[arg(long, value_name = "http://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// Downloads at once in the whole installation; further devices wait for their notice
+    #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
+    pub max_downloads: i64,
+    /// What to log: error, warn, info, debug, trace, or a filter as `info,otaru_door=debug`
+    #[arg(long, value_name = "FILTER", env = "OTARU_LOG", default_value = "info", value_parser = filter)]
+    pub log: EnvFilter,
+    /// How to log: lines for people, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", env = "OTARU_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Limits at the devices' door.
+    #[command(flatten)]
+    pub door: Door,
+}
+
+/// Limits at the devices' door.
+#[derive(Args)]
+#[command(next_help_heading = "Limits for devices")]
+pub struct Door {
+    /// From the TCP connection to the end of the CONNECT, or of an HTTP request's head
+    #[arg(long, value_name = "TIME", env = "OTARU_CONNECT_TIMEOUT", default_value_t = Period(usual().connect_timeout), value_parser = period("1s", "1h"))]
+    pub connect_timeout: Period,
+    /// Longest time in which a device takes none of the bytes that wait for it
+    #[arg(long, value_name = "TIME", env = "OTARU_WRITE_TIMEOUT", default_value_t = Period(usual().write_timeout), value_parser = period("1s", "1h"))]
+    pub write_timeout: Period,
+    /// Longest packet taken from a device; a longer one ends its connection
+    #[arg(long, value_name = "SIZE", env = "OTARU_MAX_PACKET", default_value_t = Size(usual().max_packet), value_parser = size("4KiB", "256MiB"))]
+    pub max_packet: Size,
+    /// Bytes that wait for one device: messages, and file blocks made ahead
+    #[arg(long, value_name = "SIZE", env = "OTARU_QUEUE_BYTES", default_value_t = Size(usual().queue_bytes), value_parser = size("4KiB", "64MiB"))]
+    pub queue_bytes: Size,
+    /// Block requests of one device that wait; further ones are answered with error 429
+    #[arg(long, value_name = "N", env = "OTARU_BLOCK_REQUESTS", default_value_t = usual().block_requests, value_parser = whole::<usize>(1..=10_000))]
+    pub block_requests: usize,
+    /// Connections of devices at once; fewer if the limit of open files does not allow as many
+    #[arg(long, value_name = "N", env = "OTARU_MAX_CONNECTIONS", default_value_t = usual().max_connections, value_parser = whole::<usize>(1..=10_000_000))]
+    pub max_connections: usize,
+}
+
+impl From<Door> for door::Config {
+    fn from(door: Door) -> Self {
+        // Every field is named: a limit that is added to the door asks here for its setting.
+        let Door { connect_timeout, write_timeout, max_packet, queue_bytes, block_requests, max_connections } =
+            door;
+        Self {
+            connect_timeout: connect_timeout.0,
+            write_timeout: write_timeout.0,
+            max_packet: max_packet.0,
+            queue_bytes: queue_bytes.0,
+            block_requests,
+            max_connections,
+        }
+    }
+}
+
+impl Default for Settings {
+    /// What is in force when nothing is set, whatever the environment says.
+    fn default() -> Self {
+        let command = Self::augment_args(Command::new("settings")).mut_args(|arg| arg.env(None));
+        Self::from_arg_matches(&command.get_matches_from(["settings"])).expect("the defaults are good")
+    }
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// All settings as a command line of their own: what a settings file may hold.
+pub(crate) fn all() -> Command {
+    Settings::augment_args(Data::augment_args(Command::new("settings").disable_help_flag(true)))
+}
+
+fn usual() -> door::Config {
+    door::Config::default()
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write ADDRESS:PORT, the address as a number, as in 0.0.0.0:1883 or [::]:1883".into())
+}
+
+fn database(text: &str) -> Result<String, String> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("postgres" | "postgresql") => Ok(text.into()),
+        None if text == "sqlite" => Ok(text.into()),
+        _ => Err("write sqlite, or postgres://user:password@host/database".into()),
+    }
+}
+
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let allowed = "write error, warn, info, debug, trace, off, or a filter as info,otaru_door=debug";
+    EnvFilter::try_new(text).map_err(|_| allowed.into())
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
+    let sendable =
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !br#"/?#@"\"#.contains(&b));
+    if sendable { Ok(text.into()) } else { Err("write http://HOST:PORT, the host as devices see it".into()) }
+}
