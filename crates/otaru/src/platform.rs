@@ -131,6 +131,7 @@ async fn open(
         store,
         public_url: settings.public_url.clone(),
         limits: rollout::Limits { downloads: settings.max_downloads, ..rollout::Limits::default() },
+        keep_events: settings.keep_events.0,
         clock: Clock::System,
         door_counters,
     };

@@ -406,6 +406,8 @@ pub enum Timer {
     Grace(Id),
     /// The next chunk of a job's work.
     Work(Id),
+    /// Events that are old enough are dropped, a chunk at a time.
+    Retention,
 }
 
 /// The rows a batch needs: for each device in it also its session, all its module versions and

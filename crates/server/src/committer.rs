@@ -20,6 +20,10 @@ const WAITING: usize = 8_192;
 const TIMERS: u32 = 256;
 /// Devices or tasks in one chunk of a job's work.
 const CHUNK: u32 = 500;
+/// Events dropped in one transaction.
+const DROPPED: u32 = 1_000;
+/// Pause between two looks for events that have become old.
+const RETENTION_MS: i64 = 3_600_000;
 /// Pause after the database failed a turn of time.
 const RETRY_MS: i64 = 1_000;
 
@@ -95,6 +99,14 @@ pub(crate) async fn end_orphans(core: &Arc<Core>) -> Result<(), Error> {
         unit.decide(&keys(&inputs), inputs).await?;
         unit.commit().await?;
     }
+}
+
+/// Sets or clears the timer by which old events are dropped.
+pub(crate) async fn start_retention(core: &Arc<Core>) -> Result<(), Error> {
+    let mut unit = core.unit().await?;
+    let at = core.keep_events.map(|_| unit.now);
+    unit.write(&Changes { timers: [(Timer::Retention, at)].into(), ..Changes::default() }).await?;
+    unit.commit().await
 }
 
 async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
@@ -292,6 +304,7 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
                     inputs.extend(chunk(unit, &row).await?);
                 }
             }
+            Timer::Retention => drop_events(unit).await?,
             Timer::Timeout(_) | Timer::Settle(_) | Timer::Grace(_) => inputs.push(Input::Due(timer)),
         }
     }
@@ -299,6 +312,14 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
         add_keys(&mut keys, input);
     }
     Ok((keys, inputs))
+}
+
+/// Drops a chunk of the events that are old enough. Reports have their turn before the next one.
+async fn drop_events(unit: &mut Unit) -> Result<(), Error> {
+    let Some(keep) = unit.core.keep_events else { return Ok(()) };
+    let more = store::events::drop_oldest(&mut unit.tx, unit.now.saturating_sub(keep), DROPPED).await?;
+    let next = if more { unit.now } else { unit.now + RETENTION_MS };
+    unit.write(&Changes { timers: [(Timer::Retention, Some(next))].into(), ..Changes::default() }).await
 }
 
 /// The next chunk of a job's work.
@@ -338,6 +359,8 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::ReupgradeTask(task) => {
             keys.tasks.insert(*task);
         }
+        // Those are no row's.
+        Input::Due(Timer::Retention) => {}
         Input::Due(Timer::Push(job) | Timer::Work(job))
         | Input::CancelJob(job)
         | Input::ReupgradeJob(job) => {

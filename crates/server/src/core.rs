@@ -24,6 +24,8 @@ pub(crate) struct Core {
     ahead: AtomicI64,
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
+    /// How long events are kept; `None` is for ever.
+    pub(crate) keep_events: Option<Ms>,
     pub(crate) writer: Writer,
     pub(crate) counters: Counters,
     /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
@@ -41,6 +43,7 @@ impl Core {
         sessions: Sessions,
         clock: Clock,
         limits: Limits,
+        keep_events: Option<Ms>,
         writer: Writer,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl Core {
             ahead: AtomicI64::new(0),
             ids: IdSource::default(),
             limits,
+            keep_events,
             writer,
             counters: Counters::default(),
             turn: Arc::default(),

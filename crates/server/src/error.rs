@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub enum ErrorKind {
     /// The thing named does not exist.
     NotFound,
+    /// The thing named existed, and has been dropped.
+    Gone,
     /// A value is not allowed.
     Invalid,
     /// The thing's present state does not allow it.
@@ -37,6 +39,11 @@ impl OrderError {
     /// The thing named does not exist.
     pub fn not_found(code: &'static str, text: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, code, text)
+    }
+
+    /// The thing named has been dropped.
+    pub fn gone(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Gone, code, text)
     }
 
     /// A value is not allowed.

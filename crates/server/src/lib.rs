@@ -45,6 +45,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Bounds for the whole installation.
     pub limits: Limits,
+    /// How long events are kept; `None` is for ever.
+    pub keep_events: Option<Duration>,
     /// The clock.
     pub clock: Clock,
     /// What the door counts.
@@ -62,12 +64,14 @@ pub struct Server {
 impl Server {
     /// Starts on an open store: no device is online yet, what is due is done from now on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let Config { store, public_url, limits, clock, door_counters } = config;
+        let Config { store, public_url, limits, keep_events, clock, door_counters } = config;
         let links = Links::new(make_link_key(&store).await?);
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
-        let core =
-            Arc::new(Core::new(store, Sessions::default(), clock, limits, Writer { links, public_url }));
+        let keep_events = keep_events.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let writer = Writer { links, public_url };
+        let core = Arc::new(Core::new(store, Sessions::default(), clock, limits, keep_events, writer));
         committer::end_orphans(&core).await?;
+        committer::start_retention(&core).await?;
         warn_of_lost_address(&core).await?;
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));

@@ -163,9 +163,10 @@ async fn a_stop_writes_that_devices_have_gone() {
     assert_eq!((view.online, view.device.last_offline_at), (false, Some(START + 5_000)));
     let events = world
         .server
-        .events(otaru_server::EventFilter::Device("a1TestPk001", "dev001"), 0, 100)
+        .events(otaru_server::EventFilter::Device("a1TestPk001", "dev001"), None, 100)
         .await
-        .unwrap();
+        .unwrap()
+        .items;
     assert_eq!(events.last().unwrap().event.kind, otaru_server::rollout::EventKind::DeviceDisconnected);
 }
 

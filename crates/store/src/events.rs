@@ -1,6 +1,6 @@
 //! Reading what happened, in the order of the commits.
 
-use rollout::{Event, Id};
+use rollout::{Event, Id, Ms};
 
 use crate::Error;
 use crate::sql::{Fields, Tx, Val};
@@ -52,6 +52,27 @@ pub async fn list(tx: &mut Tx, filter: Filter, after: i64, limit: u32) -> Result
 pub async fn last(tx: &mut Tx) -> Result<i64, Error> {
     let row = tx.row("select value from counter where name = 'event'", vec![]).await?;
     row.map_or(Ok(0), |row| row.get(0))
+}
+
+/// The number of the last event that was dropped; 0 if none was.
+pub async fn dropped(tx: &mut Tx) -> Result<i64, Error> {
+    let row = tx.row("select value from counter where name = 'event_dropped'", vec![]).await?;
+    row.map_or(Ok(0), |row| row.get(0))
+}
+
+/// Drops the oldest events, at most `limit`, of those from before a time. True if there may be more of them.
+///
+/// The times of events grow with their numbers, so these are the first ones and leave no gap.
+pub async fn drop_oldest(tx: &mut Tx, before: Ms, limit: u32) -> Result<bool, Error> {
+    let dropped = dropped(tx).await?;
+    let sql = "select max(seq) from (select seq, at from event where seq > ? order by seq limit ?) as oldest where at < ?";
+    let row = tx.row(sql, vec![dropped.into(), limit.into(), before.into()]).await?;
+    let Some(last) = row.map_or(Ok(None), |row| row.get::<Option<i64>>(0))? else { return Ok(false) };
+    let sql = "insert into counter (name, value, at) values ('event_dropped', ?, 0) \
+               on conflict (name) do update set value = excluded.value";
+    tx.exec(sql, vec![last.into()]).await?;
+    tx.exec("delete from event where seq > ? and seq <= ?", vec![dropped.into(), last.into()]).await?;
+    Ok(last - dropped >= i64::from(limit))
 }
 
 fn read(fields: &mut Fields<'_>) -> Result<Numbered, Error> {

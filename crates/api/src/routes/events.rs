@@ -1,5 +1,5 @@
 use axum::extract::State;
-use server::{EventFilter, IdKind};
+use server::{EventFilter, EventPage, IdKind};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,7 +14,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// List what happened
 ///
-/// The oldest first. Even the last page has a `nextCursor`, with which to ask for what happened since.
+/// The oldest first. Even the last page has a `nextCursor`, with which to ask for what happened since. Events are
+/// kept as long as the platform's setting `keep-events` says: a cursor that points before the oldest is answered with
+/// 410 `eventsDropped`, for some were missed; ask without a cursor to go on with the oldest that is kept.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventQuery),
     responses((status = 200, body = Page<Event>, description = "Events, in the order they became known.")))]
 async fn list_events(
@@ -22,14 +24,12 @@ async fn list_events(
     Query(query): Query<EventQuery>,
 ) -> Answer<axum::Json<Page<Event>>> {
     let paging = paging::<i64>(List::Events, query.cursor.as_deref(), query.limit)?;
-    let after = paging.after.unwrap_or(0);
-    let events = api.server.events(filter(&query)?, after, paging.limit).await?;
-    let products = events.iter().map(|numbered| numbered.event.product_id).collect();
-    let devices = events.iter().filter_map(|numbered| numbered.event.device_id).collect();
+    let EventPage { items, next } = api.server.events(filter(&query)?, paging.after, paging.limit).await?;
+    let products = items.iter().map(|numbered| numbered.event.product_id).collect();
+    let devices = items.iter().filter_map(|numbered| numbered.event.device_id).collect();
     let names = api.server.names(products, devices).await?;
-    let last = events.last().map_or(after, |numbered| numbered.seq);
-    let items = events.into_iter().map(|numbered| Event::of(numbered, &names)).collect();
-    Ok(axum::Json(Page { items, next_cursor: Some(cursor::encode(List::Events, &last)) }))
+    let items = items.into_iter().map(|numbered| Event::of(numbered, &names)).collect();
+    Ok(axum::Json(Page { items, next_cursor: Some(cursor::encode(List::Events, &next)) }))
 }
 
 fn filter(query: &EventQuery) -> Answer<EventFilter<'_>> {

@@ -37,6 +37,7 @@ impl Platform {
             store: store::Store::open(config).await.unwrap(),
             public_url: None,
             limits: Limits::default(),
+            keep_events: None,
             clock: Clock::System,
             door_counters: Arc::default(),
         };

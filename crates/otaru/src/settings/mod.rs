@@ -13,6 +13,7 @@ mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -93,6 +94,9 @@ pub struct Settings {
     /// Downloads at once in the whole installation; further devices wait for their notice
     #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
     pub max_downloads: i64,
+    /// How long events are kept for timelines and readers; `forever` keeps all
+    #[arg(long, value_name = "TIME", env = "OTARU_KEEP_EVENTS", default_value = "90d", value_parser = keep)]
+    pub keep_events: Keep,
     /// What to log: error, warn, info, debug, trace, or a filter as `info,otaru_door=debug`
     #[arg(long, value_name = "FILTER", env = "OTARU_LOG", default_value = "info", value_parser = filter)]
     pub log: EnvFilter,
@@ -152,6 +156,10 @@ impl Default for Settings {
     }
 }
 
+/// How long something is kept; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep(pub Option<Duration>);
+
 /// How lines of the log are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -168,6 +176,15 @@ pub(crate) fn all() -> Command {
 
 fn usual() -> door::Config {
     door::Config::default()
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    match text {
+        "forever" => Ok(Keep(None)),
+        text => period("1d", "3650d")(text)
+            .map(|period| Keep(Some(period.0)))
+            .map_err(|allowed| format!("{allowed}, or forever")),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -159,6 +159,7 @@ impl Wanted {
             | Input::CancelTask(task)
             | Input::ReupgradeTask(task) => drop(self.tasks.insert(*task)),
             Input::Due(Timer::Push(job)) => self.add_ready(*job, tables, at),
+            Input::Due(Timer::Retention) => {}
             Input::Due(Timer::Work(job)) | Input::CancelJob(job) | Input::ReupgradeJob(job) => {
                 self.jobs.insert(*job);
             }

@@ -23,6 +23,14 @@ pub enum EventFilter<'a> {
     Task(Id),
 }
 
+fn dropped_since(after: i64, dropped: i64) -> OrderError {
+    let text = format!(
+        "the events {} to {dropped} are no longer kept; to go on with the oldest that is, ask without a cursor",
+        after + 1
+    );
+    OrderError::gone("eventsDropped", text).with("firstDropped", after + 1).with("lastDropped", dropped)
+}
+
 /// How the platform is.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -32,15 +40,28 @@ pub struct Status {
     pub counters: Vec<(&'static str, u64)>,
 }
 
+/// Some of the events, and where the rest begins.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// At most as many as asked for.
+    pub items: Vec<Numbered>,
+    /// To be passed as `after` for what follows, or happens later.
+    pub next: i64,
+}
+
 impl Server {
-    /// Events after a number, in the order they were committed.
+    /// Events after a number, in the order they were committed; without a number from the first that is kept.
     pub async fn events(
         &self,
         filter: EventFilter<'_>,
-        after: i64,
+        after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Numbered>, OrderError> {
+    ) -> Result<EventPage, OrderError> {
         let mut tx = self.read().await?;
+        let dropped = store::events::dropped(&mut tx).await.map_err(failed("read events"))?;
+        if let Some(after) = after.filter(|after| *after < dropped) {
+            return Err(dropped_since(after, dropped));
+        }
         let filter = match filter {
             EventFilter::All => Filter::All,
             EventFilter::Product(key) => Filter::Product(product_in(&mut tx, key).await?.id),
@@ -50,7 +71,15 @@ impl Server {
             EventFilter::Job(id) => Filter::Job(id),
             EventFilter::Task(id) => Filter::Task(id),
         };
-        store::events::list(&mut tx, filter, after, limit).await.map_err(failed("read events"))
+        let after = after.unwrap_or(dropped);
+        let items =
+            store::events::list(&mut tx, filter, after, limit).await.map_err(failed("read events"))?;
+        let next = match items.last() {
+            Some(last) if items.len() >= limit as usize => last.seq,
+            // Who has seen all of one device is not behind, however long nothing happens to it.
+            _ => store::events::last(&mut tx).await.map_err(failed("read events"))?.max(after),
+        };
+        Ok(EventPage { items, next })
     }
 
     /// How the platform is.

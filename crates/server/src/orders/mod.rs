@@ -12,7 +12,7 @@ mod products;
 
 pub use answers::under_key;
 pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
-pub use events::{EventFilter, Status};
+pub use events::{EventFilter, EventPage, Status};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
 pub use modules::NewModule;
 pub use names::Names;

@@ -21,6 +21,9 @@ use wire::credentials::{ClientId, SignMethod as Hmac, Username, password};
 pub const START: i64 = 1_795_341_600_000;
 pub mod database;
 
+/// How long events are kept.
+pub const KEEP_EVENTS: Duration = Duration::from_secs(90 * 86_400);
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
@@ -75,6 +78,7 @@ impl World {
                 PublicUrl::Given(url) => url,
             },
             limits,
+            keep_events: Some(KEEP_EVENTS),
             clock: clock.clone(),
             door_counters: Arc::clone(&counters),
         })

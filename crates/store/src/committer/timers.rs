@@ -52,6 +52,7 @@ pub(crate) fn key(timer: Timer) -> [Val; 2] {
         Timer::Settle(task) => ("settle", task),
         Timer::Grace(device) => ("grace", device),
         Timer::Work(job) => ("work", job),
+        Timer::Retention => ("retention", 0),
     };
     [kind.into(), subject.into()]
 }
@@ -63,6 +64,7 @@ fn parse(kind: &str, subject: Id) -> Result<Timer, Error> {
         "settle" => Timer::Settle(subject),
         "grace" => Timer::Grace(subject),
         "work" => Timer::Work(subject),
+        "retention" => Timer::Retention,
         _ => return Err(Error::Unreadable { column: 0, what: format!("a timer of kind {kind:?}") }),
     })
 }

@@ -246,6 +246,30 @@ on_both! {
         store.close().await;
     }
 
+    async fn the_oldest_events_are_dropped_a_chunk_at_a_time(home: Home) {
+        let store = filled(home, 10..11).await;
+        let mut tx = store.begin().await.unwrap();
+        let before = events::last(&mut tx).await.unwrap();
+        for at in [100, 100, 100, 200, 300] {
+            committer::append_events(&mut tx, &[event(at)]).await.unwrap();
+        }
+        let left = async |tx: &mut crate::Tx| -> Vec<i64> {
+            events::list(tx, events::Filter::All, 0, 100).await.unwrap().iter().map(|e| e.seq - before).collect()
+        };
+        assert!(!events::drop_oldest(&mut tx, 100, 2).await.unwrap(), "none is older");
+        assert_eq!((left(&mut tx).await, events::dropped(&mut tx).await.unwrap()), (vec![1, 2, 3, 4, 5], 0));
+        assert!(events::drop_oldest(&mut tx, 101, 2).await.unwrap());
+        assert_eq!(left(&mut tx).await, [3, 4, 5]);
+        assert!(!events::drop_oldest(&mut tx, 101, 2).await.unwrap());
+        assert_eq!((left(&mut tx).await, events::dropped(&mut tx).await.unwrap()), (vec![4, 5], before + 3));
+        while events::drop_oldest(&mut tx, i64::MAX, 1).await.unwrap() {}
+        assert_eq!(left(&mut tx).await, [0; 0]);
+        committer::append_events(&mut tx, &[event(300)]).await.unwrap();
+        assert_eq!((left(&mut tx).await, events::dropped(&mut tx).await.unwrap()), (vec![6], before + 5));
+        drop(tx);
+        store.close().await;
+    }
+
     async fn stream_numbers_are_given_once_and_run_out(home: Home) {
         let store = home.open().await;
         let mut tx = store.begin().await.unwrap();

@@ -91,6 +91,7 @@ on_both! {
             committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),
             committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
             committer::now(&mut tx, 5),
+            events::drop_oldest(&mut tx, i64::MAX, 3),
             committer::reserve_streams(&mut tx, 5),
             devices::login(&mut tx, "a1sample", "lamp0011"),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
