@@ -3,6 +3,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use sha2::{Digest, Sha256};
 
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsReaders {
+    /// Who has the administrator's token.
+    Token,
+    /// Also who asks from this machine, and not for another.
+    #[default]
+    Loopback,
+    /// Who reaches the listener.
+    Anyone,
+}
+
 /// Who may ask, and under which names.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -10,6 +22,7 @@ pub struct Config {
     pub(crate) hosts: HashSet<String>,
     pub(crate) any_address: bool,
     pub(crate) devices: Vec<SocketAddr>,
+    pub(crate) metrics: MetricsReaders,
 }
 
 impl Config {
@@ -21,6 +34,7 @@ impl Config {
             hosts: HashSet::from(loopback),
             any_address: false,
             devices: Vec::new(),
+            metrics: MetricsReaders::default(),
         }
     }
 
@@ -46,6 +60,12 @@ impl Config {
     pub fn tell_device_listener(mut self, listener: SocketAddr) -> Self {
         self.devices.push(listener);
         self
+    }
+
+    /// Says who may read `/metrics`.
+    #[must_use]
+    pub fn metrics_for(self, metrics: MetricsReaders) -> Self {
+        Self { metrics, ..self }
     }
 
     pub(crate) fn allows(&self, host: &str) -> bool {

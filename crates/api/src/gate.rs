@@ -1,15 +1,16 @@
 //! Who may come in, settled before a request is looked at.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Config, Problem};
+use crate::{Config, MetricsReaders, Problem};
 
 /// Lets a request pass whose `Host` names this platform and whose `Origin`, if any, is the same site.
 ///
@@ -32,6 +33,32 @@ pub(crate) async fn administrator(
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Lets a request pass that may read `/metrics`.
+pub(crate) async fn metrics_reader(
+    State(config): State<Arc<Config>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let free = match config.metrics {
+        MetricsReaders::Token => false,
+        MetricsReaders::Loopback => is_local(&request),
+        MetricsReaders::Anyone => true,
+    };
+    match if free { Ok(()) } else { check_token(&config, request.headers()) } {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Headers of a proxy. It may stand on this machine, who asks need not.
+const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+fn is_local(request: &Request) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let near = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+    near && !PASSED_ON.iter().any(|header| request.headers().contains_key(*header))
 }
 
 fn check_site(config: &Config, headers: &HeaderMap) -> Result<(), Problem> {

@@ -9,6 +9,8 @@
 //! - **Orders** (POST) take an `Idempotency-Key`: the same key with the same request is carried out once.
 //! - **Who asks** is settled before anything else: `Host` must name this platform, `Origin`, if any, must be the
 //!   same site, and the bearer token must be the administrator's.
+//!
+//! Beside it are `/livez`, `/readyz` and `/metrics`, for whoever watches over the platform (docs/metrics.md).
 
 mod config;
 mod cursor;
@@ -17,13 +19,17 @@ pub mod dto;
 mod extract;
 mod gate;
 mod idempotency;
+mod metrics;
 mod problem;
+mod reception;
 mod routes;
 mod time;
 
-pub use config::Config;
+pub use config::{Config, MetricsReaders};
 pub use document::document;
+pub use metrics::page as metrics_page;
 pub use problem::{Problem, ProblemType};
+pub use reception::Reception;
 pub use routes::router;
 
 use std::future::Future;
@@ -34,5 +40,6 @@ pub async fn serve(
     router: axum::Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
 }

@@ -2,25 +2,48 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// One counter as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts: its documentation.
+    pub help: &'static str,
+    /// How often that was.
+    pub value: u64,
+}
+
+/// Defines `Counters`: what is counted, each with the sentence that explains it to operators.
+#[macro_export]
 macro_rules! counters {
-    ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// What happened at the door since the process started, by reason.
+    ($vis:vis, $title:literal; $($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        #[doc = $title]
         #[derive(Debug, Default)]
-        pub struct Counters {
-            $($(#[$doc])+ pub $name: AtomicU64,)+
+        $vis struct Counters {
+            $($(#[doc = $doc])+ $vis $name: ::std::sync::atomic::AtomicU64,)+
         }
 
         impl Counters {
-            /// All counters by name, in a fixed order. Each is read for itself: the set is no
-            /// snapshot of one moment.
-            pub fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name.load(Ordering::Relaxed)),)+].into_iter()
+            /// All counters, in a fixed order. Each is read for itself: the set is no snapshot of
+            /// one moment.
+            $vis fn all(&self) -> impl Iterator<Item = $crate::Count> + use<> {
+                [$($crate::Count {
+                    name: stringify!($name),
+                    help: concat!($($doc),+).trim_ascii(),
+                    value: self.$name.load(::std::sync::atomic::Ordering::Relaxed),
+                },)+].into_iter()
+            }
+
+            /// All counters by name.
+            $vis fn snapshot(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                self.all().map(|count| (count.name, count.value))
             }
         }
     };
 }
 
 counters! {
+    pub, "What happened at the door since the process started, by reason.";
     /// TCP connections accepted.
     connections,
     /// Connections whose first byte is neither MQTT's nor HTTP's.
@@ -71,7 +94,7 @@ counters! {
     unsubscribed,
     /// Blocks made for devices.
     blocks,
-    /// File bytes in them.
+    /// File bytes in blocks made for devices.
     block_bytes,
     /// Block requests that cannot be read; dropped.
     bad_block_request,

@@ -44,7 +44,7 @@ mod turned;
 extern crate self as otaru_door;
 
 pub use config::Config;
-pub use counters::Counters;
+pub use counters::{Count, Counters};
 pub use platform::{
     Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Platform, Refusal,
     Session, StreamRefusal, Unavailable,

@@ -33,6 +33,7 @@ pub(crate) struct Platform {
     pub(crate) first_start: bool,
     device_doors: JoinSet<()>,
     operator_doors: JoinSet<io::Result<()>>,
+    reception: api::Reception,
     stop: watch::Sender<bool>,
 }
 
@@ -43,6 +44,12 @@ impl Platform {
         let operator_listeners = listen(&settings.operators, "operators", "--operators").await?;
         let devices = addresses(&device_listeners)?;
         let operators = addresses(&operator_listeners)?;
+        let stop = watch::Sender::new(false);
+        let reception = api::Reception::default();
+        let mut operator_doors = JoinSet::new();
+        for listener in operator_listeners {
+            operator_doors.spawn(api::serve(listener, reception.router(), told(stop.subscribe())));
+        }
 
         let counters = Arc::new(door::Counters::default());
         let server = open(data, &settings, Arc::clone(&counters)).await?;
@@ -55,23 +62,29 @@ impl Platform {
         config = devices.iter().fold(config, |config, address| config.tell_device_listener(*address));
         config = settings.allow_host.iter().fold(config, |config, host| config.allow_host(host));
 
-        let stop = watch::Sender::new(false);
-        let router = api::router(server.clone(), config);
-        let mut operator_doors = JoinSet::new();
-        for listener in operator_listeners {
-            operator_doors.spawn(api::serve(listener, router.clone(), told(stop.subscribe())));
-        }
+        reception.open(api::router(server.clone(), config.metrics_for(settings.metrics_readers.into())));
         let limits = within_files(settings.door.into(), device_listeners.len());
         let mut device_doors = JoinSet::new();
         for listener in device_listeners {
             let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
             device_doors.spawn(door::serve(listener, platform, sessions, limits, Arc::clone(&counters)));
         }
-        Ok(Self { server, devices, operators, token, first_start, device_doors, operator_doors, stop })
+        Ok(Self {
+            server,
+            devices,
+            operators,
+            token,
+            first_start,
+            device_doors,
+            operator_doors,
+            reception,
+            stop,
+        })
     }
 
     /// Lets operators' requests end, hangs up on devices, and closes the database.
     pub(crate) async fn stop(mut self) {
+        self.reception.close();
         self.stop.send_replace(true);
         let ends = async { while self.operator_doors.join_next().await.is_some() {} };
         // Who has not finished by then is cut off.

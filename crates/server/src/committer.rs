@@ -15,7 +15,7 @@ use crate::counters::Counters;
 /// Most reports in one transaction.
 const BATCH: usize = 512;
 /// Most reports that wait; more make sessions wait to hand theirs over.
-const WAITING: usize = 8_192;
+pub(crate) const WAITING: usize = 8_192;
 /// Most timers claimed in one transaction.
 const TIMERS: u32 = 256;
 /// Devices or tasks in one chunk of a job's work.
@@ -64,8 +64,13 @@ impl Queue {
     }
 
     /// Returns once all that was handed over before has been decided.
-    pub(crate) async fn flush(&self) {
-        let _ = self.hand_over(None, None).await;
+    pub(crate) async fn flush(&self) -> Result<(), NotTaken> {
+        self.hand_over(None, None).await
+    }
+
+    /// Reports that are not yet durable.
+    pub(crate) fn waiting(&self) -> usize {
+        WAITING - self.places.available_permits()
     }
 
     async fn hand_over(
@@ -204,8 +209,10 @@ async fn commit(core: Arc<Core>, inputs: Vec<Input>) -> Result<Vec<usize>, Error
 }
 
 fn acknowledge(core: &Core, part: Vec<Report>, unheard: &[usize]) {
-    Counters::add(&core.counters.commits);
-    Counters::add_many(&core.counters.reports, part.len() as u64);
+    let reports = part.iter().filter(|report| report.input.is_some()).count();
+    if reports > 0 {
+        core.measures.batches.observe(reports as u64);
+    }
     let mut place = 0;
     for report in part {
         let heard = report.input.is_none() || !unheard.contains(&place);

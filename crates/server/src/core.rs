@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use door::Sessions;
 use rollout::{Changes, Event, Id, Ids, Input, Limits, Ms, Outbound};
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::downlink::{self, Writer};
 use crate::ids::IdSource;
+use crate::metrics::Measures;
 
 /// What all use cases share.
 pub(crate) struct Core {
@@ -28,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) keep_events: Option<Ms>,
     pub(crate) writer: Writer,
     pub(crate) counters: Counters,
+    pub(crate) measures: Measures,
     /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
     turn: Arc<Mutex<()>>,
     /// When the next timer is due.
@@ -56,6 +59,7 @@ impl Core {
             keep_events,
             writer,
             counters: Counters::default(),
+            measures: Measures::default(),
             turn: Arc::default(),
             due: watch::Sender::new(0),
         }
@@ -68,11 +72,12 @@ impl Core {
     /// Waits for its turn and begins a transaction.
     pub(crate) async fn unit(self: &Arc<Self>) -> Result<Unit, Error> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
+        let begun = Instant::now();
         let mut tx = self.store.begin().await?;
         let host = self.clock.now();
         let now = committer::now(&mut tx, host).await?;
         self.ahead.store(now - host, Ordering::Relaxed);
-        Ok(Unit { turn, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
+        Ok(Unit { turn, begun, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
     }
 
     /// About what the next transaction will take for the time.
@@ -139,6 +144,7 @@ impl Core {
 /// One turn at writing.
 pub(crate) struct Unit {
     turn: OwnedMutexGuard<()>,
+    begun: Instant,
     pub(crate) tx: Tx,
     pub(crate) now: Ms,
     pub(crate) core: Arc<Core>,
@@ -182,9 +188,11 @@ impl Unit {
     /// nothing that is in the database stays unsent.
     pub(crate) async fn commit(self) -> Result<(), Error> {
         let done = tokio::spawn(async move {
-            let Self { turn, mut tx, now, core, changes, due } = self;
+            let Self { turn, begun, mut tx, now, core, changes, due } = self;
             committer::append_events(&mut tx, &changes.events).await?;
             tx.commit().await?;
+            core.measures.commits.observe(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+            core.measures.events(&core.counters, &changes.events);
             core.send(changes.outbound, now);
             core.wake_at(due);
             drop(turn);

@@ -2,54 +2,57 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since start.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) reports: AtomicU64,
-    pub(crate) bad_messages: AtomicU64,
-    pub(crate) dropped_reports: AtomicU64,
-    pub(crate) failed_reports: AtomicU64,
-    pub(crate) commits: AtomicU64,
-    pub(crate) pushes: AtomicU64,
-    pub(crate) unsendable: AtomicU64,
-    pub(crate) refused_links: AtomicU64,
-    pub(crate) refused_streams: AtomicU64,
+use wire::topic::Kind;
+
+door::counters! {
+    pub(crate), "Counts since start.";
+    /// Version reports.
+    inform_messages,
+    /// Progress reports.
+    progress_messages,
+    /// Questions for an update.
+    get_messages,
+    /// Questions for an update, in the old way.
+    request_messages,
+    /// Messages on topics that nothing here listens to.
+    other_messages,
+    /// Messages that cannot be read; acknowledged and dropped.
+    bad_messages,
+    /// Reports from ended connections or on too many modules; dropped.
+    dropped_reports,
+    /// Reports, arrivals and departures that the database did not take; not acknowledged.
+    failed_reports,
+    /// Events written.
+    events,
+    /// Tasks made.
+    tasks_created,
+    /// Notices sent to devices.
+    pushes,
+    /// Offers that could not be written as a message.
+    unsendable,
+    /// File addresses that are not, or no longer, good.
+    refused_links,
+    /// Streams that are not the device's, or have ended.
+    refused_streams,
 }
 
 impl Counters {
+    /// The counter for messages on a topic.
+    pub(crate) fn of(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
+            Kind::Inform => &self.inform_messages,
+            Kind::Progress => &self.progress_messages,
+            Kind::FirmwareGet => &self.get_messages,
+            Kind::Request => &self.request_messages,
+            _ => &self.other_messages,
+        }
+    }
+
     pub(crate) fn add(counter: &AtomicU64) {
         Self::add_many(counter, 1);
     }
 
     pub(crate) fn add_many(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Each counter with its name.
-    pub(crate) fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        let Self {
-            reports,
-            bad_messages,
-            dropped_reports,
-            failed_reports,
-            commits,
-            pushes,
-            unsendable,
-            refused_links,
-            refused_streams,
-        } = self;
-        [
-            ("reports", reports),
-            ("bad_messages", bad_messages),
-            ("dropped_reports", dropped_reports),
-            ("failed_reports", failed_reports),
-            ("commits", commits),
-            ("pushes", pushes),
-            ("unsendable", unsendable),
-            ("refused_links", refused_links),
-            ("refused_streams", refused_streams),
-        ]
-        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
-        .to_vec()
     }
 }

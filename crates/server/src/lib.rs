@@ -10,9 +10,11 @@ mod core;
 mod counters;
 mod downlink;
 mod error;
+mod health;
 mod ids;
 mod image;
 mod links;
+mod metrics;
 mod orders;
 mod platform;
 mod uplink;
@@ -28,7 +30,9 @@ use tracing::warn;
 
 pub use crate::clock::Clock;
 pub use crate::error::{ErrorKind, OrderError};
+pub use crate::health::Unready;
 pub use crate::ids::{IdKind, PublicId};
+pub use crate::metrics::{Family, Kind, Labelled, Ranges, Values, all_metrics};
 pub use crate::orders::*;
 pub use rollout;
 
@@ -91,7 +95,7 @@ impl Server {
             while self.core.sessions.online() > 0 {
                 tokio::time::sleep(POLL).await;
             }
-            self.queue.flush().await;
+            let _ = self.queue.flush().await;
         };
         // Who does not go by then is told at the next start to have gone.
         let _ = tokio::time::timeout(FAREWELL, ended).await;

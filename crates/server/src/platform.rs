@@ -59,6 +59,7 @@ impl Platform for Server {
         payload: Bytes,
     ) -> BoxFuture<'static, Result<(), Unavailable>> {
         let read = uplink::read(session, kind, &payload);
+        Counters::add(self.core.counters.of(kind));
         let server = self.clone();
         let session = Arc::clone(session);
         Box::pin(async move {

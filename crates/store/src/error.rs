@@ -1,5 +1,7 @@
 //! What can go wrong while speaking with the database.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// The database library's own words, kept for the log.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,6 +34,34 @@ pub enum Error {
     /// Any other refusal of the database.
     #[error("the database refused a statement")]
     Database(#[source] Source),
+}
+
+/// How often the database failed, since the start.
+#[derive(Debug, Default)]
+pub struct ErrorCounts {
+    busy: AtomicU64,
+    unavailable: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl ErrorCounts {
+    /// Counts a failure. That a key is taken or a row missing is an answer, not a failure.
+    pub(crate) fn note(&self, error: &Error) {
+        let counter = match error {
+            Error::Taken(_) | Error::Referred(_) => return,
+            Error::Busy(_) => &self.busy,
+            Error::Unavailable(_) => &self.unavailable,
+            Error::StreamsUsedUp | Error::Unreadable { .. } | Error::Database(_) => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each kind of failure with its count.
+    pub fn read(&self) -> [(&'static str, u64); 3] {
+        let Self { busy, unavailable, refused } = self;
+        [("busy", busy), ("unavailable", unavailable), ("refused", refused)]
+            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
 }
 
 /// `serialization_failure`, `deadlock_detected`, `SQLITE_BUSY` and its two extended codes, `SQLITE_LOCKED`.

@@ -37,7 +37,7 @@ mod tests;
 
 pub use backup::{ExportError, ImportError, import};
 pub use blobs::{BlobFile, BlobWriter, Blobs, Stored};
-pub use error::{Error, Source};
+pub use error::{Error, ErrorCounts, Source};
 pub use keyring::{Keyring, Owner, Sealed, UnsealError, private_file};
 pub use link_key::{LinkKeyError, link_key};
 pub use migrate::SCHEMA;

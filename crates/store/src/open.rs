@@ -8,7 +8,7 @@ use crate::lock::{DatabaseLock, FolderLock};
 use crate::migrate::{self, Found, SCHEMA};
 use crate::pools::{Pools, SQLITE_FILE};
 use crate::sql::Tx;
-use crate::{Blobs, Error, Keyring, Owner, Sealed, hex, meta};
+use crate::{Blobs, Error, ErrorCounts, Keyring, Owner, Sealed, hex, meta};
 
 const KEY_CHECK: &str = "otaru";
 pub(crate) const KEY_FILE: &str = "keys";
@@ -139,6 +139,7 @@ struct Opened {
     blobs: Blobs,
     lock: Mutex<Option<FolderLock>>,
     database_lock: Mutex<Option<DatabaseLock>>,
+    errors: Arc<ErrorCounts>,
 }
 
 impl Store {
@@ -165,6 +166,7 @@ impl Store {
             blobs,
             lock: Some(lock).into(),
             database_lock,
+            errors: Arc::default(),
         }));
         store.sweep_blobs().await?;
         Ok(store)
@@ -189,17 +191,25 @@ impl Store {
         let keyring = keyring(&mut tx, &data.join(KEY_FILE), false).await?;
         let blobs = Blobs::of_folder(&data.join(BLOB_FOLDER));
         let (lock, database_lock) = (None.into(), None.into());
-        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock, database_lock })))
+        let errors = Arc::default();
+        Ok(Self(Arc::new(Opened { pools, clock: config.clock, keyring, blobs, lock, database_lock, errors })))
     }
 
     /// A transaction that may write. On SQLite it waits for the one before it.
     pub async fn begin(&self) -> Result<Tx, Error> {
-        self.0.pools.begin(self.0.clock).await
+        let begun = self.0.pools.begin(self.0.clock).await.inspect_err(|error| self.0.errors.note(error));
+        Ok(begun?.count_in(&self.0.errors))
     }
 
     /// A transaction that reads one state of everything, whatever is written meanwhile.
     pub async fn read(&self) -> Result<Tx, Error> {
-        self.0.pools.read(self.0.clock).await
+        let begun = self.0.pools.read(self.0.clock).await.inspect_err(|error| self.0.errors.note(error));
+        Ok(begun?.count_in(&self.0.errors))
+    }
+
+    /// How often the database failed, by kind.
+    pub fn error_counts(&self) -> [(&'static str, u64); 3] {
+        self.0.errors.read()
     }
 
     /// The keys that seal secrets.

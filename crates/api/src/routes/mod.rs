@@ -2,6 +2,7 @@
 
 mod devices;
 mod events;
+mod health;
 mod jobs;
 mod modules;
 mod packages;
@@ -50,15 +51,24 @@ pub fn router(server: Server, config: Config) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&config), gate::administrator));
+    let server = api.server.clone();
+    let metrics = Router::new()
+        .route("/metrics", health::metrics(server.clone()))
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&config), gate::metrics_reader));
     let open = Router::new()
         .route("/api/v1/openapi.json", get(move || async move { document::answer(document) }))
         .method_not_allowed_fallback(no_method);
-    let live = Router::new().route("/livez", get(|| async { "ok\n" })).method_not_allowed_fallback(no_method);
+    let health = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", health::ready(server))
+        .method_not_allowed_fallback(no_method);
     secured
         .with_state(api)
         .merge(open)
+        .merge(metrics)
         .layer(middleware::from_fn_with_state(config, gate::same_site))
-        .merge(live)
+        .merge(health)
 }
 
 /// The endpoints of the document. Only `once` needs the state this early, so the document can be made without.

@@ -14,6 +14,8 @@ pub(crate) const TOKEN: &str = "0123456789abcdef";
 /// A platform without listeners.
 pub(crate) struct Platform {
     pub(crate) router: Router,
+    pub(crate) server: Server,
+    pub(crate) store: store::Store,
     _folder: tempfile::TempDir,
 }
 
@@ -33,8 +35,9 @@ impl Platform {
             database: "sqlite".into(),
             clock: store::Clock::default(),
         };
+        let store = store::Store::open(config).await.unwrap();
         let config = server::Config {
-            store: store::Store::open(config).await.unwrap(),
+            store: store.clone(),
             public_url: None,
             limits: Limits::default(),
             keep_events: None,
@@ -42,7 +45,8 @@ impl Platform {
             door_counters: Arc::default(),
         };
         let server = Server::start(config).await.unwrap();
-        Self { router: otaru_api::router(server, Config::new(TOKEN)), _folder: folder }
+        let router = otaru_api::router(server.clone(), Config::new(TOKEN));
+        Self { router, server, store, _folder: folder }
     }
 
     /// With a product `a1TestPk001` and, in it, a device `lamp-1`.

@@ -5,6 +5,7 @@
 mod common;
 mod document;
 mod gate;
+mod health;
 mod idempotency;
 mod lists;
 mod packages;

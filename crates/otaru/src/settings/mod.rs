@@ -94,6 +94,9 @@ pub struct Settings {
     /// Downloads at once in the whole installation; further devices wait for their notice
     #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
     pub max_downloads: i64,
+    /// Who may read /metrics: with the administrator's token; also from this machine; or anyone who reaches the listener
+    #[arg(long, value_name = "WHO", env = "OTARU_METRICS_READERS", default_value = "loopback")]
+    pub metrics_readers: MetricsReaders,
     /// How long events are kept for timelines and readers; `forever` keeps all
     #[arg(long, value_name = "TIME", env = "OTARU_KEEP_EVENTS", default_value = "90d", value_parser = keep)]
     pub keep_events: Keep,
@@ -159,6 +162,27 @@ impl Default for Settings {
 /// How long something is kept; `None` is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep(pub Option<Duration>);
+
+/// Who may read `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetricsReaders {
+    /// Who has the administrator's token.
+    Token,
+    /// Also who asks from this machine.
+    Loopback,
+    /// Who reaches the operators' listener.
+    Anyone,
+}
+
+impl From<MetricsReaders> for api::MetricsReaders {
+    fn from(readers: MetricsReaders) -> Self {
+        match readers {
+            MetricsReaders::Token => Self::Token,
+            MetricsReaders::Loopback => Self::Loopback,
+            MetricsReaders::Anyone => Self::Anyone,
+        }
+    }
+}
 
 /// How lines of the log are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

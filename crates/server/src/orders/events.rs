@@ -84,7 +84,9 @@ impl Server {
 
     /// How the platform is.
     pub fn status(&self) -> Status {
-        let mut counters = self.core.counters.snapshot();
+        let batches = &self.core.measures.batches;
+        let mut counters = vec![("reports", batches.sum()), ("commits", batches.count())];
+        counters.extend(self.core.counters.snapshot());
         counters.extend(self.door_counters.snapshot());
         Status { sessions: self.core.sessions.online(), counters }
     }

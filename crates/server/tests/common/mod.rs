@@ -108,6 +108,12 @@ impl World {
         Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
     }
 
+    /// Writes nothing and lets nobody else write, until it is dropped.
+    #[cfg(not(feature = "postgres-tests"))]
+    pub async fn hold_database(&self) -> store::Tx {
+        self.store.begin().await.unwrap()
+    }
+
     pub async fn product(&self) -> Product {
         let new =
             NewProduct { name: "lamp".into(), product_key: Some("a1TestPk001".into()), product_secret: None };

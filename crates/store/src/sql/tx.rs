@@ -1,6 +1,7 @@
 //! One transaction of either engine.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -8,13 +9,15 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
 use super::{Dialect, Row, Val};
-use crate::{Clock, Error};
+use crate::{Clock, Error, ErrorCounts};
 
 /// A transaction. Dropping it undoes it.
 pub struct Tx {
     inner: Inner,
     pub(crate) dialect: Dialect,
     pub(crate) clock: Clock,
+    /// Where its failures are counted.
+    errors: Arc<ErrorCounts>,
     /// The statements run, once a test asks for them.
     #[cfg(test)]
     pub(crate) recorded: Option<Vec<(Cow<'static, str>, Vec<Val>)>>,
@@ -64,9 +67,16 @@ impl Tx {
             inner,
             dialect,
             clock,
+            errors: Arc::default(),
             #[cfg(test)]
             recorded: None,
         }
+    }
+
+    /// Counts its failures among others from now on.
+    pub(crate) fn count_in(mut self, errors: &Arc<ErrorCounts>) -> Self {
+        self.errors = Arc::clone(errors);
+        self
     }
 
     fn prepare(&mut self, sql: Cow<'static, str>, _args: &[Val]) -> Cow<'static, str> {
@@ -84,10 +94,11 @@ impl Tx {
         args: Vec<Val>,
     ) -> Result<u64, Error> {
         let sql = self.prepare(sql.into(), &args);
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => lite(sql, args).execute(&mut **tx).await?.rows_affected(),
-            Inner::Postgres(tx) => pg(sql, args).execute(&mut **tx).await?.rows_affected(),
-        })
+        let done = match &mut self.inner {
+            Inner::Sqlite(tx) => lite(sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Inner::Postgres(tx) => pg(sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),
+        };
+        noted(&self.errors, done)
     }
 
     /// Runs a statement with `?` for parameters. Gives all its rows: say `limit`.
@@ -97,14 +108,17 @@ impl Tx {
         args: Vec<Val>,
     ) -> Result<Vec<Row>, Error> {
         let sql = self.prepare(sql.into(), &args);
-        Ok(match &mut self.inner {
+        let found = match &mut self.inner {
             Inner::Sqlite(tx) => {
-                lite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+                let rows = lite(sql, args).fetch_all(&mut **tx).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
             }
             Inner::Postgres(tx) => {
-                pg(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+                let rows = pg(sql, args).fetch_all(&mut **tx).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
             }
-        })
+        };
+        noted(&self.errors, found)
     }
 
     /// The first row, if any.
@@ -128,11 +142,11 @@ impl Tx {
 
     /// Makes everything done in it last. After [`Error::Unavailable`] nobody knows whether it does.
     pub async fn commit(self) -> Result<(), Error> {
-        match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await?,
-            Inner::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
+        let done = match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await,
+            Inner::Postgres(tx) => tx.commit().await,
+        };
+        noted(&self.errors, done)
     }
 
     /// Undoes everything and waits until it is undone; dropping does it a little later.
@@ -143,4 +157,8 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+fn noted<T>(errors: &ErrorCounts, result: Result<T, sqlx::Error>) -> Result<T, Error> {
+    result.map_err(Error::from).inspect_err(|error| errors.note(error))
 }
