@@ -43,8 +43,11 @@ def turned_away(devices):
     host, port = devices.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=10) as stranger:
         stranger.sendall(b"\x16\x03\x01")
-        while stranger.recv(100):
-            pass
+        try:
+            while stranger.recv(100):
+                pass
+        except ConnectionResetError:
+            pass  # What was sent was not read: a hang-up too.
 
 
 def scrape(operators):
