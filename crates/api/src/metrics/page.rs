@@ -16,14 +16,15 @@ The operators' listener (`127.0.0.1:8080` unless set) answers three questions wi
 | | |
 |---|---|
 | `/livez` | 200 as long as the process turns. Restart it when this fails. |
-| `/readyz` | 200 if the database answers within 2 s and what devices report is decided upon and written within 5 s, else 503 with the reason in words; 503 also while the platform starts or stops. |
+| `/readyz` | 200 if the database answers within 2 s, and a mark that goes the way of the devices' reports, through their queue and a transaction, is through within 5 s; else 503 with the reason in words. 503 also while the platform starts or stops. |
 | `/metrics` | the numbers below, in the text format of Prometheus |
 
 `/livez` and `/readyz` need no token and no particular `Host`: they tell nothing else, and a prober has neither.
 
 Who may read `/metrics` is the setting [`metrics-readers`](settings.md#metrics-readers). Unless set, programs on the same
 machine may, and others with the header `Authorization: Bearer` and the administrator's token. A request that a proxy
-passed on (it has a header `Forwarded`, `X-Forwarded-For`, `X-Real-Ip` or `Via`) is not taken for one of the same machine.
+passed on (it has a header `Forwarded`, `X-Forwarded-For`, `X-Real-Ip` or `Via`) is not taken for one of the same machine;
+before a proxy that adds none of them, set `token`.
 The numbers name no product, device or version of a firmware, but they do tell how many devices there are. To let a
 Prometheus on another machine read them without giving it the administrator's token, let it reach the listener
 over a network you trust and set `anyone`; its name must be allowed with `allow-host`, or it uses the address.

@@ -21,7 +21,8 @@ const HEAD: &str = "\
 The settings file is [TOML](https://toml.io). It is `otaru.toml` in the data folder if that exists, or another one named
 with `--config FILE` or `OTARU_CONFIG`; its keys are the flags without their dashes. What is wrong in it, also a key that
 does not exist, keeps the platform from starting and is told with its line. `otaru backup` and `otaru restore` read
-`data` and `database` from the same file. A relative path counts from the folder the command is started in.
+`data` and `database` from the same file; a restore wants an empty data folder, so name a file elsewhere to it. A relative
+path counts from the folder the command is started in.
 
 `otaru serve --print-settings` shows what would be in force and where each value comes from, in the form of a settings
 file, and starts nothing.

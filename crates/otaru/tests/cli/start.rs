@@ -1,5 +1,6 @@
 //! How a platform starts, or says why not.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -57,6 +58,24 @@ fn several_listeners_are_served() {
     assert_eq!(devices.matches("127.0.0.1:").count(), 2, "{devices}");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// The listener tells the gate who asks.
+#[test]
+fn metrics_are_read_on_this_machine_without_the_token() {
+    let platform = Platform::start();
+    let get = |path: &str| {
+        let address = platform.url.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let metrics = get("/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200 ") && metrics.contains("\notaru_sessions 0\n"), "{metrics}");
+    assert!(get("/readyz").starts_with("HTTP/1.1 200 "));
+    assert!(get("/api/v1/status").starts_with("HTTP/1.1 401 "));
 }
 
 #[test]
