@@ -109,17 +109,16 @@ fn within_files(limits: door::Config, doors: usize) -> door::Config {
     };
     let share = files.saturating_sub(RESERVED_FILES).max(files / 2) / doors.max(1) as u64;
     let share = usize::try_from(share).unwrap_or(usize::MAX).max(1);
-    let max_connections = limits.max_connections.min(share);
-    info!(
-        files,
-        connections = max_connections,
-        "the limit of open files, and the connections a port may hold"
-    );
-    if share < limits.max_connections {
+    let (wanted, max_connections) = (limits.max_connections, limits.max_connections.min(share));
+    if max_connections < wanted {
         info!(
-            wanted = limits.max_connections,
-            "devices may hold fewer connections than set; more need a higher limit of open files (ulimit -n)"
+            connections = max_connections,
+            wanted,
+            files,
+            "devices may hold this many connections a port; more need a higher limit of open files (ulimit -n)"
         );
+    } else {
+        info!(connections = max_connections, files, "devices may hold this many connections a port");
     }
     door::Config { max_connections, ..limits }
 }

@@ -366,7 +366,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::ReupgradeTask(task) => {
             keys.tasks.insert(*task);
         }
-        // Those are no row's.
+        // Nothing is decided about events.
         Input::Due(Timer::Retention) => {}
         Input::Due(Timer::Push(job) | Timer::Work(job))
         | Input::CancelJob(job)
