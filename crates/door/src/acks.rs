@@ -3,6 +3,7 @@
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, Ready, ready};
 use futures_util::stream::FuturesOrdered;
+use mqtt::reason;
 
 use crate::{BoxFuture, Unavailable};
 
@@ -11,6 +12,8 @@ use crate::{BoxFuture, Unavailable};
 pub(crate) struct Taken {
     /// To acknowledge; none for QoS 0.
     pub(crate) packet_id: Option<u16>,
+    /// What to acknowledge it with in MQTT 5.
+    pub(crate) reason: u8,
     bytes: usize,
     pub(crate) result: Result<(), Unavailable>,
 }
@@ -20,12 +23,18 @@ pub(crate) struct Taken {
 pub(crate) struct Acks {
     pending: FuturesOrdered<Either<BoxFuture<'static, Taken>, Ready<Taken>>>,
     bytes: usize,
+    unacknowledged: usize,
 }
 
 impl Acks {
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Those of them that wait for a PUBACK.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.unacknowledged
     }
 
     /// Payload bytes that wait.
@@ -41,13 +50,15 @@ impl Acks {
         durable: BoxFuture<'static, Result<(), Unavailable>>,
     ) {
         self.bytes += bytes;
-        let taken = async move { Taken { packet_id, bytes, result: durable.await } };
+        self.unacknowledged += usize::from(packet_id.is_some());
+        let taken = async move { Taken { packet_id, reason: reason::SUCCESS, bytes, result: durable.await } };
         self.pending.push_back(Either::Left(Box::pin(taken)));
     }
 
     /// A message needs nothing but its PUBACK, after those before it.
-    pub(crate) fn done(&mut self, packet_id: u16) {
-        let taken = Taken { packet_id: Some(packet_id), bytes: 0, result: Ok(()) };
+    pub(crate) fn done(&mut self, packet_id: u16, reason: u8) {
+        self.unacknowledged += 1;
+        let taken = Taken { packet_id: Some(packet_id), reason, bytes: 0, result: Ok(()) };
         self.pending.push_back(Either::Right(ready(taken)));
     }
 
@@ -55,6 +66,7 @@ impl Acks {
     pub(crate) async fn next(&mut self) -> Option<Taken> {
         let taken = self.pending.next().await?;
         self.bytes -= taken.bytes;
+        self.unacknowledged -= usize::from(taken.packet_id.is_some());
         Some(taken)
     }
 }

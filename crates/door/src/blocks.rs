@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use mqtt::{Publish, publish_header};
+use mqtt::{Publish, Version, publish_header};
 use wire::block::{self, BlockHead, ErrorHead, MAX_FRAME_OVERHEAD, frame_prefix};
 use wire::json::RawStr;
 use wire::message::{BlockRequest, Id};
@@ -228,21 +228,40 @@ impl Request {
 impl Answer {
     /// The answer as a PUBLISH in parts; `publish` says all but the payload. `None` only if the topic
     /// is none.
-    pub(crate) fn frame(self, publish: &Publish<'_>) -> Option<ReadyBlock> {
+    pub(crate) fn frame(self, publish: &Publish<'_>, version: Version) -> Option<ReadyBlock> {
         let Self { request, result } = self;
         match result {
-            Ok(data) => request.block_frame(data, publish),
+            Ok(data) => request.block_frame(data, publish, version),
             Err(refused) => {
-                let id = Id::from_raw(&request.id).unwrap_or_default();
-                let head = with_header(publish, &error_frame(id, refused.code()), 0)?;
-                Some(ReadyBlock { request, head, data: Bytes::new(), crc: None })
+                let code = refused.code();
+                request.error_frame(code, message(code), publish, version)
             }
         }
     }
 }
 
+impl ReadyBlock {
+    /// An error frame in place of a block that is longer than the device's Maximum Packet Size.
+    pub(crate) fn too_long(self, most: u32, publish: &Publish<'_>, version: Version) -> Option<Self> {
+        let msg = format!("the block would make a packet of {} bytes, this device takes {most}", self.len());
+        self.request.error_frame(block::CODE_PARAMETER, &msg, publish, version)
+    }
+}
+
 impl Request {
-    fn block_frame(self, data: Data, publish: &Publish<'_>) -> Option<ReadyBlock> {
+    fn error_frame(
+        self,
+        code: u16,
+        msg: &str,
+        publish: &Publish<'_>,
+        version: Version,
+    ) -> Option<ReadyBlock> {
+        let id = Id::from_raw(&self.id).unwrap_or_default();
+        let head = with_header(publish, version, &frame_of(id, code, msg), 0)?;
+        Some(ReadyBlock { request: self, head, data: Bytes::new(), crc: None, packet_id: publish.packet_id })
+    }
+
+    fn block_frame(self, data: Data, publish: &Publish<'_>, version: Version) -> Option<ReadyBlock> {
         let file_token = self.file_token.as_deref().and_then(|token| RawStr::from_raw(token).ok());
         let head = BlockHead {
             id: Id::from_raw(&self.id).unwrap_or_default(),
@@ -254,14 +273,19 @@ impl Request {
         let mut prefix = [0; MAX_FRAME_OVERHEAD];
         let length = frame_prefix(&head, &mut prefix).ok()?;
         let crc = block::crc16(&data.bytes).to_le_bytes();
-        let head = with_header(publish, &prefix[..length], data.bytes.len() + crc.len())?;
-        Some(ReadyBlock { request: self, head, data: data.bytes, crc: Some(crc) })
+        let head = with_header(publish, version, &prefix[..length], data.bytes.len() + crc.len())?;
+        let (data, packet_id) = (data.bytes, publish.packet_id);
+        Some(ReadyBlock { request: self, head, data, crc: Some(crc), packet_id })
     }
 }
 
 /// An error frame for a request with this id.
 pub(crate) fn error_frame(id: Id<'_>, code: u16) -> Vec<u8> {
-    let head = ErrorHead { id, code, msg: RawStr::plain(message(code)).unwrap_or_default() };
+    frame_of(id, code, message(code))
+}
+
+fn frame_of(id: Id<'_>, code: u16, msg: &str) -> Vec<u8> {
+    let head = ErrorHead { id, code, msg: RawStr::plain(msg).unwrap_or_default() };
     let mut frame = vec![0; MAX_FRAME_OVERHEAD];
     let length = frame_prefix(&head, &mut frame).unwrap_or(0);
     frame.truncate(length);
@@ -269,9 +293,9 @@ pub(crate) fn error_frame(id: Id<'_>, code: u16) -> Vec<u8> {
 }
 
 /// MQTT header and frame prefix, with `following` more payload bytes to come.
-fn with_header(publish: &Publish<'_>, prefix: &[u8], following: usize) -> Option<Vec<u8>> {
-    let mut header = [0; MAX_TOPIC + 7];
-    let length = publish_header(publish, prefix.len() + following, &mut header).ok()?;
+fn with_header(publish: &Publish<'_>, version: Version, prefix: &[u8], following: usize) -> Option<Vec<u8>> {
+    let mut header = [0; MAX_TOPIC + 8];
+    let length = publish_header(publish, prefix.len() + following, version, &mut header).ok()?;
     Some([&header[..length], prefix].concat())
 }
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mqtt::{Connect, Error, Packet, Version, frame_len};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use mqtt::{Connect, Error, Packet, Properties, Version, frame_len};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::credentials::{ClientId, Username};
 
 use crate::counters::count;
+use crate::parting;
 use crate::serve::Door;
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox};
-use crate::turned::{Turned, Who, Why};
+use crate::terms::Terms;
+use crate::turned::{Refused, Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
 
 /// Longest CONNECT in bytes; only a will can make it that long.
@@ -24,12 +26,9 @@ const MAX_CONNECT: usize = 16 * 1024;
 /// How long the platform may think about a login; a device waits about as long for its CONNACK.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a refused device may take to read why.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// A CONNECT that was let in.
 struct Welcome {
-    version: Version,
+    terms: Terms,
     session: Arc<Session>,
 }
 
@@ -45,11 +44,11 @@ where
             let packet = input.split_to(length);
             door.login(&packet, peer).await.map_err(|turned| door.turn_away(peer, &turned))
         }
-        Err(why) => Err(door.turn_stranger_away(peer, why)),
+        Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
     };
     match welcome {
         Ok(welcome) => begin(&door, stream, input, welcome).await,
-        Err(Some(code)) => refuse(stream, code).await,
+        Err(Some(refused)) => refuse(stream, refused).await,
         Err(None) => {}
     }
 }
@@ -76,12 +75,14 @@ async fn read_connect<S: AsyncRead + Unpin>(
 
 impl<P: Platform> Door<P> {
     async fn login<'p>(&self, packet: &'p [u8], peer: SocketAddr) -> Result<Welcome, Turned<'p>> {
-        let connect = parse(packet).map_err(|why| Turned { why, who: Who::default() })?;
-        let who = Who { version: Some(connect.version), ..Who::default() }.named(connect.username);
+        let who = Who { version: Connect::version_of(packet), ..Who::default() };
+        let connect = parse(packet).map_err(|why| Turned { why, who })?;
+        let who = who.named(connect.username);
         self.admit(&connect, peer).await.map_err(|why| Turned { why, who })
     }
 
     async fn admit(&self, connect: &Connect<'_>, peer: SocketAddr) -> Result<Welcome, Why> {
+        let terms = Terms::of(connect)?;
         let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
         client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
         let username = Username::parse(connect.username.ok_or(Why::NoUsername)?).map_err(Why::Username)?;
@@ -94,7 +95,7 @@ impl<P: Platform> Door<P> {
         };
         let verdict = timeout(LOGIN_TIMEOUT, self.platform.authenticate(&login)).await;
         match verdict.unwrap_or(Err(Refusal::Unavailable)) {
-            Ok(admitted) => Ok(welcome(connect, &login, admitted)),
+            Ok(admitted) => Ok(Welcome { terms, session: session(connect, &login, admitted) }),
             Err(refusal) => Err(Why::platform(refusal, &client_id, login.password)),
         }
     }
@@ -109,8 +110,8 @@ fn parse(packet: &[u8]) -> Result<Connect<'_>, Why> {
     }
 }
 
-fn welcome(connect: &Connect<'_>, login: &Login<'_>, admitted: Admitted) -> Welcome {
-    let session = Session {
+fn session(connect: &Connect<'_>, login: &Login<'_>, admitted: Admitted) -> Arc<Session> {
+    Arc::new(Session {
         device: admitted.device,
         epoch: admitted.epoch,
         product_key: login.product_key.into(),
@@ -118,8 +119,7 @@ fn welcome(connect: &Connect<'_>, login: &Login<'_>, admitted: Admitted) -> Welc
         client_id: connect.client_id.into(),
         keep_alive: connect.keep_alive,
         peer: login.peer,
-    };
-    Welcome { version: connect.version, session: Arc::new(session) }
+    })
 }
 
 /// A session's place in the registry, and the platform's knowledge of it. Both end with it, whatever
@@ -150,14 +150,14 @@ where
     P: Platform,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Welcome { version, session } = welcome;
+    let Welcome { terms, session } = welcome;
     let mailbox = Arc::new(Mailbox::new(door.config.queue_bytes));
     match door.sessions.enter(session.device, session.epoch, &mailbox) {
         Ok(Entered::Alone) => {}
         Ok(Entered::TookOver) => count(&door.counters.take_over),
         Err(_) => {
             let (product_key, device_name) = (Some(&*session.product_key), Some(&*session.device_name));
-            let who = Who { version: Some(version), product_key, device_name };
+            let who = Who { version: Some(terms.version), product_key, device_name };
             door.turn_away(session.peer, &Turned { why: Why::Outrun, who });
             return;
         }
@@ -173,7 +173,7 @@ where
         counters: door.counters.clone(),
         mailbox,
         config: door.config,
-        version,
+        terms,
         stream,
         input,
     };
@@ -185,16 +185,11 @@ where
         .await;
 }
 
-/// Sends a CONNACK and lets the device read it: closing while bytes of it are unread would make the
-/// kernel throw the answer away.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, code: u8) {
-    let connack = [0x20, 2, 0, code];
-    let _ = timeout(LINGER, async {
-        stream.write_all(&connack).await?;
-        stream.shutdown().await?;
-        let mut unread = [0; 256];
-        while stream.read(&mut unread).await? > 0 {}
-        std::io::Result::Ok(())
-    })
-    .await;
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, Refused { version, code }: Refused) {
+    let connack = Packet::ConnAck { session_present: false, code, properties: Properties::NONE };
+    let mut bytes = [0; 5];
+    // Neither form is longer than five bytes.
+    if let Ok(length) = connack.emit(version, &mut bytes) {
+        parting::answer(stream, &bytes[..length]).await;
+    }
 }

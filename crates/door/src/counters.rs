@@ -74,6 +74,10 @@ counters! {
     too_large,
     /// Sessions ended by a QoS 2 PUBLISH.
     qos2_publish,
+    /// Sessions ended by a retained PUBLISH, which MQTT 5 may not send here.
+    retained_publish,
+    /// Sessions ended by more unacknowledged PUBLISHes than MQTT 5's CONNACK allows.
+    receive_maximum_exceeded,
     /// PUBLISHes to another device's topic, or to one that devices may not publish; dropped.
     forbidden_publish,
     /// PUBLISHes to what is no device's topic; dropped.
@@ -92,6 +96,8 @@ counters! {
     downlinks,
     /// Messages and blocks not sent because the device unsubscribed their topic.
     unsubscribed,
+    /// Messages and answers not sent because they are longer than the device's Maximum Packet Size.
+    oversize_downlink,
     /// Blocks made for devices.
     blocks,
     /// File bytes in blocks made for devices.
@@ -100,6 +106,8 @@ counters! {
     bad_block_request,
     /// Block requests with a parameter missing, out of range or beyond the end of the file; error 460.
     block_out_of_range,
+    /// Block requests whose block is longer than the device's Maximum Packet Size; error 460.
+    block_oversize,
     /// Block requests for streams that are not the device's or do not exist; error 404.
     foreign_stream,
     /// Block requests for streams of cancelled or finished tasks; error 403.

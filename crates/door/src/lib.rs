@@ -1,4 +1,4 @@
-//! The devices' door: sessions over MQTT 3.1 and 3.1.1 and the plain HTTP file door on one listener.
+//! The devices' door: sessions over MQTT 3.1, 3.1.1 and 5 and the plain HTTP file door on one listener.
 //!
 //! The door knows no database. What it needs from the platform behind it is [`Platform`]: who may
 //! come in, take an uplink, find the bytes of a stream or of a file. What the platform needs from the
@@ -29,6 +29,7 @@ mod log;
 #[cfg(test)]
 mod log_tests;
 mod outbox;
+mod parting;
 #[cfg(test)]
 mod pipe_tests;
 mod platform;
@@ -37,7 +38,9 @@ mod session;
 mod sessions;
 mod socket;
 mod subscriptions;
+mod terms;
 mod turned;
+mod window;
 
 // The tests here share their platform with those in `tests`, which know the crate by its name.
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mqtt::{Filters, Packet, QoS, Subscribe, Version};
+use mqtt::{QoS, Version};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -147,8 +147,23 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         ),
         (
             b"\x10\x10\0\x04MQTT\x05\x02\0\x3c\0\0\x03abc".to_vec(),
-            "MQTT 5 is not served yet",
-            "peer=127.0.0.1:",
+            "the client id has no parameters",
+            r#"mqtt="5""#,
+        ),
+        (
+            b"\x10\x13\0\x04MQTT\x05\x02\0\x3c\x03\x23\0\x01\0\x03abc".to_vec(),
+            "property 0x23 does not belong into this packet",
+            r#"mqtt="5""#,
+        ),
+        (
+            b"\x10\x14\0\x04MQTT\x05\x02\0\x3c\x04\x15\0\x01x\0\x03abc".to_vec(),
+            "it asks for an authentication method",
+            r#"mqtt="5""#,
+        ),
+        (
+            b"\x10\x15\0\x04MQTT\x05\x02\0\x3c\x05\x27\0\0\0\x1e\0\x03abc".to_vec(),
+            "its Maximum Packet Size of 30 bytes",
+            r#"mqtt="5""#,
         ),
         (
             b"\x10\x10\0\x04MQTT\x84\x02\0\x3c\0\0\x03abc".to_vec(),
@@ -219,10 +234,7 @@ async fn at_debug_a_session_leaves_a_trail() {
     log.until("a session began").await;
     client.publish("/ota/device/inform/a1TestPk001/dev002", None, b"{}").await;
     log.until("a publish was dropped: the topic is another device's").await;
-    let filters = [("/ota/device/upgrade/a1TestPk001/dev002", QoS::AtLeastOnce)];
-    client
-        .send(&bytes(&Packet::Subscribe(Subscribe { packet_id: 1, filters: Filters::new(&filters) })))
-        .await;
+    client.subscribe(&[("/ota/device/upgrade/a1TestPk001/dev002", QoS::AtLeastOnce)]).await;
     log.until("a subscription was refused").await;
     client.publish("/sys/a1TestPk001/dev001/thing/file/download", None, b"no JSON").await;
     log.until("a block request was dropped").await;

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use mqtt::{Packet, Publish, QoS};
+use mqtt::{Packet, Properties, Publish, QoS};
 
 use crate::blocks::Request;
+use crate::terms::Terms;
+use crate::window::Window;
 
 /// Parts offered to the socket in one call.
 pub(crate) const SLICES: usize = 32;
@@ -22,6 +24,8 @@ pub(crate) struct ReadyBlock {
     pub(crate) data: Bytes,
     /// CRC of the data; none in an error frame.
     pub(crate) crc: Option<[u8; 2]>,
+    /// That of the PUBLISH.
+    pub(crate) packet_id: Option<u16>,
 }
 
 impl ReadyBlock {
@@ -29,7 +33,8 @@ impl ReadyBlock {
         [&self.head, &self.data, self.crc.as_ref().map_or(&[], |crc| crc)]
     }
 
-    fn len(&self) -> usize {
+    /// Bytes of the whole packet.
+    pub(crate) fn len(&self) -> usize {
         self.parts().iter().map(|part| part.len()).sum()
     }
 }
@@ -43,10 +48,16 @@ pub(crate) struct Outbox {
     block_bytes: usize,
     /// Bytes of the first block already written.
     begun: usize,
-    last_packet_id: u16,
+    terms: Terms,
+    window: Window,
 }
 
 impl Outbox {
+    /// For a device that takes what these terms say.
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self { terms, window: Window::new(terms.window()), ..Self::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty() && self.blocks.is_empty()
     }
@@ -61,21 +72,44 @@ impl Outbox {
         self.block_bytes
     }
 
-    /// Queues a packet. One that cannot be encoded is a mistake of this node, not of the device:
-    /// nothing is queued.
-    pub(crate) fn packet(&mut self, packet: &Packet<'_>) {
-        let Ok(length) = packet.encoded_len() else { return };
+    /// Queues a packet. `false`: it is longer than the device takes. One that cannot be encoded, which is
+    /// a mistake of this node, is not queued either.
+    pub(crate) fn packet(&mut self, packet: &Packet<'_>) -> bool {
+        let version = self.terms.version;
+        let length = packet.encoded_len(version).unwrap_or(usize::MAX);
+        if length == usize::MAX || !self.terms.takes(length) {
+            return false;
+        }
         let start = self.packets.len();
         self.packets.resize(start + length, 0);
-        if packet.emit(&mut self.packets[start..]).is_err() {
+        if packet.emit(version, &mut self.packets[start..]).is_err() {
             self.packets.truncate(start);
         }
+        true
     }
 
-    /// Queues a message.
-    pub(crate) fn publish(&mut self, topic: &str, qos: QoS, payload: &[u8]) {
+    /// Queues a message. `false`: it is longer than the device takes.
+    pub(crate) fn publish(&mut self, topic: &str, qos: QoS, payload: &[u8]) -> bool {
         let packet_id = self.packet_id(qos);
-        self.packet(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }));
+        let (dup, retain, properties) = (false, false, Properties::NONE);
+        let publish = Publish { dup, qos, retain, topic, packet_id, properties, payload };
+        let is_queued = self.packet(&Packet::Publish(publish));
+        if !is_queued {
+            self.retire(packet_id);
+        }
+        is_queued
+    }
+
+    /// Whether a message of this quality of service may be queued now, or a PUBACK must come first.
+    pub(crate) fn may_send(&self, qos: QoS) -> bool {
+        qos == QoS::AtMostOnce || !self.window.is_full()
+    }
+
+    /// A message was acknowledged, or is not sent after all.
+    pub(crate) fn retire(&mut self, packet_id: Option<u16>) {
+        if let Some(packet_id) = packet_id {
+            self.window.retire(packet_id);
+        }
     }
 
     pub(crate) fn block(&mut self, block: ReadyBlock) {
@@ -84,15 +118,14 @@ impl Outbox {
     }
 
     /// A packet identifier, if this quality of service needs one.
-    ///
-    /// They are counted round: none comes back before 65 534 others, and nothing is sent twice within
-    /// a connection, so a PUBACK leaves nothing to do.
     pub(crate) fn packet_id(&mut self, qos: QoS) -> Option<u16> {
-        if qos == QoS::AtMostOnce {
-            return None;
-        }
-        self.last_packet_id = self.last_packet_id.checked_add(1).unwrap_or(1);
-        Some(self.last_packet_id)
+        (qos != QoS::AtMostOnce).then(|| self.window.next_id())
+    }
+
+    /// Drops the blocks that have not begun.
+    pub(crate) fn drop_blocks(&mut self) {
+        self.blocks.truncate(usize::from(self.begun > 0));
+        self.block_bytes = self.blocks.iter().map(ReadyBlock::len).sum::<usize>() - self.begun;
     }
 
     /// Drops the blocks of a stream that have not begun and gives their requests back, in order.
@@ -104,6 +137,7 @@ impl Outbox {
                 self.blocks.push_back(block);
             } else {
                 self.block_bytes -= block.len();
+                self.retire(block.packet_id);
                 revoked.push(block.request);
             }
         }
@@ -172,6 +206,7 @@ mod tests {
             head: head.as_bytes().to_vec(),
             data: Bytes::copy_from_slice(data.as_bytes()),
             crc: Some([crc[0], crc[1]]),
+            packet_id: None,
         }
     }
 
@@ -227,10 +262,27 @@ mod tests {
     }
 
     #[test]
-    fn packet_identifiers_are_never_zero() {
-        let mut out = Outbox { last_packet_id: u16::MAX - 1, ..Outbox::default() };
-        assert_eq!(out.packet_id(QoS::AtMostOnce), None);
-        assert_eq!(out.packet_id(QoS::AtLeastOnce), Some(u16::MAX));
-        assert_eq!(out.packet_id(QoS::AtLeastOnce), Some(1));
+    fn last_words_come_behind_the_block_that_has_begun() {
+        for cut in 0..8 {
+            let mut out = Outbox::default();
+            out.block(block(1, "abcdefgh"));
+            out.block(block(1, "ijklmnop"));
+            out.advance(cut);
+            out.drop_blocks();
+            out.packet(&Packet::PingResp);
+            let begun = if cut == 0 { &[][..] } else { &b"abcdefgh"[cut..] };
+            assert_eq!(offered(&out), [begun, PING].concat());
+            assert_eq!(out.block_bytes(), begun.len());
+        }
+    }
+
+    #[test]
+    fn a_block_taken_back_was_never_sent() {
+        let mut out = Outbox { window: Window::new(Some(1)), ..Outbox::default() };
+        let packet_id = out.packet_id(QoS::AtLeastOnce);
+        out.block(ReadyBlock { packet_id, ..block(1, "abcdefgh") });
+        assert!(!out.may_send(QoS::AtLeastOnce) && out.may_send(QoS::AtMostOnce));
+        out.revoke(1);
+        assert!(out.may_send(QoS::AtLeastOnce));
     }
 }

@@ -94,7 +94,7 @@ async fn the_time_in_which_nothing_is_read_is_no_silence() {
     sleep(3600 * SECOND).await;
     house.door.platform.gate.send(true).unwrap();
     for packet_id in 1..=64 {
-        assert_eq!(client.receive().await.packet(), Packet::PubAck { packet_id });
+        assert_eq!(client.receive().await.packet(), Packet::puback(packet_id));
     }
     client.ping().await;
 }
@@ -137,7 +137,7 @@ async fn uplinks_that_never_become_durable_do_not_keep_a_closed_session_for_ever
     let mut house = House::open();
     let mut client = house.enter(60).await;
     client.publish("/ota/device/inform/a1TestPk001/dev001", None, platform::SLOW).await;
-    client.send(&client::bytes(&Packet::Disconnect)).await;
+    client.send(&client::bytes(&Packet::GOODBYE)).await;
     let left = Instant::now();
     assert_eq!(house.closed().await, Closed::Goodbye);
     assert_eq!(left.elapsed().as_secs(), 10);

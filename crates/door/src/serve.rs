@@ -94,7 +94,7 @@ async fn connection<P: Platform>(door: Arc<Door<P>>, stream: TcpStream, peer: So
 
 /// Without a CONNECT there is no CONNACK.
 fn turn_away<P: Platform>(door: &Door<P>, peer: SocketAddr, why: Why) {
-    door.turn_stranger_away(peer, why);
+    door.turn_stranger_away(peer, None, why);
 }
 
 async fn first_byte(stream: &TcpStream) -> io::Result<u8> {

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use mqtt::{Error, Packet, Publish, QoS, SubAck, Subscribe, Unsubscribe, Version, connack, frame_len};
+use futures_util::future::join;
+use mqtt::{
+    Error, Packet, Properties, Property, Publish, QoS, SUBACK_FAILURE, SubAck, Subscribe, UnsubAck,
+    Unsubscribe, frame_len, reason,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
@@ -19,13 +23,15 @@ use crate::blocks::{Answer, Blocks, Refused, Request, error_frame};
 use crate::clock::Clock;
 use crate::counters::{add, count};
 use crate::outbox::Outbox;
+use crate::parting::{End, say_why};
 use crate::sessions::Mailbox;
 use crate::socket::{Turn, turn};
 use crate::subscriptions::Subscriptions;
+use crate::terms::{RECEIVE_MAXIMUM, Terms};
 use crate::{Closed, Config, Counters, Downlink, Platform, Session, StreamRefusal};
 
 /// Uplinks that may wait for the platform before reading stops.
-const MAX_UPLINKS: usize = 64;
+const MAX_UPLINKS: usize = RECEIVE_MAXIMUM.get() as usize;
 
 /// Bytes of those uplinks.
 const MAX_UPLINK_BYTES: usize = 256 * 1024;
@@ -52,7 +58,7 @@ pub(crate) struct Driver<P, S> {
     pub(crate) counters: Arc<Counters>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) config: Config,
-    pub(crate) version: Version,
+    pub(crate) terms: Terms,
     pub(crate) stream: S,
     pub(crate) input: BytesMut,
 }
@@ -77,26 +83,37 @@ struct Running<P, S> {
 }
 
 impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
-    /// Sends CONNACK and serves the session until it ends; `closed` is called as soon as it does, while
-    /// uplinks it has handed over may still be on their way to becoming durable.
+    /// Sends CONNACK and serves the session until it ends; `closed` is called once the device had the
+    /// chance to read why, while uplinks it has handed over may still be on their way to becoming
+    /// durable.
     pub(crate) async fn run(self, closed: impl FnOnce(Closed)) {
         let mut running = Running {
-            out: Outbox::default(),
+            out: Outbox::new(self.terms),
             acks: Acks::default(),
             blocks: Blocks::new(self.config.block_requests),
             subscriptions: Subscriptions::default(),
             clock: Clock::new(self.session.keep_alive, self.config.write_timeout),
             driver: self,
         };
-        running.out.packet(&Packet::ConnAck { session_present: false, code: connack::ACCEPTED });
-        let why = running.serve().await;
+        let Driver { terms, config, .. } = &running.driver;
+        terms.accept(config.max_packet, |connack| {
+            running.out.packet(connack);
+        });
+        let End { why, reason } = running.serve().await;
         if matches!(why, Closed::TakenOver | Closed::Lost) {
             running.sweep();
         }
-        let Running { driver, acks, .. } = running;
-        drop(driver);
-        closed(why);
-        settle(acks).await;
+        let Running { driver, out, acks, .. } = running;
+        let Driver { mailbox, terms, stream, .. } = driver;
+        mailbox.close(why);
+        let part = async {
+            match reason {
+                Some(reason) if terms.is_v5() => say_why(stream, out, reason).await,
+                _ => drop(stream),
+            }
+            closed(why);
+        };
+        join(part, settle(acks)).await;
     }
 }
 
@@ -113,15 +130,15 @@ async fn settle(mut acks: Acks) {
 }
 
 impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
-    async fn serve(&mut self) -> Closed {
+    async fn serve(&mut self) -> End {
         loop {
-            if let Err(why) = self.step().await {
-                return why;
+            if let Err(end) = self.step().await {
+                return end;
             }
         }
     }
 
-    async fn step(&mut self) -> Result<(), Closed> {
+    async fn step(&mut self) -> Result<(), End> {
         self.take_packets()?;
         self.clock.waiting(!self.out.is_empty(), false);
         match self.wait().await {
@@ -136,7 +153,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 if self.is_paused() {
                     self.clock.heard();
                 }
-                self.clock.expired().map_or(Ok(()), |why| Err(self.timed_out(why)))
+                self.clock.expired().map_or(Ok(()), |why| Err(self.timed_out(why).into()))
             }
         }
     }
@@ -147,6 +164,8 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             0 => usize::MAX,
             waiting => self.driver.config.queue_bytes.saturating_sub(waiting),
         };
+        let may_answer =
+            self.subscriptions.delivery(Kind::FileDownloadReply).is_none_or(|qos| self.out.may_send(qos));
         let Self { driver, out, acks, blocks, clock, .. } = self;
         let Driver { platform, session, mailbox, stream, input, .. } = driver;
         let open = |stream_id, file_id| platform.open_stream(session, stream_id, file_id);
@@ -154,7 +173,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             biased;
             () = mailbox.rung() => Event::Mail,
             Some(taken) = acks.next() => Event::Taken(taken),
-            answer = poll_fn(|cx| blocks.poll(cx, room, open)) => Event::Answer(answer),
+            answer = poll_fn(|cx| blocks.poll(cx, room, open)), if may_answer => Event::Answer(answer),
             turn = turn(stream, out, input, reading) => Event::Socket(turn.unwrap_or(Turn::END)),
             () = clock.tick() => Event::Tick,
         }
@@ -162,7 +181,9 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
 
     /// Whether so much waits for the platform or the device that no more is read.
     fn is_paused(&self) -> bool {
-        self.acks.len() >= MAX_UPLINKS
+        // In MQTT 5 one more is read: a device that sends it has broken its word.
+        let most = MAX_UPLINKS + usize::from(self.driver.terms.is_v5());
+        self.acks.len() >= most
             || self.acks.bytes() >= MAX_UPLINK_BYTES
             || self.out.packet_bytes() >= MAX_PACKET_BYTES
     }
@@ -173,7 +194,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         why
     }
 
-    fn turned(&mut self, turn: Turn) -> Result<(), Closed> {
+    fn turned(&mut self, turn: Turn) -> Result<(), End> {
         if turn.read {
             self.clock.heard();
         }
@@ -181,24 +202,25 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             self.clock.waiting(!self.out.is_empty(), true);
             self.send_downlinks();
         }
-        if turn.end { Err(Closed::Lost) } else { Ok(()) }
+        if turn.end { Err(Closed::Lost.into()) } else { Ok(()) }
     }
 
-    fn taken(&mut self, taken: Taken) -> Result<(), Closed> {
+    fn taken(&mut self, taken: Taken) -> Result<(), End> {
         if taken.result.is_err() {
             count(&self.driver.counters.uplink_unavailable);
-            return Err(Closed::Unavailable);
+            return Err(Closed::Unavailable.into());
         }
         if let Some(packet_id) = taken.packet_id {
-            self.out.packet(&Packet::PubAck { packet_id });
+            let reason = if self.driver.terms.is_v5() { taken.reason } else { reason::SUCCESS };
+            self.out.packet(&Packet::PubAck { packet_id, reason, properties: Properties::NONE });
         }
         Ok(())
     }
 
-    fn take_mail(&mut self) -> Result<(), Closed> {
+    fn take_mail(&mut self) -> Result<(), End> {
         let (close, revoked) = self.driver.mailbox.orders();
         if let Some(why) = close {
-            return Err(why);
+            return Err(why.into());
         }
         for stream_id in revoked {
             let answered = self.out.revoke(stream_id);
@@ -208,17 +230,34 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         Ok(())
     }
 
-    /// Moves downlinks to the outbox while it has room; the rest follows when bytes were written.
+    /// Moves downlinks to the outbox while it has room and the device takes them; the rest follows when
+    /// bytes were written or a PUBACK came.
     fn send_downlinks(&mut self) {
         while self.out.packet_bytes() < SPARE_PACKET_BYTES {
-            let Some(Downlink { kind, payload }) = self.driver.mailbox.next_downlink() else { return };
+            let Self { driver, out, subscriptions, .. } = self;
+            let may_go = |kind| subscriptions.delivery(kind).is_none_or(|qos| out.may_send(qos));
+            let Some(Downlink { kind, payload }) = driver.mailbox.next_downlink(may_go) else { return };
             match self.subscriptions.delivery(kind) {
-                Some(qos) => {
-                    self.out.publish(&self.topic(kind), qos, &payload);
+                Some(qos) if self.out.publish(&self.topic(kind), qos, &payload) => {
                     count(&self.driver.counters.downlinks);
                 }
+                Some(_) => self.oversize(payload.len()),
                 None => count(&self.driver.counters.unsubscribed),
             }
+        }
+    }
+
+    fn oversize(&self, bytes: usize) {
+        let Driver { session, counters, terms, .. } = &self.driver;
+        let most = terms.max_packet();
+        note!(session, bytes, most, "an answer was dropped: it is longer than the device's packets may be");
+        count(&counters.oversize_downlink);
+    }
+
+    /// Queues an answer, unless the device does not take it.
+    fn reply(&mut self, packet: &Packet<'_>) {
+        if !self.out.packet(packet) {
+            self.oversize(packet.encoded_len(self.driver.terms.version).unwrap_or_default());
         }
     }
 
@@ -228,34 +267,49 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let counters = &self.driver.counters;
         let Some(qos) = self.subscriptions.delivery(Kind::FileDownloadReply) else {
             return self.unwanted_block();
         };
-        match &answer.result {
-            Ok(data) => {
-                count(&counters.blocks);
-                add(&counters.block_bytes, data.bytes.len() as u64);
-            }
+        let made = match &answer.result {
+            Ok(data) => Some(data.bytes.len()),
             Err(refused) => {
-                let (stream, code) = (answer.request.stream_id, refused.code());
-                note!(self.driver.session, stream, code, "a block request was refused");
-                count(match refused {
-                    Refused::Stream(StreamRefusal::NotFound) => &counters.foreign_stream,
-                    Refused::Stream(StreamRefusal::Ended) => &counters.ended_stream,
-                    Refused::BeyondEnd => &counters.block_out_of_range,
-                    Refused::Stream(StreamRefusal::Unavailable) | Refused::ReadFailed => {
-                        &counters.block_read_failed
-                    }
-                });
+                self.count_refused(answer.request.stream_id, *refused);
+                None
             }
-        }
+        };
         let topic = self.topic(Kind::FileDownloadReply);
         let packet_id = self.out.packet_id(qos);
-        let publish = Publish { dup: false, qos, retain: false, topic: &topic, packet_id, payload: &[] };
-        if let Some(block) = answer.frame(&publish) {
-            self.out.block(block);
+        let (dup, retain, properties) = (false, false, Properties::NONE);
+        let publish = Publish { dup, qos, retain, topic: &topic, packet_id, properties, payload: &[] };
+        let Driver { terms, counters, .. } = &self.driver;
+        let mut block = answer.frame(&publish, terms.version);
+        if let Some(bytes) = made {
+            if let Some(long) = block.take_if(|block| !terms.takes(block.len())) {
+                count(&counters.block_oversize);
+                block = long.too_long(terms.max_packet(), &publish, terms.version);
+            } else {
+                count(&counters.blocks);
+                add(&counters.block_bytes, bytes as u64);
+            }
         }
+        match block {
+            Some(block) if terms.takes(block.len()) => self.out.block(block),
+            other => {
+                self.out.retire(packet_id);
+                self.oversize(other.map_or(0, |block| block.len()));
+            }
+        }
+    }
+
+    fn count_refused(&self, stream: u32, refused: Refused) {
+        let Driver { session, counters, .. } = &self.driver;
+        note!(session, stream, code = refused.code(), "a block request was refused");
+        count(match refused {
+            Refused::Stream(StreamRefusal::NotFound) => &counters.foreign_stream,
+            Refused::Stream(StreamRefusal::Ended) => &counters.ended_stream,
+            Refused::BeyondEnd => &counters.block_out_of_range,
+            Refused::Stream(StreamRefusal::Unavailable) | Refused::ReadFailed => &counters.block_read_failed,
+        });
     }
 
     fn unwanted_block(&self) {
@@ -265,9 +319,11 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     /// Takes whole packets from what was read, until reading has to stop.
-    fn take_packets(&mut self) -> Result<(), Closed> {
+    fn take_packets(&mut self) -> Result<(), End> {
+        let Driver { terms, config, .. } = &self.driver;
+        let most = terms.taken(config.max_packet);
         while !self.is_paused() && !self.driver.input.is_empty() {
-            let known = frame_len(&self.driver.input, self.driver.config.max_packet);
+            let known = frame_len(&self.driver.input, most);
             match known.map_err(|error| self.malformed(error))? {
                 Some(length) if length <= self.driver.input.len() => {
                     let packet = self.driver.input.split_to(length).freeze();
@@ -282,16 +338,20 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         Ok(())
     }
 
-    fn take_packet(&mut self, bytes: &Bytes) -> Result<(), Closed> {
-        let packet = Packet::parse(bytes, self.driver.version).map_err(|error| self.malformed(error))?;
+    fn take_packet(&mut self, bytes: &Bytes) -> Result<(), End> {
+        let packet =
+            Packet::parse(bytes, self.driver.terms.version).map_err(|error| self.malformed(error))?;
         match packet {
             Packet::Publish(publish) => self.published(&publish),
             Packet::PingReq => {
                 self.out.packet(&Packet::PingResp);
                 Ok(())
             }
-            // Nothing is sent twice within a connection, so there is nothing to retire.
-            Packet::PubAck { .. } => Ok(()),
+            Packet::PubAck { packet_id, .. } => {
+                self.out.retire(Some(packet_id));
+                self.send_downlinks();
+                Ok(())
+            }
             Packet::Subscribe(subscribe) => {
                 self.subscribe(&subscribe);
                 Ok(())
@@ -300,38 +360,63 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 self.unsubscribe(&unsubscribe);
                 Ok(())
             }
-            Packet::Disconnect => Err(Closed::Goodbye),
+            Packet::Disconnect { .. } => Err(Closed::Goodbye.into()),
             _ => {
                 note!(
                     self.driver.session,
                     "a device sent a packet that only a server sends, or a second CONNECT"
                 );
                 count(&self.driver.counters.malformed_packet);
-                Err(Closed::Protocol)
+                Err(End::broken(reason::PROTOCOL_ERROR))
             }
         }
     }
 
-    fn malformed(&self, error: Error) -> Closed {
+    fn malformed(&self, error: Error) -> End {
         let Driver { session, counters, .. } = &self.driver;
         note!(session, %error, "a device sent what is no packet");
-        if matches!(error, Error::TooLarge { .. }) {
-            count(&counters.too_large);
-            return Closed::TooLarge;
-        }
-        count(&counters.malformed_packet);
-        Closed::Protocol
+        let is_too_large = matches!(error, Error::TooLarge { .. });
+        count(if is_too_large { &counters.too_large } else { &counters.malformed_packet });
+        End::broken(error.reason())
     }
 
-    fn published(&mut self, publish: &Publish<'_>) -> Result<(), Closed> {
-        if publish.qos == QoS::ExactlyOnce {
-            note!(self.driver.session, topic = start(publish.topic), "a device published with QoS 2");
-            count(&self.driver.counters.qos2_publish);
-            return Err(Closed::Protocol);
-        }
-        match self.permitted(publish.topic) {
-            Some(Kind::FileDownload) => self.block_request(publish.payload),
-            Some(kind) => {
+    /// Refuses what the device cannot expect to be taken: QoS 2 in every version, and what the CONNACK of
+    /// MQTT 5 has ruled out.
+    fn check(&self, publish: &Publish<'_>) -> Result<(), End> {
+        let Driver { session, counters, terms, .. } = &self.driver;
+        let has_alias = publish.properties.iter().any(|property| matches!(property, Property::TopicAlias(_)));
+        let (counter, reason, words) = if publish.qos == QoS::ExactlyOnce {
+            (&counters.qos2_publish, reason::QOS, "with QoS 2")
+        } else if has_alias {
+            (&counters.malformed_packet, reason::TOPIC_ALIAS, "with a topic alias, and may use none")
+        } else if terms.is_v5() && publish.retain {
+            (
+                &counters.retained_publish,
+                reason::RETAIN,
+                "a message to be retained, which MQTT 5 forbids here",
+            )
+        } else if terms.is_v5()
+            && publish.packet_id.is_some()
+            && self.acks.unacknowledged() >= usize::from(RECEIVE_MAXIMUM.get())
+        {
+            let words = "more messages than may wait for their PUBACK";
+            (&counters.receive_maximum_exceeded, reason::RECEIVE_MAXIMUM, words)
+        } else {
+            return Ok(());
+        };
+        count(counter);
+        note!(session, topic = start(publish.topic), "a device published {words}");
+        Err(End::broken(reason))
+    }
+
+    fn published(&mut self, publish: &Publish<'_>) -> Result<(), End> {
+        self.check(publish)?;
+        let reason = match self.permitted(publish.topic) {
+            Ok(Kind::FileDownload) => {
+                self.block_request(publish.payload);
+                reason::SUCCESS
+            }
+            Ok(kind) => {
                 let Driver { platform, session, counters, .. } = &self.driver;
                 count(&counters.uplinks);
                 let payload = Bytes::copy_from_slice(publish.payload);
@@ -339,33 +424,34 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 self.acks.uplink(publish.packet_id, publish.payload.len(), durable);
                 return Ok(());
             }
-            None => {}
-        }
+            Err(reason) => reason,
+        };
         if let Some(packet_id) = publish.packet_id {
-            self.acks.done(packet_id);
+            self.acks.done(packet_id, reason);
         }
         Ok(())
     }
 
-    /// The kind of a topic that this device may publish and somebody here listens to; the others are
-    /// counted.
-    fn permitted(&self, topic: &str) -> Option<Kind> {
+    /// The kind of a topic that this device may publish and somebody here listens to. The others are
+    /// counted, and their PUBACK of MQTT 5 has this reason.
+    fn permitted(&self, topic: &str) -> Result<Kind, u8> {
+        const FORBIDDEN: u8 = reason::NOT_AUTHORISED;
         let Driver { session, counters, .. } = &self.driver;
-        let (reason, words) = match Topic::parse(topic) {
-            None => (&counters.unknown_topic, "no device has such a topic"),
+        let (counter, reason, words) = match Topic::parse(topic) {
+            None => (&counters.unknown_topic, FORBIDDEN, "no device has such a topic"),
             Some(topic) if !topic.belongs_to(&session.product_key, &session.device_name) => {
-                (&counters.forbidden_publish, "the topic is another device's")
+                (&counters.forbidden_publish, FORBIDDEN, "the topic is another device's")
             }
             Some(topic) => match topic.kind {
-                Kind::User => (&counters.custom_topic, "nobody reads custom topics yet"),
-                Kind::Unserved => (&counters.unserved_topic, "the topic is not served yet"),
-                kind if kind.may_publish() => return Some(kind),
-                _ => (&counters.forbidden_publish, "only the platform publishes on this topic"),
+                Kind::User => (&counters.custom_topic, reason::SUCCESS, "nobody reads custom topics yet"),
+                Kind::Unserved => (&counters.unserved_topic, reason::SUCCESS, "the topic is not served yet"),
+                kind if kind.may_publish() => return Ok(kind),
+                _ => (&counters.forbidden_publish, FORBIDDEN, "only the platform publishes on this topic"),
             },
         };
-        count(reason);
+        count(counter);
         note!(session, topic = start(topic), "a publish was dropped: {words}");
-        None
+        Err(reason)
     }
 
     fn block_request(&mut self, payload: &[u8]) {
@@ -393,32 +479,51 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         }
     }
 
-    /// Answers a request with an error at once, unless the device does not read its answers anyway.
+    /// Answers a request with an error at once, unless the device does not read its answers anyway. If a
+    /// PUBACK would have to come first, it goes with QoS 0.
     fn refuse_block(&mut self, id: Id<'_>, code: u16) {
         if let Some(qos) = self.subscriptions.delivery(Kind::FileDownloadReply)
             && self.out.packet_bytes() < SPARE_PACKET_BYTES
         {
-            let topic = self.topic(Kind::FileDownloadReply);
-            self.out.publish(&topic, qos, &error_frame(id, code));
+            let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
+            let (topic, frame) = (self.topic(Kind::FileDownloadReply), error_frame(id, code));
+            if !self.out.publish(&topic, qos, &frame) {
+                self.oversize(frame.len());
+            }
         }
     }
 
     fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
+        let codes = self.grant(subscribe);
         let Driver { session, counters, .. } = &self.driver;
-        let codes = self.subscriptions.subscribe(session, subscribe.filters.iter());
-        let refused = codes.iter().filter(|&&code| code == mqtt::SUBACK_FAILURE).count();
+        let refused = codes.iter().filter(|&&code| code >= SUBACK_FAILURE).count();
         add(&counters.refused_subscribe, refused as u64);
         if let Some((first, _)) =
-            subscribe.filters.iter().zip(&codes).find(|&(_, &code)| code == mqtt::SUBACK_FAILURE)
+            subscribe.filters.iter().zip(&codes).find(|&(_, &code)| code >= SUBACK_FAILURE)
         {
             note!(session, filter = start(first.0), refused, "a subscription was refused");
         }
-        self.out.packet(&Packet::SubAck(SubAck { packet_id: subscribe.packet_id, codes: &codes }));
+        let Subscribe { packet_id, .. } = *subscribe;
+        self.reply(&Packet::SubAck(SubAck { packet_id, properties: Properties::NONE, codes: &codes }));
+    }
+
+    /// The codes of a SUBACK. A number for the subscriptions would have to come back with each message,
+    /// and CONNACK has said that it does not.
+    fn grant(&mut self, subscribe: &Subscribe<'_>) -> Vec<u8> {
+        let Driver { session, terms, .. } = &self.driver;
+        let filters = subscribe.filters.iter().map(|(filter, options)| (filter, options.qos));
+        if subscribe.properties.iter().any(|property| matches!(property, Property::SubscriptionId(_))) {
+            return filters.map(|_| reason::SUBSCRIPTION_ID).collect();
+        }
+        self.subscriptions.subscribe(session, terms.version, filters)
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
-        self.subscriptions.unsubscribe(&self.driver.session, unsubscribe.filters.iter());
-        self.out.packet(&Packet::UnsubAck { packet_id: unsubscribe.packet_id });
+        let Driver { session, terms, .. } = &self.driver;
+        let codes = self.subscriptions.unsubscribe(session, unsubscribe.filters.iter());
+        let codes = if terms.is_v5() { &codes[..] } else { &[] };
+        let Unsubscribe { packet_id, .. } = *unsubscribe;
+        self.reply(&Packet::UnsubAck(UnsubAck { packet_id, properties: Properties::NONE, codes }));
     }
 
     /// What had arrived before the connection went is still a report: a device may say something,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use wire::topic::Kind;
 
 use crate::{Closed, DeviceId, Downlink, Epoch};
 
@@ -171,9 +172,10 @@ impl Mailbox {
         (mail.close, std::mem::take(&mut mail.revoked))
     }
 
-    pub(crate) fn next_downlink(&self) -> Option<Downlink> {
+    /// The first message, if one of its kind may go now; none overtakes another.
+    pub(crate) fn next_downlink(&self, may_go: impl Fn(Kind) -> bool) -> Option<Downlink> {
         let mut mail = lock(&self.mail);
-        let downlink = mail.downlinks.pop_front();
+        let downlink = mail.downlinks.pop_front_if(|downlink| may_go(downlink.kind));
         mail.bytes -= downlink.as_ref().map_or(0, |downlink| downlink.payload.len());
         if mail.downlinks.is_empty() {
             mail.downlinks = VecDeque::new();
@@ -195,7 +197,8 @@ impl Mailbox {
         true
     }
 
-    fn close(&self, why: Closed) {
+    /// The session has to end; from here on nothing more is put in.
+    pub(crate) fn close(&self, why: Closed) {
         self.change(|mail| {
             mail.close.get_or_insert(why);
         });

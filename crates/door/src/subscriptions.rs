@@ -1,7 +1,7 @@
 //! What a session gets: everything, until it says otherwise (docs/protocol.md 3.2).
 
-use mqtt::{QoS, SUBACK_FAILURE};
-use wire::topic::{Kind, Topic, filter_matches, may_subscribe};
+use mqtt::{QoS, SUBACK_FAILURE, Version, reason};
+use wire::topic::{Kind, Topic, filter_matches, may_subscribe, valid_filter};
 
 use crate::Session;
 
@@ -33,49 +33,103 @@ impl Subscriptions {
     pub(crate) fn subscribe<'f>(
         &mut self,
         session: &Session,
+        version: Version,
         filters: impl Iterator<Item = (&'f str, QoS)> + Clone,
     ) -> Vec<u8> {
-        let codes: Vec<u8> =
-            filters.clone().map(|(filter, wanted)| self.grant(session, filter, wanted)).collect();
-        let granted = filters.zip(&codes).filter(|&(_, &code)| code != SUBACK_FAILURE);
+        let codes: Vec<u8> = filters
+            .clone()
+            .map(|(filter, wanted)| match self.grant(session, filter, wanted) {
+                Ok(granted) => granted.level(),
+                Err(refused) => refused.code(version),
+            })
+            .collect();
+        let granted = filters.zip(&codes).filter(|&(_, &code)| code < SUBACK_FAILURE);
         self.update(session, granted.map(|((filter, _), _)| filter));
         codes
     }
 
-    /// Takes the filters of an UNSUBSCRIBE, whether or not they were subscribed.
+    /// Takes the filters of an UNSUBSCRIBE, whether or not they were subscribed, and gives the codes that
+    /// MQTT 5 has for them.
     pub(crate) fn unsubscribe<'f>(
         &mut self,
         session: &Session,
         filters: impl Iterator<Item = &'f str> + Clone,
-    ) {
-        for filter in filters.clone() {
-            self.filters.retain(|(known, _)| **known != *filter);
-        }
+    ) -> Vec<u8> {
+        let codes = filters.clone().map(|filter| self.end(session, filter)).collect();
         self.update(session, filters);
+        codes
     }
 
-    fn grant(&mut self, session: &Session, filter: &str, wanted: QoS) -> u8 {
+    fn end(&mut self, session: &Session, filter: &str) -> u8 {
+        let before = self.filters.len();
+        self.filters.retain(|(known, _)| **known != *filter);
+        let ends_delivery = || {
+            Kind::DOWNLINKS
+                .into_iter()
+                .zip(&self.delivery)
+                .any(|(kind, delivery)| delivery.is_some() && filter_matches(filter, &topic(kind, session)))
+        };
+        let existed = self.filters.len() < before || ends_delivery();
+        if existed { reason::SUCCESS } else { reason::NO_SUBSCRIPTION }
+    }
+
+    fn grant(&mut self, session: &Session, filter: &str, wanted: QoS) -> Result<QoS, Refused> {
+        if filter.starts_with("$share/") {
+            return Err(Refused::Shared);
+        }
+        if !valid_filter(filter) {
+            return Err(Refused::Malformed);
+        }
         if !may_subscribe(filter, &session.product_key, &session.device_name) {
-            return SUBACK_FAILURE;
+            return Err(Refused::Foreign);
         }
         let granted = wanted.min(QoS::AtLeastOnce);
         match self.filters.iter().position(|(known, _)| **known == *filter) {
             Some(at) => self.filters[at].1 = granted,
             None if self.filters.len() < MAX_FILTERS => self.filters.push((filter.into(), granted)),
-            None => return SUBACK_FAILURE,
+            None => return Err(Refused::TooMany),
         }
-        granted.level()
+        Ok(granted)
     }
 
     /// Settles the system topics that these filters match anew: the best QoS of those subscriptions
     /// that are left, or nothing if none is.
     fn update<'f>(&mut self, session: &Session, filters: impl Iterator<Item = &'f str> + Clone) {
         for (kind, delivery) in Kind::DOWNLINKS.into_iter().zip(&mut self.delivery) {
-            let topic = Topic::new(kind, &session.product_key, &session.device_name).to_string();
+            let topic = topic(kind, session);
             if filters.clone().any(|filter| filter_matches(filter, &topic)) {
                 let matching = self.filters.iter().filter(|(known, _)| filter_matches(known, &topic));
                 *delivery = matching.map(|&(_, qos)| qos).max();
             }
+        }
+    }
+}
+
+fn topic(kind: Kind, session: &Session) -> String {
+    Topic::new(kind, &session.product_key, &session.device_name).to_string()
+}
+
+/// Why a filter is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// It is no filter.
+    Malformed,
+    /// It could match more than the device's own topics, or names one that only devices publish.
+    Foreign,
+    /// It shares messages with other devices.
+    Shared,
+    /// The session has too many.
+    TooMany,
+}
+
+impl Refused {
+    fn code(self, version: Version) -> u8 {
+        match (version, self) {
+            (Version::V5, Self::Malformed) => reason::TOPIC_FILTER,
+            (Version::V5, Self::Foreign) => reason::NOT_AUTHORISED,
+            (Version::V5, Self::Shared) => reason::SHARED_SUBSCRIPTION,
+            (Version::V5, Self::TooMany) => reason::IMPLEMENTATION,
+            _ => SUBACK_FAILURE,
         }
     }
 }
@@ -97,7 +151,7 @@ mod tests {
     }
 
     fn subscribe(subscriptions: &mut Subscriptions, filter: &str, qos: QoS) -> u8 {
-        subscriptions.subscribe(&session(), [(filter, qos)].into_iter())[0]
+        subscriptions.subscribe(&session(), Version::V311, [(filter, qos)].into_iter())[0]
     }
 
     const NOTICE: &str = "/ota/device/upgrade/pk/dev1";
@@ -124,7 +178,12 @@ mod tests {
     #[test]
     fn unsubscribing_ends_delivery_until_the_next_subscribe() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.unsubscribe(&session(), [NOTICE].into_iter());
+        let unsubscribe = |subscriptions: &mut Subscriptions| {
+            subscriptions.unsubscribe(&session(), [NOTICE, "/pk/dev1/user/a"].into_iter())
+        };
+        // The system topic is as good as subscribed.
+        assert_eq!(unsubscribe(&mut subscriptions), [reason::SUCCESS, reason::NO_SUBSCRIPTION]);
+        assert_eq!(unsubscribe(&mut subscriptions), [reason::NO_SUBSCRIPTION; 2]);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), None);
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, NOTICE, QoS::AtLeastOnce);
@@ -156,6 +215,15 @@ mod tests {
             assert_eq!(subscribe(&mut subscriptions, &format!("/pk/dev1/user/{number}"), QoS::AtMostOnce), 0);
         }
         assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/more", QoS::AtMostOnce), 0x80);
+        for (filter, code) in [
+            ("/pk/dev1/user/more", reason::IMPLEMENTATION),
+            ("/sys/#", reason::NOT_AUTHORISED),
+            ("/pk/#/user", reason::TOPIC_FILTER),
+            ("$share/all//pk/dev1/user/0", reason::SHARED_SUBSCRIPTION),
+        ] {
+            let filters = [(filter, QoS::AtMostOnce)].into_iter();
+            assert_eq!(subscriptions.subscribe(&session(), Version::V5, filters), [code], "{filter}");
+        }
         assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
     }
 }

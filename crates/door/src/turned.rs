@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use mqtt::{Version, connack};
+use mqtt::{Version, connack, reason};
 use wire::credentials::{self, ClientId, valid_device_name, valid_product_key};
 
 use crate::counters::count;
@@ -23,6 +23,13 @@ const MAX_WORD: usize = 32;
 pub(crate) struct Turned<'p> {
     pub(crate) why: Why,
     pub(crate) who: Who<'p>,
+}
+
+/// A CONNACK that refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) version: Version,
+    pub(crate) code: u8,
 }
 
 /// What a CONNECT said of its sender, as far as it could be read. Nothing of it is proved.
@@ -48,6 +55,10 @@ pub(crate) enum Why {
     NoConnect,
     /// A version of MQTT that is not served.
     Version(u8),
+    /// It asks for an enhanced authentication of MQTT 5.
+    AuthMethod,
+    /// The longest packet that it takes is shorter than a CONNACK.
+    SmallPackets(u32),
     /// The client id cannot be read.
     ClientId(credentials::Error),
     /// The client id names this sign method.
@@ -76,7 +87,12 @@ impl<'p> Who<'p> {
 
     /// The version as people call it.
     pub(crate) fn mqtt(&self) -> Option<&'static str> {
-        self.version.map(|version| if version == Version::V31 { "3.1" } else { "3.1.1" })
+        self.version.and_then(|version| match version {
+            Version::V31 => Some("3.1"),
+            Version::V311 => Some("3.1.1"),
+            Version::V5 => Some("5"),
+            _ => None,
+        })
     }
 }
 
@@ -95,8 +111,26 @@ impl Why {
         }
     }
 
-    /// The CONNACK to send before closing, if any.
-    fn code(&self) -> Option<u8> {
+    /// The code of the CONNACK to send before closing, if any, to a device of this version.
+    fn code(&self, version: Version) -> Option<u8> {
+        if version == Version::V5 { self.code_v5() } else { self.code_v3() }
+    }
+
+    fn code_v5(&self) -> Option<u8> {
+        match self {
+            Self::Packet(error) => Some(error.reason()),
+            Self::AuthMethod => Some(reason::AUTH_METHOD),
+            Self::SmallPackets(_) => Some(reason::IMPLEMENTATION),
+            other => match other.code_v3()? {
+                connack::BAD_VERSION => Some(reason::VERSION),
+                connack::BAD_CLIENT_ID => Some(reason::CLIENT_ID),
+                connack::BAD_LOGIN => Some(reason::BAD_LOGIN),
+                _ => Some(reason::NOT_AUTHORISED),
+            },
+        }
+    }
+
+    fn code_v3(&self) -> Option<u8> {
         match self {
             Self::Version(_) => Some(connack::BAD_VERSION),
             Self::ClientId(_) | Self::SignMethod(_) | Self::Platform(Refusal::Malformed) => {
@@ -112,6 +146,8 @@ impl Why {
             | Self::BrokeOff
             | Self::Packet(_)
             | Self::NoConnect
+            | Self::AuthMethod
+            | Self::SmallPackets(_)
             | Self::Platform(Refusal::Unavailable)
             | Self::Outrun => None,
         }
@@ -130,6 +166,8 @@ impl Why {
             Self::BrokeOff
             | Self::Packet(_)
             | Self::NoConnect
+            | Self::AuthMethod
+            | Self::SmallPackets(_)
             | Self::ClientId(_)
             | Self::SignMethod(_)
             | Self::NoUsername
@@ -150,10 +188,17 @@ impl fmt::Display for Why {
             Self::BrokeOff => f.write_str("the connection ended before its CONNECT was whole"),
             Self::Packet(error) => write!(f, "it does not begin with a CONNECT of MQTT: {error}"),
             Self::NoConnect => f.write_str("it does not begin with a CONNECT of MQTT"),
-            Self::Version(5) => f.write_str("MQTT 5 is not served yet: choose MQTT 3.1.1"),
             Self::Version(level) => {
-                write!(f, "MQTT of protocol level {level} is not served: choose MQTT 3.1.1, which is level 4")
+                write!(f, "MQTT of protocol level {level} is not served: choose MQTT 3.1.1 or 5, levels 4 and 5")
             }
+            Self::AuthMethod => f.write_str(
+                "it asks for an authentication method of MQTT 5; there is none here: connect with user name and \
+                 password alone",
+            ),
+            Self::SmallPackets(bytes) => write!(
+                f,
+                "its Maximum Packet Size of {bytes} bytes does not even hold a CONNACK; allow at least 2 KiB"
+            ),
             Self::ClientId(error) => write!(f, "{error}"),
             Self::SignMethod(word) => {
                 write!(f, "unknown sign method {word:?}: {}", credentials::Error::SignMethod)
@@ -183,14 +228,20 @@ impl fmt::Display for Why {
 
 impl<P: Platform> Door<P> {
     /// Counts and logs a connection that ends here, and gives the CONNACK to send before.
-    pub(crate) fn turn_away(&self, peer: SocketAddr, turned: &Turned<'_>) -> Option<u8> {
+    pub(crate) fn turn_away(&self, peer: SocketAddr, turned: &Turned<'_>) -> Option<Refused> {
         self.log.turned_away(peer, turned);
         count(turned.why.counter(&self.counters));
-        turned.why.code()
+        let version = turned.who.version.unwrap_or_default();
+        turned.why.code(version).map(|code| Refused { version, code })
     }
 
     /// As [`Door::turn_away`], of a connection that did not say who it is.
-    pub(crate) fn turn_stranger_away(&self, peer: SocketAddr, why: Why) -> Option<u8> {
-        self.turn_away(peer, &Turned { why, who: Who::default() })
+    pub(crate) fn turn_stranger_away(
+        &self,
+        peer: SocketAddr,
+        version: Option<Version>,
+        why: Why,
+    ) -> Option<Refused> {
+        self.turn_away(peer, &Turned { why, who: Who { version, ..Who::default() } })
     }
 }

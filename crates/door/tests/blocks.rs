@@ -78,7 +78,7 @@ async fn a_file_in_a_window_of_requests_comes_in_order_and_opens_its_stream_once
     while file.len() < blob.bytes().len() {
         let received = client.receive().await;
         match received.packet() {
-            Packet::PubAck { packet_id } => {
+            Packet::PubAck { packet_id, .. } => {
                 acknowledged += 1;
                 assert_eq!(packet_id, acknowledged);
             }
@@ -156,7 +156,7 @@ async fn a_request_that_cannot_be_read_is_dropped_acknowledged_and_counted() {
     for (number, payload) in broken.into_iter().enumerate() {
         let packet_id = number as u16 + 1;
         client.publish(ASK, Some(packet_id), payload).await;
-        assert_eq!(client.receive().await.packet(), Packet::PubAck { packet_id });
+        assert_eq!(client.receive().await.packet(), Packet::puback(packet_id));
     }
     assert_eq!(house.counted("bad_block_request"), 6);
 }
@@ -232,7 +232,7 @@ async fn no_block_after_unsubscribe_and_with_the_granted_qos_after_subscribe() {
         let received = client.receive().await;
         assert_eq!(block(&received).0, id);
         ids.push(received.publish().packet_id.unwrap());
-        client.send(&bytes(&Packet::PubAck { packet_id: *ids.last().unwrap() })).await;
+        client.send(&bytes(&Packet::puback(*ids.last().unwrap()))).await;
     }
     assert_ne!(ids[0], ids[1]);
     client.ping().await;

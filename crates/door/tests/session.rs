@@ -9,7 +9,7 @@ use bytes::Bytes;
 use common::House;
 use common::client::{bytes, publish};
 use common::platform::Told;
-use mqtt::{Packet, Publish, QoS};
+use mqtt::{Packet, Properties, Publish, QoS};
 use otaru_door::{Closed, Config};
 use tokio::io::AsyncWriteExt as _;
 use wire::topic::Kind;
@@ -26,7 +26,7 @@ fn uplink(epoch: i64, kind: Kind, payload: &'static [u8]) -> Told {
 }
 
 fn puback(packet_id: u16) -> Packet<'static> {
-    Packet::PubAck { packet_id }
+    Packet::puback(packet_id)
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_report_followed_by_goodbye_is_kept_although_it_takes_its_time() {
     let mut house = House::open().await;
     let mut client = house.enter("dev001").await;
     client.publish(INFORM, None, b"slow").await;
-    client.send(&bytes(&Packet::Disconnect)).await;
+    client.send(&bytes(&Packet::GOODBYE)).await;
     client.rest().await;
     assert_eq!(house.sessions.online(), 0);
     assert_eq!(house.told().await, Told::Connected(1, 1));
@@ -245,6 +245,7 @@ async fn qos_2_a_broken_packet_and_a_misplaced_one_close() {
         retain: false,
         topic: INFORM,
         packet_id: Some(1),
+        properties: Properties::NONE,
         payload: b"{}",
     };
     let connect = [0x10, 0x0c, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 0];
@@ -291,6 +292,7 @@ async fn retain_and_dup_are_taken_and_mean_nothing() {
         retain: true,
         topic: INFORM,
         packet_id: Some(9),
+        properties: Properties::NONE,
         payload: b"{}",
     };
     client.send(&bytes(&Packet::Publish(again))).await;

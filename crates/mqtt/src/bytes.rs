@@ -1,6 +1,22 @@
 //! Reading and writing the primitive fields: integers, texts and binary of a two-byte length.
 
-use crate::Error;
+use crate::{Error, MAX_REMAINING};
+
+/// Bytes of the longest variable byte integer.
+const MAX_VARINT: usize = 4;
+
+/// A variable byte integer at the front of `bytes` and the bytes it takes; `None` while they end before
+/// it does. One padded with zero groups is taken: nothing depends on it.
+pub(crate) fn varint(bytes: &[u8]) -> Result<Option<(usize, usize)>, Error> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(MAX_VARINT).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, index + 1)));
+        }
+    }
+    if bytes.len() < MAX_VARINT { Ok(None) } else { Err(Error::VarInt) }
+}
 
 /// A text as MQTT allows it: UTF-8 without U+0000.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Error> {
@@ -39,6 +55,11 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// All that is left.
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        core::mem::take(&mut self.rest)
+    }
+
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }
@@ -57,6 +78,16 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u16(&mut self) -> Result<u16, Error> {
         Ok(u16::from_be_bytes([self.u8()?, self.u8()?]))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
+        Ok(u32::from(self.u16()?) << 16 | u32::from(self.u16()?))
+    }
+
+    pub(crate) fn varint(&mut self) -> Result<usize, Error> {
+        let (value, length) = varint(self.rest)?.ok_or(Error::Truncated)?;
+        self.take(length)?;
+        Ok(value)
     }
 
     pub(crate) fn packet_id(&mut self) -> Result<u16, Error> {
@@ -113,6 +144,22 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn u16(&mut self, value: u16) {
         self.put(&value.to_be_bytes());
+    }
+
+    pub(crate) fn varint(&mut self, value: usize) -> Result<(), Error> {
+        if value > MAX_REMAINING {
+            return Err(Error::TooLarge { length: value, max: MAX_REMAINING });
+        }
+        let mut left = value;
+        loop {
+            let group = (left & 0x7f) as u8;
+            left >>= 7;
+            if left == 0 {
+                self.u8(group);
+                return Ok(());
+            }
+            self.u8(group | 0x80);
+        }
     }
 
     pub(crate) fn packet_id(&mut self, id: u16) -> Result<(), Error> {

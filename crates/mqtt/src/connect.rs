@@ -1,9 +1,11 @@
 //! CONNECT and the codes of CONNACK.
 
 use crate::bytes::{Reader, Writer, topic_name};
-use crate::{Error, QoS, Version};
+use crate::properties::place;
+use crate::{Error, FixedHeader, PacketType, Properties, QoS, Version};
 
-/// Return codes of CONNACK (docs/protocol.md 2.5 says which is used for what).
+/// Return codes of a CONNACK of version 3; version 5 has [`crate::reason`]. docs/protocol.md 2.5 says
+/// which is used for what.
 pub mod connack {
     /// The connection is accepted.
     pub const ACCEPTED: u8 = 0;
@@ -36,12 +38,14 @@ pub struct Connect<'a> {
     pub client_id: &'a str,
     /// The user name, if one was sent.
     pub username: Option<&'a str>,
-    /// The password, if one was sent; there is none without a user name.
+    /// The password, if one was sent; in version 3 there is none without a user name.
     pub password: Option<&'a [u8]>,
     /// Seconds after which the client will have sent something; 0 = no promise.
     pub keep_alive: u16,
-    /// Clean session.
+    /// Clean session; clean start in version 5.
     pub clean: bool,
+    /// None in version 3.
+    pub properties: Properties<'a>,
     /// The message to publish when the connection ends unannounced.
     pub will: Option<Will<'a>>,
 }
@@ -57,19 +61,32 @@ pub struct Will<'a> {
     pub qos: QoS,
     /// Whether it is to be retained.
     pub retain: bool,
+    /// None in version 3.
+    pub properties: Properties<'a>,
 }
 
 impl<'a> Connect<'a> {
+    /// The version that a CONNECT asks for, told by its first bytes: also of one that is not whole, or
+    /// that cannot be parsed. `None` if they do not tell, or ask for one that is not served.
+    #[must_use]
+    pub fn version_of(bytes: &[u8]) -> Option<Version> {
+        let header = FixedHeader::parse(bytes).ok()??;
+        let mut body = Reader::new(bytes.get(header.header_len..)?);
+        if header.kind == PacketType::Connect { parse_version(&mut body).ok() } else { None }
+    }
+
     pub(crate) fn parse(body: &mut Reader<'a>) -> Result<Self, Error> {
         let version = parse_version(body)?;
         let flags = body.u8()?;
         check_flags(flags, version)?;
         let keep_alive = body.u16()?;
+        let properties = version.properties(body, place::CONNECT)?;
         let client_id = body.text()?;
-        let will = if flags & WILL == 0 { None } else { Some(Will::parse(flags, body)?) };
+        let will = if flags & WILL == 0 { None } else { Some(Will::parse(flags, body, version)?) };
         let username = optional(flags & USERNAME != 0, version, body, Reader::text)?;
         let password = optional(flags & PASSWORD != 0, version, body, Reader::binary)?;
-        Ok(Self { version, client_id, username, password, keep_alive, clean: flags & CLEAN != 0, will })
+        let clean = flags & CLEAN != 0;
+        Ok(Self { version, client_id, username, password, keep_alive, clean, properties, will })
     }
 
     pub(crate) fn write(&self, out: &mut Writer<'_>) -> Result<(), Error> {
@@ -79,10 +96,10 @@ impl<'a> Connect<'a> {
         check_flags(flags, self.version)?;
         out.u8(flags);
         out.u16(self.keep_alive);
+        self.version.write_properties(&self.properties, out, place::CONNECT)?;
         out.text(self.client_id)?;
         if let Some(will) = &self.will {
-            out.text(topic_name(will.topic)?)?;
-            out.binary(will.message)?;
+            will.write(out, self.version)?;
         }
         if let Some(username) = self.username {
             out.text(username)?;
@@ -115,13 +132,20 @@ impl<'a> Connect<'a> {
 }
 
 impl<'a> Will<'a> {
-    fn parse(flags: u8, body: &mut Reader<'a>) -> Result<Self, Error> {
+    fn parse(flags: u8, body: &mut Reader<'a>, version: Version) -> Result<Self, Error> {
         Ok(Self {
+            properties: version.properties(body, place::WILL)?,
             topic: topic_name(body.text()?)?,
             message: body.binary()?,
             qos: QoS::from_level(flags >> WILL_QOS_SHIFT & 3)?,
             retain: flags & WILL_RETAIN != 0,
         })
+    }
+
+    fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
+        version.write_properties(&self.properties, out, place::WILL)?;
+        out.text(topic_name(self.topic)?)?;
+        out.binary(self.message)
     }
 }
 
@@ -131,20 +155,21 @@ fn parse_version(body: &mut Reader<'_>) -> Result<Version, Error> {
         return Err(Error::ProtocolName);
     }
     let level = body.u8()?;
-    [Version::V31, Version::V311]
+    [Version::V31, Version::V311, Version::V5]
         .into_iter()
         .find(|version| version.name().as_bytes() == name && version.level() == level)
         .ok_or(Error::UnsupportedVersion(level))
 }
 
-/// 3.1 ignores bits without a meaning; 3.1.1 calls them malformed.
+/// 3.1 ignores bits without a meaning, the others call them malformed; only 5 takes a password alone.
 fn check_flags(flags: u8, version: Version) -> Result<(), Error> {
     let stray = match (flags & WILL == 0, version) {
         (_, Version::V31) => false,
         (true, _) => flags & (RESERVED | WILL_RETAIN | 3 << WILL_QOS_SHIFT) != 0,
         (false, _) => flags & RESERVED != 0,
     };
-    if stray || flags & (USERNAME | PASSWORD) == PASSWORD { Err(Error::ConnectFlags(flags)) } else { Ok(()) }
+    let lone_password = version != Version::V5 && flags & (USERNAME | PASSWORD) == PASSWORD;
+    if stray || lone_password { Err(Error::ConnectFlags(flags)) } else { Ok(()) }
 }
 
 /// 3.1 lets the remaining length overrule the flag: an announced text may be missing at the end.

@@ -1,12 +1,12 @@
 //! The fixed header: packet type, flags and remaining length.
 
 use crate::Error;
-use crate::bytes::Writer;
+use crate::bytes::{Writer, varint};
 
 /// The largest remaining length that four bytes can say.
 pub const MAX_REMAINING: usize = 268_435_455;
 
-/// The fourteen packet types of version 3, with their numbers.
+/// The packet types with their numbers; the last came with version 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)] // The names are those of the standard.
@@ -25,6 +25,7 @@ pub enum PacketType {
     PingReq = 12,
     PingResp = 13,
     Disconnect = 14,
+    Auth = 15,
 }
 
 impl PacketType {
@@ -44,6 +45,7 @@ impl PacketType {
             12 => Self::PingReq,
             13 => Self::PingResp,
             14 => Self::Disconnect,
+            15 => Self::Auth,
             reserved => return Err(Error::ReservedType(reserved)),
         })
     }
@@ -65,21 +67,20 @@ pub struct FixedHeader {
 impl FixedHeader {
     /// Reads the fixed header; `None` when `bytes` end before it does.
     ///
-    /// A remaining length padded with zero groups is taken: version 3 does not forbid it.
+    /// A remaining length padded with zero groups is taken: nothing depends on it.
     ///
     /// # Errors
-    /// [`Error::ReservedType`] and [`Error::RemainingLength`], as soon as they show.
+    /// [`Error::ReservedType`] and [`Error::VarInt`], as soon as they show.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Error> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let kind = PacketType::from_first_byte(first)?;
-        let mut remaining = 0;
-        for (index, &byte) in rest.iter().take(4).enumerate() {
-            remaining |= usize::from(byte & 0x7f) << (7 * index);
-            if byte & 0x80 == 0 {
-                return Ok(Some(Self { kind, flags: first & 0x0f, header_len: index + 2, remaining }));
-            }
-        }
-        if rest.len() < 4 { Ok(None) } else { Err(Error::RemainingLength) }
+        let found = varint(rest)?;
+        Ok(found.map(|(remaining, length)| Self {
+            kind,
+            flags: first & 0x0f,
+            header_len: 1 + length,
+            remaining,
+        }))
     }
 
     /// Length of the whole packet.
@@ -94,20 +95,8 @@ impl FixedHeader {
         remaining: usize,
         out: &mut Writer<'_>,
     ) -> Result<(), Error> {
-        if remaining > MAX_REMAINING {
-            return Err(Error::TooLarge { length: remaining, max: MAX_REMAINING });
-        }
         out.u8((kind as u8) << 4 | flags);
-        let mut left = remaining;
-        loop {
-            let group = (left & 0x7f) as u8;
-            left >>= 7;
-            if left == 0 {
-                out.u8(group);
-                return Ok(());
-            }
-            out.u8(group | 0x80);
-        }
+        out.varint(remaining)
     }
 }
 

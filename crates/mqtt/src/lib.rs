@@ -1,4 +1,5 @@
-//! MQTT packets, borrow-only: versions 3.1 (`MQIsdp`, level 3) and 3.1.1 (`MQTT`, level 4).
+//! MQTT packets, borrow-only: versions 3.1 (`MQIsdp`, level 3), 3.1.1 (`MQTT`, level 4) and 5 (`MQTT`,
+//! level 5).
 //!
 //! One codec for both ends of a connection, without allocation, clock or socket. A whole packet is
 //! found in a stream with [`frame_len`], read with [`Packet::parse`] and written with
@@ -8,23 +9,31 @@
 //! a value that no packet can carry is refused by `emit` rather than written wrongly.
 //!
 //! QoS 0 and 1 are carried whole. A QoS 2 PUBLISH can be read, so that its receiver can say why it
-//! hangs up; the packets that only QoS 2 needs are [`Error::Unsupported`].
+//! hangs up; the packets that only QoS 2 needs are [`Error::Unsupported`], and so is AUTH.
 #![no_std]
 
 mod bytes;
 mod connect;
 mod error;
 mod frame;
+mod list;
 mod packet;
+mod properties;
 mod publish;
+pub mod reason;
 mod subscribe;
 
 pub use connect::{Connect, Will, connack};
 pub use error::{EmitError, Error};
 pub use frame::{FixedHeader, MAX_REMAINING, PacketType, frame_len};
 pub use packet::Packet;
+pub use properties::{Properties, Property, SubscriptionId};
 pub use publish::{Publish, publish_header};
-pub use subscribe::{Filters, SUBACK_FAILURE, SubAck, Subscribe, Topics, Unsubscribe};
+pub use subscribe::{
+    Filters, Options, RetainHandling, SUBACK_FAILURE, SubAck, Subscribe, Topics, UnsubAck, Unsubscribe,
+};
+
+use bytes::{Reader, Writer};
 
 /// The protocol version of a connection, fixed by its CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -35,13 +44,15 @@ pub enum Version {
     /// MQTT 3.1.1: protocol name `MQTT`, level 4.
     #[default]
     V311,
+    /// MQTT 5: protocol name `MQTT`, level 5.
+    V5,
 }
 
 impl Version {
     fn name(self) -> &'static str {
         match self {
             Self::V31 => "MQIsdp",
-            Self::V311 => "MQTT",
+            Self::V311 | Self::V5 => "MQTT",
         }
     }
 
@@ -49,6 +60,25 @@ impl Version {
         match self {
             Self::V31 => 3,
             Self::V311 => 4,
+            Self::V5 => 5,
+        }
+    }
+
+    /// The properties at this place of a packet; version 3 has none.
+    fn properties<'a>(self, body: &mut Reader<'a>, place: u16) -> Result<Properties<'a>, Error> {
+        if self == Self::V5 { Properties::parse(body, place) } else { Ok(Properties::NONE) }
+    }
+
+    fn write_properties(
+        self,
+        properties: &Properties<'_>,
+        out: &mut Writer<'_>,
+        place: u16,
+    ) -> Result<(), Error> {
+        match self {
+            Self::V5 => properties.write(out, place),
+            _ if properties.is_empty() => Ok(()),
+            _ => Err(Error::OnlyV5),
         }
     }
 }

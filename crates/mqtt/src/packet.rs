@@ -1,8 +1,10 @@
-//! All packets of version 3, both directions.
+//! All packets, both directions.
 
 use crate::bytes::{Reader, Writer};
+use crate::properties::place;
 use crate::{
-    Connect, EmitError, Error, FixedHeader, PacketType, Publish, SubAck, Subscribe, Unsubscribe, Version,
+    Connect, EmitError, Error, FixedHeader, PacketType, Properties, Publish, SubAck, Subscribe, UnsubAck,
+    Unsubscribe, Version, reason,
 };
 
 /// A packet, borrowing its texts and payload.
@@ -15,8 +17,10 @@ pub enum Packet<'a> {
     ConnAck {
         /// The server kept state of an earlier connection; always `false` in 3.1.
         session_present: bool,
-        /// One of [`crate::connack`], or a number unknown to version 3.
+        /// One of [`crate::connack`], in version 5 of [`reason`], or an unknown number.
         code: u8,
+        /// None in version 3.
+        properties: Properties<'a>,
     },
     /// Either: a message.
     Publish(Publish<'a>),
@@ -24,6 +28,10 @@ pub enum Packet<'a> {
     PubAck {
         /// That of the PUBLISH.
         packet_id: u16,
+        /// One of [`reason`]; in version 3 always [`reason::SUCCESS`].
+        reason: u8,
+        /// None in version 3.
+        properties: Properties<'a>,
     },
     /// Client: asks for messages.
     Subscribe(Subscribe<'a>),
@@ -32,25 +40,42 @@ pub enum Packet<'a> {
     /// Client: asks for no more messages.
     Unsubscribe(Unsubscribe<'a>),
     /// Server: answers UNSUBSCRIBE.
-    UnsubAck {
-        /// That of the UNSUBSCRIBE.
-        packet_id: u16,
-    },
+    UnsubAck(UnsubAck<'a>),
     /// Client: still here.
     PingReq,
     /// Server: answers PINGREQ.
     PingResp,
-    /// Client: goodbye.
-    Disconnect,
+    /// Client: goodbye. In version 5 the server may say it too.
+    Disconnect {
+        /// One of [`reason`]; in version 3 always [`reason::SUCCESS`].
+        reason: u8,
+        /// None in version 3.
+        properties: Properties<'a>,
+    },
 }
 
 impl<'a> Packet<'a> {
+    /// A DISCONNECT that leaves in peace.
+    pub const GOODBYE: Self = Self::disconnect(reason::SUCCESS);
+
+    /// A PUBACK that says success.
+    #[must_use]
+    pub const fn puback(packet_id: u16) -> Self {
+        Self::PubAck { packet_id, reason: reason::SUCCESS, properties: Properties::NONE }
+    }
+
+    /// A DISCONNECT without properties.
+    #[must_use]
+    pub const fn disconnect(reason: u8) -> Self {
+        Self::Disconnect { reason, properties: Properties::NONE }
+    }
+
     /// Reads one whole packet: exactly the bytes that [`crate::frame_len`] counted. `version` is the
     /// connection's; a CONNECT brings its own.
     ///
     /// # Errors
     /// Any [`Error`]; the connection is to be closed, after CONNACK 1 for
-    /// [`Error::UnsupportedVersion`].
+    /// [`Error::UnsupportedVersion`], and in version 5 after a DISCONNECT with [`Error::reason`].
     pub fn parse(bytes: &'a [u8], version: Version) -> Result<Self, Error> {
         let header = FixedHeader::parse(bytes)?.ok_or(Error::Truncated)?;
         let mut body = Reader::new(bytes);
@@ -72,31 +97,38 @@ impl<'a> Packet<'a> {
         Ok(match header.kind {
             PacketType::Connect => Self::Connect(Connect::parse(body)?),
             PacketType::ConnAck => parse_connack(body, version)?,
-            PacketType::Publish => Self::Publish(Publish::parse(header.flags, body)?),
-            PacketType::PubAck => Self::PubAck { packet_id: body.packet_id()? },
-            PacketType::Subscribe => Self::Subscribe(Subscribe::parse(body)?),
-            PacketType::SubAck => Self::SubAck(SubAck::parse(body)?),
-            PacketType::Unsubscribe => Self::Unsubscribe(Unsubscribe::parse(body)?),
-            PacketType::UnsubAck => Self::UnsubAck { packet_id: body.packet_id()? },
+            PacketType::Publish => Self::Publish(Publish::parse(header.flags, body, version)?),
+            PacketType::PubAck => parse_puback(body, version)?,
+            PacketType::Subscribe => Self::Subscribe(Subscribe::parse(body, version)?),
+            PacketType::SubAck => Self::SubAck(SubAck::parse(body, version)?),
+            PacketType::Unsubscribe => Self::Unsubscribe(Unsubscribe::parse(body, version)?),
+            PacketType::UnsubAck => Self::UnsubAck(UnsubAck::parse(body, version)?),
             PacketType::PingReq => Self::PingReq,
             PacketType::PingResp => Self::PingResp,
-            PacketType::Disconnect => Self::Disconnect,
-            PacketType::PubRec | PacketType::PubRel | PacketType::PubComp => {
+            PacketType::Disconnect => {
+                let (reason, properties) = parse_reason(header.kind, body, version, place::DISCONNECT)?;
+                Self::Disconnect { reason, properties }
+            }
+            PacketType::Auth if version != Version::V5 => {
+                return Err(Error::ReservedType(header.kind as u8));
+            }
+            PacketType::PubRec | PacketType::PubRel | PacketType::PubComp | PacketType::Auth => {
                 return Err(Error::Unsupported(header.kind));
             }
         })
     }
 
-    /// Writes the packet to the front of `out` and gives its length.
+    /// Writes the packet to the front of `out` and gives its length. `version` is the connection's; a
+    /// CONNECT is written in its own.
     ///
     /// # Errors
     /// [`EmitError::BufferTooSmall`] with the length needed; [`EmitError::Unencodable`] for a value
     /// that no packet can carry: a text with a NUL or beyond 65 535 bytes, a wildcard in a topic
     /// name, a packet identifier of zero, missing or too many, a DUP at QoS 0, an empty list, a
-    /// password without a user name.
-    pub fn emit(&self, out: &mut [u8]) -> Result<usize, EmitError> {
+    /// property out of its place, and whatever `version` does not have.
+    pub fn emit(&self, version: Version, out: &mut [u8]) -> Result<usize, EmitError> {
         let mut writer = Writer::new(out);
-        self.write(&mut writer)?;
+        self.write(&mut writer, version)?;
         if writer.fits() {
             Ok(writer.length())
         } else {
@@ -108,37 +140,44 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// For a value that no packet can carry.
-    pub fn encoded_len(&self) -> Result<usize, EmitError> {
+    pub fn encoded_len(&self, version: Version) -> Result<usize, EmitError> {
         let mut measure = Writer::new(&mut []);
-        self.write(&mut measure)?;
+        self.write(&mut measure, version)?;
         Ok(measure.length())
     }
 
-    fn write(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+    fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
         let mut measure = Writer::new(&mut []);
-        self.write_body(&mut measure)?;
+        self.write_body(&mut measure, version)?;
         FixedHeader::write(self.kind(), self.flags(), measure.length(), out)?;
-        self.write_body(out)
+        self.write_body(out, version)
     }
 
-    fn write_body(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+    fn write_body(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
         match self {
             Self::Connect(connect) => connect.write(out),
-            Self::ConnAck { session_present, code } => {
+            Self::ConnAck { session_present, code, properties } => {
                 out.u8(u8::from(*session_present));
                 out.u8(*code);
-                Ok(())
+                version.write_properties(properties, out, place::CONNACK)
             }
             Self::Publish(publish) => {
-                publish.write_head(out)?;
+                publish.write_head(out, version)?;
                 out.put(publish.payload);
                 Ok(())
             }
-            Self::PubAck { packet_id } | Self::UnsubAck { packet_id } => out.packet_id(*packet_id),
-            Self::Subscribe(subscribe) => subscribe.write(out),
-            Self::SubAck(suback) => suback.write(out),
-            Self::Unsubscribe(unsubscribe) => unsubscribe.write(out),
-            Self::PingReq | Self::PingResp | Self::Disconnect => Ok(()),
+            Self::PubAck { packet_id, reason, properties } => {
+                out.packet_id(*packet_id)?;
+                write_reason(PacketType::PubAck, *reason, properties, out, version, place::PUBACK)
+            }
+            Self::Subscribe(subscribe) => subscribe.write(out, version),
+            Self::SubAck(suback) => suback.write(out, version),
+            Self::Unsubscribe(unsubscribe) => unsubscribe.write(out, version),
+            Self::UnsubAck(unsuback) => unsuback.write(out, version),
+            Self::PingReq | Self::PingResp => Ok(()),
+            Self::Disconnect { reason, properties } => {
+                write_reason(PacketType::Disconnect, *reason, properties, out, version, place::DISCONNECT)
+            }
         }
     }
 
@@ -153,10 +192,10 @@ impl<'a> Packet<'a> {
             Self::Subscribe(_) => PacketType::Subscribe,
             Self::SubAck(_) => PacketType::SubAck,
             Self::Unsubscribe(_) => PacketType::Unsubscribe,
-            Self::UnsubAck { .. } => PacketType::UnsubAck,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
             Self::PingReq => PacketType::PingReq,
             Self::PingResp => PacketType::PingResp,
-            Self::Disconnect => PacketType::Disconnect,
+            Self::Disconnect { .. } => PacketType::Disconnect,
         }
     }
 
@@ -169,8 +208,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// 3.1 gives SUBSCRIBE and UNSUBSCRIBE a meaningful DUP bit and ignores what has no meaning; 3.1.1
-/// fixes every bit but PUBLISH's.
+/// 3.1 gives SUBSCRIBE and UNSUBSCRIBE a meaningful DUP bit and ignores what has no meaning; later
+/// versions fix every bit but PUBLISH's.
 fn check_flags(header: FixedHeader, version: Version) -> Result<(), Error> {
     let expected = match header.kind {
         PacketType::Publish => return Ok(()),
@@ -180,13 +219,57 @@ fn check_flags(header: FixedHeader, version: Version) -> Result<(), Error> {
     if version == Version::V31 || header.flags == expected { Ok(()) } else { Err(Error::Flags(header.flags)) }
 }
 
-/// The first byte means something in 3.1.1 only.
-fn parse_connack<'a>(body: &mut Reader<'_>, version: Version) -> Result<Packet<'a>, Error> {
+/// The first byte means something since 3.1.1. A server that does not speak version 5 refuses it in a
+/// form without properties.
+fn parse_connack<'a>(body: &mut Reader<'a>, version: Version) -> Result<Packet<'a>, Error> {
     let flags = body.u8()?;
     let code = body.u8()?;
-    match (version, flags) {
-        (Version::V31, _) => Ok(Packet::ConnAck { session_present: false, code }),
-        (_, 0 | 1) => Ok(Packet::ConnAck { session_present: flags == 1, code }),
-        _ => Err(Error::Flags(flags)),
+    let session_present = match (version, flags) {
+        (Version::V31, _) | (_, 0) => false,
+        (_, 1) => true,
+        _ => return Err(Error::Flags(flags)),
+    };
+    let properties =
+        if body.is_empty() { Properties::NONE } else { version.properties(body, place::CONNACK)? };
+    Ok(Packet::ConnAck { session_present, code, properties })
+}
+
+fn parse_puback<'a>(body: &mut Reader<'a>, version: Version) -> Result<Packet<'a>, Error> {
+    let packet_id = body.packet_id()?;
+    let (reason, properties) = parse_reason(PacketType::PubAck, body, version, place::PUBACK)?;
+    Ok(Packet::PubAck { packet_id, reason, properties })
+}
+
+/// A reason and properties at the end of a packet; both, or the latter, are left out when they say
+/// nothing.
+fn parse_reason<'a>(
+    kind: PacketType,
+    body: &mut Reader<'a>,
+    version: Version,
+    place: u16,
+) -> Result<(u8, Properties<'a>), Error> {
+    if version != Version::V5 || body.is_empty() {
+        return Ok((reason::SUCCESS, Properties::NONE));
     }
+    let code = reason::of(kind, body.u8()?)?;
+    let properties = if body.is_empty() { Properties::NONE } else { Properties::parse(body, place)? };
+    Ok((code, properties))
+}
+
+fn write_reason(
+    kind: PacketType,
+    code: u8,
+    properties: &Properties<'_>,
+    out: &mut Writer<'_>,
+    version: Version,
+    place: u16,
+) -> Result<(), Error> {
+    if code == reason::SUCCESS && properties.is_empty() {
+        return Ok(());
+    }
+    if version != Version::V5 {
+        return Err(Error::OnlyV5);
+    }
+    out.u8(reason::of(kind, code)?);
+    if properties.is_empty() { Ok(()) } else { properties.write(out, place) }
 }

@@ -1,12 +1,12 @@
-//! SUBSCRIBE, UNSUBSCRIBE and SUBACK: packets that carry lists.
-//!
-//! A list is either the bytes of a packet, checked when it was parsed, or a slice of the sender's.
-//! Both iterate alike and are equal when their entries are.
+//! SUBSCRIBE, UNSUBSCRIBE and their answers: packets that carry lists.
 
 use crate::bytes::{Reader, Writer, topic_filter};
-use crate::{Error, QoS};
+use crate::list::{List, entries};
+use crate::properties::place;
+use crate::{Error, PacketType, Properties, QoS, Version, reason};
 
-/// The SUBACK code for a filter that is refused. Version 3.1 has none: its clients read QoS 0.
+/// The SUBACK code of version 3 for a filter that is refused; version 5 has a reason for each. Version
+/// 3.1 has none: its clients read QoS 0.
 pub const SUBACK_FAILURE: u8 = 0x80;
 
 /// Asks for the messages of some topics.
@@ -14,8 +14,70 @@ pub const SUBACK_FAILURE: u8 = 0x80;
 pub struct Subscribe<'a> {
     /// Not zero; the SUBACK repeats it.
     pub packet_id: u16,
-    /// At least one filter, each with the highest quality of service wanted.
+    /// None in version 3.
+    pub properties: Properties<'a>,
+    /// At least one filter, each with what is wanted of it.
     pub filters: Filters<'a>,
+}
+
+/// What is wanted of a subscription. Version 3 has the quality of service only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The highest quality of service wanted.
+    pub qos: QoS,
+    /// What this client publishes is not to come back to it.
+    pub no_local: bool,
+    /// Messages keep their retain flag.
+    pub retain_as_published: bool,
+    /// Which retained messages are wanted now.
+    pub retain_handling: RetainHandling,
+}
+
+/// When a subscription brings the retained messages of its topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RetainHandling {
+    /// Always.
+    #[default]
+    Send,
+    /// If there was no such subscription.
+    SendIfNew,
+    /// Never.
+    Omit,
+}
+
+impl From<QoS> for Options {
+    fn from(qos: QoS) -> Self {
+        Self { qos, ..Self::default() }
+    }
+}
+
+const NO_LOCAL: u8 = 1 << 2;
+const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+const RETAIN_HANDLING_SHIFT: u8 = 4;
+
+impl Options {
+    fn parse(byte: u8) -> Result<Self, Error> {
+        let retain_handling = match byte >> RETAIN_HANDLING_SHIFT {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::Omit,
+            _ => return Err(Error::Options(byte)),
+        };
+        Ok(Self {
+            qos: QoS::from_level(byte & 3)?,
+            no_local: byte & NO_LOCAL != 0,
+            retain_as_published: byte & RETAIN_AS_PUBLISHED != 0,
+            retain_handling,
+        })
+    }
+
+    fn byte(self) -> u8 {
+        let flag = |is_set, bit| if is_set { bit } else { 0 };
+        self.qos.level()
+            | flag(self.no_local, NO_LOCAL)
+            | flag(self.retain_as_published, RETAIN_AS_PUBLISHED)
+            | (self.retain_handling as u8) << RETAIN_HANDLING_SHIFT
+    }
 }
 
 /// Ends subscriptions.
@@ -23,6 +85,8 @@ pub struct Subscribe<'a> {
 pub struct Unsubscribe<'a> {
     /// Not zero; the UNSUBACK repeats it.
     pub packet_id: u16,
+    /// None in version 3.
+    pub properties: Properties<'a>,
     /// At least one filter.
     pub filters: Topics<'a>,
 }
@@ -32,33 +96,41 @@ pub struct Unsubscribe<'a> {
 pub struct SubAck<'a> {
     /// That of the SUBSCRIBE.
     pub packet_id: u16,
-    /// One code per filter, in their order: the quality of service granted, or [`SUBACK_FAILURE`].
+    /// None in version 3.
+    pub properties: Properties<'a>,
+    /// One code per filter, in their order: the quality of service granted, or [`SUBACK_FAILURE`]; in
+    /// version 5 any failure of [`crate::reason`] that a SUBACK may have.
     pub codes: &'a [u8],
 }
 
-/// The filters of a SUBSCRIBE with their quality of service.
+/// Answers an UNSUBSCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnsubAck<'a> {
+    /// That of the UNSUBSCRIBE.
+    pub packet_id: u16,
+    /// None in version 3.
+    pub properties: Properties<'a>,
+    /// One code of [`crate::reason`] per filter, in their order; none in version 3.
+    pub codes: &'a [u8],
+}
+
+/// The filters of a SUBSCRIBE with their options.
 #[derive(Debug, Clone, Copy)]
-pub struct Filters<'a>(List<'a, (&'a str, QoS)>);
+pub struct Filters<'a>(List<'a, (&'a str, Options)>);
 
 /// The filters of an UNSUBSCRIBE.
 #[derive(Debug, Clone, Copy)]
 pub struct Topics<'a>(List<'a, &'a str>);
 
-#[derive(Debug, Clone, Copy)]
-enum List<'a, T> {
-    Parsed(&'a [u8]),
-    Given(&'a [T]),
-}
-
 impl<'a> Filters<'a> {
     /// A list to send.
     #[must_use]
-    pub const fn new(filters: &'a [(&'a str, QoS)]) -> Self {
+    pub const fn new(filters: &'a [(&'a str, Options)]) -> Self {
         Self(List::Given(filters))
     }
 
     /// The filters in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, QoS)> + Clone + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Options)> + Clone + use<'a> {
         entries(self.0, read_filter)
     }
 }
@@ -93,31 +165,39 @@ impl PartialEq for Topics<'_> {
 impl Eq for Topics<'_> {}
 
 impl<'a> Subscribe<'a> {
-    pub(crate) fn parse(body: &mut Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn parse(body: &mut Reader<'a>, version: Version) -> Result<Self, Error> {
         let packet_id = body.packet_id()?;
-        Ok(Self { packet_id, filters: Filters(List::Parsed(checked(body, read_filter)?)) })
+        let properties = version.properties(body, place::SUBSCRIBE)?;
+        let read = if version == Version::V5 { read_filter } else { read_filter_v3 };
+        Ok(Self { packet_id, properties, filters: Filters(List::Parsed(checked(body, read)?)) })
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+    pub(crate) fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
         out.packet_id(self.packet_id)?;
+        version.write_properties(&self.properties, out, place::SUBSCRIBE)?;
         let mut filters = self.filters.iter().peekable();
         filters.peek().ok_or(Error::NoFilters)?;
-        filters.try_for_each(|(filter, qos)| {
+        filters.try_for_each(|(filter, options)| {
+            if version != Version::V5 && options != Options::from(options.qos) {
+                return Err(Error::OnlyV5);
+            }
             out.text(topic_filter(filter)?)?;
-            out.u8(qos.level());
+            out.u8(options.byte());
             Ok(())
         })
     }
 }
 
 impl<'a> Unsubscribe<'a> {
-    pub(crate) fn parse(body: &mut Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn parse(body: &mut Reader<'a>, version: Version) -> Result<Self, Error> {
         let packet_id = body.packet_id()?;
-        Ok(Self { packet_id, filters: Topics(List::Parsed(checked(body, read_topic)?)) })
+        let properties = version.properties(body, place::UNSUBSCRIBE)?;
+        Ok(Self { packet_id, properties, filters: Topics(List::Parsed(checked(body, read_topic)?)) })
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+    pub(crate) fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
         out.packet_id(self.packet_id)?;
+        version.write_properties(&self.properties, out, place::UNSUBSCRIBE)?;
         let mut filters = self.filters.iter().peekable();
         filters.peek().ok_or(Error::NoFilters)?;
         filters.try_for_each(|filter| out.text(topic_filter(filter)?))
@@ -125,33 +205,71 @@ impl<'a> Unsubscribe<'a> {
 }
 
 impl<'a> SubAck<'a> {
-    pub(crate) fn parse(body: &mut Reader<'a>) -> Result<Self, Error> {
+    pub(crate) fn parse(body: &mut Reader<'a>, version: Version) -> Result<Self, Error> {
         let packet_id = body.packet_id()?;
-        let codes = core::mem::replace(body, Reader::new(&[])).rest();
-        check_codes(codes)?;
-        Ok(Self { packet_id, codes })
+        let properties = version.properties(body, place::SUBACK)?;
+        let codes = body.take_rest();
+        check_granted(codes, version)?;
+        Ok(Self { packet_id, properties, codes })
     }
 
-    pub(crate) fn write(&self, out: &mut Writer<'_>) -> Result<(), Error> {
+    pub(crate) fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
         out.packet_id(self.packet_id)?;
-        check_codes(self.codes)?;
+        version.write_properties(&self.properties, out, place::SUBACK)?;
+        check_granted(self.codes, version)?;
         out.put(self.codes);
         Ok(())
     }
 }
 
-fn check_codes(codes: &[u8]) -> Result<(), Error> {
-    if codes.is_empty() {
-        return Err(Error::NoFilters);
+impl<'a> UnsubAck<'a> {
+    pub(crate) fn parse(body: &mut Reader<'a>, version: Version) -> Result<Self, Error> {
+        let packet_id = body.packet_id()?;
+        let properties = version.properties(body, place::UNSUBACK)?;
+        let codes = if version == Version::V5 { body.take_rest() } else { &[] };
+        check_ended(codes, version)?;
+        Ok(Self { packet_id, properties, codes })
     }
-    match codes.iter().find(|&&code| code > 2 && code != SUBACK_FAILURE) {
-        Some(&code) => Err(Error::ReturnCode(code)),
-        None => Ok(()),
+
+    pub(crate) fn write(&self, out: &mut Writer<'_>, version: Version) -> Result<(), Error> {
+        out.packet_id(self.packet_id)?;
+        version.write_properties(&self.properties, out, place::UNSUBACK)?;
+        check_ended(self.codes, version)?;
+        out.put(self.codes);
+        Ok(())
     }
 }
 
-fn read_filter<'a>(body: &mut Reader<'a>) -> Result<(&'a str, QoS), Error> {
-    Ok((read_topic(body)?, QoS::from_level(body.u8()?)?))
+fn check_granted(codes: &[u8], version: Version) -> Result<(), Error> {
+    check_codes(codes, |code| match version {
+        Version::V5 => reason::of(PacketType::SubAck, code),
+        _ if code <= QoS::ExactlyOnce.level() || code == SUBACK_FAILURE => Ok(code),
+        _ => Err(Error::ReturnCode(code)),
+    })
+}
+
+fn check_ended(codes: &[u8], version: Version) -> Result<(), Error> {
+    match version {
+        Version::V5 => check_codes(codes, |code| reason::of(PacketType::UnsubAck, code)),
+        _ if codes.is_empty() => Ok(()),
+        _ => Err(Error::OnlyV5),
+    }
+}
+
+fn check_codes(codes: &[u8], check: impl Fn(u8) -> Result<u8, Error>) -> Result<(), Error> {
+    if codes.is_empty() {
+        return Err(Error::NoFilters);
+    }
+    codes.iter().try_for_each(|&code| check(code).map(drop))
+}
+
+/// Reads lists of version 3 too, whose options are a subset.
+fn read_filter<'a>(body: &mut Reader<'a>) -> Result<(&'a str, Options), Error> {
+    Ok((read_topic(body)?, Options::parse(body.u8()?)?))
+}
+
+fn read_filter_v3<'a>(body: &mut Reader<'a>) -> Result<(&'a str, Options), Error> {
+    Ok((read_topic(body)?, QoS::from_level(body.u8()?)?.into()))
 }
 
 fn read_topic<'a>(body: &mut Reader<'a>) -> Result<&'a str, Error> {
@@ -171,16 +289,4 @@ fn checked<'a, T>(
         read(body)?;
     }
     Ok(bytes)
-}
-
-fn entries<'a, T: Copy>(
-    list: List<'a, T>,
-    read: fn(&mut Reader<'a>) -> Result<T, Error>,
-) -> impl Iterator<Item = T> + Clone + use<'a, T> {
-    let (bytes, given) = match list {
-        List::Parsed(bytes) => (bytes, &[][..]),
-        List::Given(given) => (&[][..], given),
-    };
-    let mut body = Reader::new(bytes);
-    core::iter::from_fn(move || read(&mut body).ok()).chain(given.iter().copied())
 }

@@ -1,16 +1,25 @@
-//! `parse` and `emit` are inverse, and an independent codec agrees on every byte of both versions.
+//! `parse` and `emit` are inverse, and an independent codec agrees: on every byte of version 3, and on
+//! the meaning in version 5, which allows some things to be written in two ways.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
 
-use common::{any_packet, their_bytes, their_parse, to_theirs};
-use otaru_mqtt::{EmitError, Packet, Publish, QoS, Version, frame_len, publish_header};
+use common::{any_packet, their_bytes, their_parse, to_theirs, v5};
+use otaru_mqtt::{EmitError, Packet, Properties, Publish, QoS, Version, frame_len, publish_header};
 use proptest::prelude::*;
 
-fn emit(packet: &Packet<'_>) -> Vec<u8> {
-    let mut out = vec![0; packet.encoded_len().unwrap()];
-    assert_eq!(packet.emit(&mut out), Ok(out.len()));
+fn emit(packet: &Packet<'_>, version: Version) -> Vec<u8> {
+    let mut out = vec![0; packet.encoded_len(version).unwrap()];
+    assert_eq!(packet.emit(version, &mut out), Ok(out.len()));
     out
+}
+
+/// Bytes of any packet that both codecs know, with the version it belongs to.
+fn any_bytes() -> impl Strategy<Value = (Vec<u8>, Version)> {
+    prop_oneof![
+        any_packet().prop_map(|(theirs, version)| (their_bytes(&theirs, version), version)),
+        v5::any_packet().prop_map(|theirs| (v5::their_bytes(&theirs), Version::V5)),
+    ]
 }
 
 proptest! {
@@ -19,23 +28,33 @@ proptest! {
         let bytes = their_bytes(&theirs, version);
         let ours = Packet::parse(&bytes, version).unwrap();
         prop_assert_eq!(to_theirs(&ours), theirs.clone());
-        let emitted = emit(&ours);
+        let emitted = emit(&ours, version);
         prop_assert_eq!(&emitted, &bytes);
         prop_assert_eq!(their_parse(&emitted), theirs);
         prop_assert_eq!(Packet::parse(&emitted, version).unwrap(), ours);
     }
 
     #[test]
-    fn every_shorter_buffer_is_refused_untold((theirs, version) in any_packet(), cut in any::<prop::sample::Index>()) {
-        let bytes = their_bytes(&theirs, version);
-        let ours = Packet::parse(&bytes, version).unwrap();
-        let mut out = vec![0; cut.index(bytes.len())];
-        prop_assert_eq!(ours.emit(&mut out), Err(EmitError::BufferTooSmall { needed: bytes.len() }));
+    fn an_independent_codec_agrees_on_version_5(theirs in v5::any_packet()) {
+        let bytes = v5::their_bytes(&theirs);
+        let ours = Packet::parse(&bytes, Version::V5).unwrap();
+        prop_assert_eq!(v5::to_theirs(&ours), theirs.clone());
+        let emitted = emit(&ours, Version::V5);
+        prop_assert!(emitted.len() <= bytes.len());
+        prop_assert_eq!(v5::their_parse(&emitted), theirs);
+        prop_assert_eq!(Packet::parse(&emitted, Version::V5).unwrap(), ours);
     }
 
     #[test]
-    fn a_truncated_packet_is_incomplete_or_refused((theirs, version) in any_packet()) {
-        let bytes = their_bytes(&theirs, version);
+    fn every_shorter_buffer_is_refused_untold((bytes, version) in any_bytes(), cut in any::<prop::sample::Index>()) {
+        let ours = Packet::parse(&bytes, version).unwrap();
+        let needed = ours.encoded_len(version).unwrap();
+        let mut out = vec![0; cut.index(needed)];
+        prop_assert_eq!(ours.emit(version, &mut out), Err(EmitError::BufferTooSmall { needed }));
+    }
+
+    #[test]
+    fn a_truncated_packet_is_incomplete_or_refused((bytes, version) in any_bytes()) {
         prop_assert_eq!(frame_len(&bytes, usize::MAX), Ok(Some(bytes.len())));
         for end in 0..bytes.len() {
             let part = &bytes[..end];
@@ -45,30 +64,28 @@ proptest! {
     }
 
     #[test]
-    fn a_field_cut_short_inside_its_packet_never_panics((theirs, version) in any_packet(), cut in any::<prop::sample::Index>()) {
-        let mut bytes = their_bytes(&theirs, version);
+    fn a_field_cut_short_inside_its_packet_never_panics((mut bytes, version) in any_bytes(), cut in any::<prop::sample::Index>()) {
         prop_assume!(bytes.len() <= 129);
         bytes.truncate(2 + cut.index(bytes.len() - 1));
         bytes[1] = u8::try_from(bytes.len() - 2).unwrap();
         if let Ok(packet) = Packet::parse(&bytes, version) {
-            let emitted = emit(&packet);
+            let emitted = emit(&packet, version);
             prop_assert_eq!(Packet::parse(&emitted, version).unwrap(), packet);
         }
     }
 
     #[test]
     fn what_survives_damage_is_still_a_packet(
-        (theirs, version) in any_packet(),
+        (mut bytes, version) in any_bytes(),
         hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mut bytes = their_bytes(&theirs, version);
         for (index, value) in hits {
             let at = index.index(bytes.len());
             bytes[at] = value;
         }
         let _ = frame_len(&bytes, 1 << 20);
         if let Ok(packet) = Packet::parse(&bytes, version) {
-            let emitted = emit(&packet);
+            let emitted = emit(&packet, version);
             prop_assert_eq!(Packet::parse(&emitted, version).unwrap(), packet);
         }
     }
@@ -78,6 +95,7 @@ proptest! {
         let _ = frame_len(&bytes, 1 << 20);
         let _ = Packet::parse(&bytes, Version::V31);
         let _ = Packet::parse(&bytes, Version::V311);
+        let _ = Packet::parse(&bytes, Version::V5);
     }
 
     #[test]
@@ -88,10 +106,13 @@ proptest! {
         payload in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let publish = Publish { dup: packet_id.is_some(), qos, retain, topic: &topic, packet_id, payload: &payload };
+        let (dup, properties) = (packet_id.is_some(), Properties::NONE);
+        let publish = Publish { dup, qos, retain, topic: &topic, packet_id, properties, payload: &payload };
         let head = Publish { payload: &[], ..publish };
-        let mut out = vec![0; 7 + topic.len()];
-        let length = publish_header(&head, payload.len(), &mut out).unwrap();
-        prop_assert_eq!([&out[..length], &payload].concat(), emit(&Packet::Publish(publish)));
+        let mut out = vec![0; 8 + topic.len()];
+        for version in [Version::V31, Version::V311, Version::V5] {
+            let length = publish_header(&head, payload.len(), version, &mut out).unwrap();
+            prop_assert_eq!([&out[..length], &payload].concat(), emit(&Packet::Publish(publish), version));
+        }
     }
 }

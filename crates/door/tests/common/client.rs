@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mqtt::{Connect, Filters, Packet, Publish, QoS, Subscribe, Topics, Unsubscribe, Version, frame_len};
+use mqtt::{
+    Connect, Filters, Packet, Properties, Publish, QoS, Subscribe, Topics, UnsubAck, Unsubscribe, Version,
+    frame_len,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use wire::credentials::{ClientId, SignMethod, Username, password};
@@ -16,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A connection of a device, over whatever carries it.
 pub(crate) struct Client<S> {
     pub(crate) stream: S,
+    version: Version,
     input: Vec<u8>,
 }
 
@@ -43,25 +47,39 @@ impl Credentials {
     }
 
     pub(crate) fn packet(&self) -> Packet<'_> {
-        Packet::Connect(Connect {
+        Packet::Connect(self.connect())
+    }
+
+    pub(crate) fn connect(&self) -> Connect<'_> {
+        Connect {
             version: self.version,
             client_id: &self.client_id,
             username: Some(&self.username),
             password: Some(&self.password),
             keep_alive: self.keep_alive,
             clean: true,
+            properties: Properties::NONE,
             will: None,
-        })
+        }
     }
 }
 
 /// A packet received, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Received(Vec<u8>);
+pub(crate) struct Received(Vec<u8>, Version);
 
 impl Received {
     pub(crate) fn packet(&self) -> Packet<'_> {
-        Packet::parse(&self.0, Version::V311).unwrap()
+        Packet::parse(&self.0, self.1).unwrap()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is a CONNACK that lets the device in.
+    pub(crate) fn is_welcome(&self) -> bool {
+        matches!(self.packet(), Packet::ConnAck { session_present: false, code: 0, .. })
     }
 
     pub(crate) fn publish(&self) -> Publish<'_> {
@@ -73,26 +91,43 @@ impl Received {
 }
 
 pub(crate) fn bytes(packet: &Packet<'_>) -> Vec<u8> {
-    let mut out = vec![0; packet.encoded_len().unwrap()];
-    packet.emit(&mut out).unwrap();
+    bytes_in(Version::V311, packet)
+}
+
+pub(crate) fn bytes_in(version: Version, packet: &Packet<'_>) -> Vec<u8> {
+    let mut out = vec![0; packet.encoded_len(version).unwrap()];
+    packet.emit(version, &mut out).unwrap();
     out
 }
 
-pub(crate) fn publish(topic: &str, packet_id: Option<u16>, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn message<'a>(topic: &'a str, packet_id: Option<u16>, payload: &'a [u8]) -> Publish<'a> {
     let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-    bytes(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
+    Publish { dup: false, qos, retain: false, topic, packet_id, properties: Properties::NONE, payload }
+}
+
+pub(crate) fn publish(topic: &str, packet_id: Option<u16>, payload: &[u8]) -> Vec<u8> {
+    bytes(&Packet::Publish(message(topic, packet_id, payload)))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, input: Vec::new() }
+        Self::speaking(Version::V311, stream)
+    }
+
+    pub(crate) fn speaking(version: Version, stream: S) -> Self {
+        Self { stream, version, input: Vec::new() }
     }
 
     /// Connects and is accepted.
     pub(crate) async fn enter(stream: S, credentials: &Credentials) -> Self {
-        let mut client = Self::new(stream);
-        client.send(&bytes(&credentials.packet())).await;
-        assert_eq!(client.receive().await.packet(), Packet::ConnAck { session_present: false, code: 0 });
+        Self::enter_with(stream, &credentials.connect()).await
+    }
+
+    /// As [`Client::enter`], with this CONNECT.
+    pub(crate) async fn enter_with(stream: S, connect: &Connect<'_>) -> Self {
+        let mut client = Self::speaking(connect.version, stream);
+        client.say(&Packet::Connect(*connect)).await;
+        assert!(client.receive().await.is_welcome());
         client
     }
 
@@ -100,29 +135,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends a packet in the connection's version.
+    pub(crate) async fn say(&mut self, packet: &Packet<'_>) {
+        self.send(&bytes_in(self.version, packet)).await;
+    }
+
     pub(crate) async fn publish(&mut self, topic: &str, packet_id: Option<u16>, payload: &[u8]) {
-        self.send(&publish(topic, packet_id, payload)).await;
+        self.say(&Packet::Publish(message(topic, packet_id, payload))).await;
     }
 
     /// Subscribes and gives the SUBACK's codes.
     pub(crate) async fn subscribe(&mut self, filters: &[(&str, QoS)]) -> Vec<u8> {
-        let filters = Filters::new(filters);
-        self.send(&bytes(&Packet::Subscribe(Subscribe { packet_id: 77, filters }))).await;
+        let filters: Vec<_> = filters.iter().map(|&(filter, qos)| (filter, qos.into())).collect();
+        let (properties, filters) = (Properties::NONE, Filters::new(&filters));
+        self.say(&Packet::Subscribe(Subscribe { packet_id: 77, properties, filters })).await;
         match self.receive().await.packet() {
             Packet::SubAck(suback) if suback.packet_id == 77 => suback.codes.to_vec(),
             other => panic!("{other:?} is no answer to SUBSCRIBE"),
         }
     }
 
-    pub(crate) async fn unsubscribe(&mut self, filters: &[&str]) {
-        let filters = Topics::new(filters);
-        self.send(&bytes(&Packet::Unsubscribe(Unsubscribe { packet_id: 78, filters }))).await;
-        assert_eq!(self.receive().await.packet(), Packet::UnsubAck { packet_id: 78 });
+    /// Unsubscribes and gives the UNSUBACK's codes.
+    pub(crate) async fn unsubscribe(&mut self, filters: &[&str]) -> Vec<u8> {
+        let (properties, filters) = (Properties::NONE, Topics::new(filters));
+        self.say(&Packet::Unsubscribe(Unsubscribe { packet_id: 78, properties, filters })).await;
+        match self.receive().await.packet() {
+            Packet::UnsubAck(UnsubAck { packet_id: 78, codes, .. }) => codes.to_vec(),
+            other => panic!("{other:?} is no answer to UNSUBSCRIBE"),
+        }
     }
 
     /// Asks for life and gets it, with nothing before it: whatever was to come has come.
     pub(crate) async fn ping(&mut self) {
-        self.send(&bytes(&Packet::PingReq)).await;
+        self.say(&Packet::PingReq).await;
         assert_eq!(self.receive().await.packet(), Packet::PingResp);
     }
 
@@ -139,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     && length <= self.input.len()
                 {
                     let rest = self.input.split_off(length);
-                    return Some(Received(std::mem::replace(&mut self.input, rest)));
+                    return Some(Received(std::mem::replace(&mut self.input, rest), self.version));
                 }
                 let mut chunk = [0; 4096];
                 match self.stream.read(&mut chunk).await {

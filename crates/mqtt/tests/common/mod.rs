@@ -1,10 +1,12 @@
-//! Packets of an independent codec (`rmqtt-codec`), made at random and compared with ours.
+//! Packets of version 3 of an independent codec (`rmqtt-codec`), made at random and compared with ours.
+
+pub(crate) mod v5;
 
 use std::num::NonZeroU16;
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
-use otaru_mqtt::{Packet, QoS, Version};
+use otaru_mqtt::{Packet, QoS, UnsubAck, Version};
 use proptest::prelude::*;
 use rmqtt_codec::types::{Protocol, Publish, QoS as TheirQoS};
 use rmqtt_codec::v3::{
@@ -54,7 +56,7 @@ pub(crate) fn to_theirs(packet: &Packet<'_>) -> Theirs {
             password: connect.password.map(Bytes::copy_from_slice),
             cert: None,
         })),
-        Packet::ConnAck { session_present, code } => Theirs::ConnectAck(ConnectAck {
+        Packet::ConnAck { session_present, code, .. } => Theirs::ConnectAck(ConnectAck {
             return_code: ConnectAckReason::try_from(*code).unwrap(),
             session_present: *session_present,
         }),
@@ -67,13 +69,13 @@ pub(crate) fn to_theirs(packet: &Packet<'_>) -> Theirs {
             payload: Bytes::copy_from_slice(publish.payload),
             properties: None,
         })),
-        Packet::PubAck { packet_id } => Theirs::PublishAck { packet_id: id(*packet_id) },
+        Packet::PubAck { packet_id, .. } => Theirs::PublishAck { packet_id: id(*packet_id) },
         Packet::Subscribe(subscribe) => Theirs::Subscribe {
             packet_id: id(subscribe.packet_id),
             topic_filters: subscribe
                 .filters
                 .iter()
-                .map(|(filter, qos)| (filter.into(), their_qos(qos)))
+                .map(|(filter, options)| (filter.into(), their_qos(options.qos)))
                 .collect(),
         },
         Packet::SubAck(suback) => Theirs::SubscribeAck {
@@ -84,10 +86,10 @@ pub(crate) fn to_theirs(packet: &Packet<'_>) -> Theirs {
             packet_id: id(unsubscribe.packet_id),
             topic_filters: unsubscribe.filters.iter().map(ByteString::from).collect(),
         },
-        Packet::UnsubAck { packet_id } => Theirs::UnsubscribeAck { packet_id: id(*packet_id) },
+        Packet::UnsubAck(UnsubAck { packet_id, .. }) => Theirs::UnsubscribeAck { packet_id: id(*packet_id) },
         Packet::PingReq => Theirs::PingRequest,
         Packet::PingResp => Theirs::PingResponse,
-        Packet::Disconnect => Theirs::Disconnect,
+        Packet::Disconnect { .. } => Theirs::Disconnect,
         other => panic!("{other:?} is new to this test"),
     }
 }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use mqtt::{Connect, Packet, Publish, QoS, Version, connack};
+use mqtt::{Connect, Packet, Properties, Publish, QoS, Version, connack};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use wire::credentials::{ClientId, SignMethod, Username, password};
 
 use super::Options;
+
+/// What the simulated device speaks.
+const VERSION: Version = Version::V311;
 
 /// Seconds promised to the platform; PINGREQ goes out after half of it.
 const KEEP_ALIVE: u16 = 60;
@@ -88,12 +91,13 @@ impl Connection {
         let client = ClientId::parse(&client_id)?;
         let signature = password(SignMethod::HmacSha256, secret.as_bytes(), &client, &user);
         self.send(&Packet::Connect(Connect {
-            version: Version::V311,
+            version: VERSION,
             client_id: &client_id,
             username: Some(&format!("{device_name}&{product_key}")),
             password: Some(signature.as_str().as_bytes()),
             keep_alive: KEEP_ALIVE,
             clean: true,
+            properties: Properties::NONE,
             will: None,
         }))
         .await?;
@@ -109,8 +113,7 @@ impl Connection {
     async fn connack(&mut self) -> anyhow::Result<u8> {
         loop {
             if let Some(length) = self.packet()? {
-                let Packet::ConnAck { code, .. } = Packet::parse(&self.received[..length], Version::V311)?
-                else {
+                let Packet::ConnAck { code, .. } = Packet::parse(&self.received[..length], VERSION)? else {
                     bail!("the first packet from the platform is not a CONNACK");
                 };
                 self.received.drain(..length);
@@ -130,8 +133,8 @@ impl Connection {
         let packet_id = acknowledged.then(|| self.next_id());
         self.unacknowledged.extend(packet_id);
         let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
-            .await
+        let (dup, retain, properties) = (false, false, Properties::NONE);
+        self.send(&Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload })).await
     }
 
     /// Whether the platform has everything that was published at QoS 1.
@@ -169,7 +172,7 @@ impl Connection {
         while let Some(length) = self.packet()? {
             let mut acknowledge = None;
             let mut message = None;
-            match Packet::parse(&self.received[..length], Version::V311)? {
+            match Packet::parse(&self.received[..length], VERSION)? {
                 Packet::Publish(publish) => {
                     acknowledge = publish.packet_id;
                     message = Some(Message {
@@ -177,12 +180,12 @@ impl Connection {
                         payload: publish.payload.to_owned(),
                     });
                 }
-                Packet::PubAck { packet_id } => self.unacknowledged.retain(|id| *id != packet_id),
+                Packet::PubAck { packet_id, .. } => self.unacknowledged.retain(|id| *id != packet_id),
                 _ => {}
             }
             self.received.drain(..length);
             if let Some(packet_id) = acknowledge {
-                self.send(&Packet::PubAck { packet_id }).await?;
+                self.send(&Packet::puback(packet_id)).await?;
             }
             if message.is_some() {
                 return Ok(message);
@@ -198,7 +201,7 @@ impl Connection {
                 self.fill().await?;
                 while self.next().await?.is_some() {}
             }
-            self.send(&Packet::Disconnect).await?;
+            self.send(&Packet::GOODBYE).await?;
             Ok::<_, anyhow::Error>(self.stream.shutdown().await?)
         })
         .await;
@@ -213,8 +216,8 @@ impl Connection {
     }
 
     async fn send(&mut self, packet: &Packet<'_>) -> anyhow::Result<()> {
-        let mut bytes = vec![0; packet.encoded_len()?];
-        packet.emit(&mut bytes)?;
+        let mut bytes = vec![0; packet.encoded_len(VERSION)?];
+        packet.emit(VERSION, &mut bytes)?;
         match timeout(PATIENCE, self.stream.write_all(&bytes)).await {
             Ok(written) => written.context("the connection broke")?,
             Err(_) => bail!("the platform took nothing for {} s", PATIENCE.as_secs()),

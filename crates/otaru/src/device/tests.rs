@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use md5::Digest as _;
-use mqtt::{Packet, Publish, QoS, Version};
+use mqtt::{Packet, Properties, Publish, QoS, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use wire::Emit as _;
@@ -82,11 +82,11 @@ fn answer(packet: &Packet<'_>, platform: &Shared, blocks: &mut u32) -> Option<Ve
             let user = Username::parse(connect.username.unwrap()).unwrap();
             let method = client.sign_method().unwrap();
             let right = verify(connect.password.unwrap(), method, SECRET.as_bytes(), &client, &user);
-            Some(emit(&Packet::ConnAck { session_present: false, code: if right { 0 } else { 4 } }))
+            let (code, properties) = (if right { 0 } else { 4 }, Properties::NONE);
+            Some(emit(&Packet::ConnAck { session_present: false, code, properties }))
         }
         Packet::Publish(publish) => {
-            let mut out =
-                publish.packet_id.map_or(Vec::new(), |packet_id| emit(&Packet::PubAck { packet_id }));
+            let mut out = publish.packet_id.map_or(Vec::new(), |packet_id| emit(&Packet::puback(packet_id)));
             match Topic::parse(publish.topic).unwrap().kind {
                 Kind::Inform => out.extend(platform.inform(publish.payload)),
                 Kind::Progress => platform.progress(publish.payload),
@@ -103,7 +103,7 @@ fn answer(packet: &Packet<'_>, platform: &Shared, blocks: &mut u32) -> Option<Ve
         }
         Packet::PingReq => Some(emit(&Packet::PingResp)),
         Packet::PubAck { .. } => Some(Vec::new()),
-        Packet::Disconnect => None,
+        Packet::Disconnect { .. } => None,
         packet => panic!("{packet:?}"),
     }
 }
@@ -162,12 +162,13 @@ impl Platform {
 fn publish(kind: Kind, payload: &[u8], packet_id: Option<u16>) -> Vec<u8> {
     let topic = Topic::new(kind, PK, DN).to_string();
     let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-    emit(&Packet::Publish(Publish { dup: false, qos, retain: false, topic: &topic, packet_id, payload }))
+    let (dup, retain, properties) = (false, false, Properties::NONE);
+    emit(&Packet::Publish(Publish { dup, qos, retain, topic: &topic, packet_id, properties, payload }))
 }
 
 fn emit(packet: &Packet<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; packet.encoded_len().unwrap()];
-    packet.emit(&mut bytes).unwrap();
+    let mut bytes = vec![0; packet.encoded_len(Version::V311).unwrap()];
+    packet.emit(Version::V311, &mut bytes).unwrap();
     bytes
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mqtt::{Connect, Packet, Publish, QoS, Subscribe, Unsubscribe, Version};
+use mqtt::{Connect, Packet, Properties, Publish, QoS, Subscribe, Unsubscribe, Version};
 use otaru_server::rollout::{
     Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState,
 };
@@ -259,6 +259,7 @@ impl Device {
             password: Some(password.as_str().as_bytes()),
             keep_alive: 300,
             clean: true,
+            properties: Properties::NONE,
             will: None,
         });
         let stream = TcpStream::connect(world.address).await.unwrap();
@@ -315,14 +316,15 @@ impl Device {
 
     pub async fn send_publish(&mut self, topic: &str, payload: &[u8], packet_id: Option<u16>) {
         let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
+        let (dup, retain, properties) = (false, false, Properties::NONE);
+        self.send(&Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload }))
             .await;
     }
 
     pub async fn subscribe(&mut self, filter: &str) -> u8 {
-        let filters = [(filter, QoS::AtLeastOnce)];
-        self.send(&Packet::Subscribe(Subscribe { packet_id: 999, filters: mqtt::Filters::new(&filters) }))
-            .await;
+        let filters = [(filter, QoS::AtLeastOnce.into())];
+        let (properties, filters) = (Properties::NONE, mqtt::Filters::new(&filters));
+        self.send(&Packet::Subscribe(Subscribe { packet_id: 999, properties, filters })).await;
         loop {
             match self.packet().await.expect("closed before SUBACK") {
                 Owned::SubAck(code) => return code,
@@ -334,8 +336,8 @@ impl Device {
 
     pub async fn unsubscribe(&mut self, filter: &str) {
         let filters = [filter];
-        self.send(&Packet::Unsubscribe(Unsubscribe { packet_id: 998, filters: mqtt::Topics::new(&filters) }))
-            .await;
+        let (properties, filters) = (Properties::NONE, mqtt::Topics::new(&filters));
+        self.send(&Packet::Unsubscribe(Unsubscribe { packet_id: 998, properties, filters })).await;
         while !matches!(self.packet().await.expect("closed before UNSUBACK"), Owned::UnsubAck) {}
     }
 
@@ -427,8 +429,8 @@ impl Device {
     }
 
     async fn send(&mut self, packet: &Packet<'_>) {
-        let mut bytes = vec![0; packet.encoded_len().unwrap()];
-        packet.emit(&mut bytes).unwrap();
+        let mut bytes = vec![0; packet.encoded_len(Version::V311).unwrap()];
+        packet.emit(Version::V311, &mut bytes).unwrap();
         self.stream.write_all(&bytes).await.unwrap();
     }
 
@@ -469,9 +471,9 @@ impl From<Packet<'_>> for Owned {
         match packet {
             Packet::ConnAck { code, .. } => Self::ConnAck(code),
             Packet::Publish(p) => Self::Publish(p.topic.into(), p.payload.into()),
-            Packet::PubAck { packet_id } => Self::PubAck(packet_id),
+            Packet::PubAck { packet_id, .. } => Self::PubAck(packet_id),
             Packet::SubAck(ack) => Self::SubAck(ack.codes[0]),
-            Packet::UnsubAck { .. } => Self::UnsubAck,
+            Packet::UnsubAck(_) => Self::UnsubAck,
             Packet::PingResp => Self::PingResp,
             _ => Self::Other,
         }
