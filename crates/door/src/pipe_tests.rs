@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mqtt::Packet;
+use mqtt::{Packet, Version, reason};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -49,6 +49,11 @@ impl House {
     async fn enter(&self, keep_alive: u16) -> Client<DuplexStream> {
         let credentials = Credentials { keep_alive, ..Credentials::of("dev001") };
         Client::enter(self.dial(1024).0, &credentials).await
+    }
+
+    async fn enter_v5(&self, keep_alive: u16, buffer: usize) -> Client<DuplexStream> {
+        let credentials = Credentials { keep_alive, version: Version::V5, ..Credentials::of("dev001") };
+        Client::enter(self.dial(buffer).0, &credentials).await
     }
 
     /// Why the only session ended.
@@ -168,4 +173,72 @@ async fn a_refused_device_sees_the_end_at_once_and_may_not_stay() {
     assert_eq!((answer, start.elapsed().as_secs()), (vec![0x20, 2, 0, 4], 0));
     served.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 2);
+}
+
+const ASK: &str = "/sys/a1TestPk001/dev001/thing/file/download";
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_device_of_version_5_is_told_so() {
+    let mut house = House::open();
+    let start = Instant::now();
+    let mut client = house.enter_v5(60, 1024).await;
+    sleep(80 * SECOND).await;
+    assert_eq!(client.rest().await, [0xe0, 1, 0x8d]);
+    assert_eq!(start.elapsed().as_secs(), 90);
+    drop(client);
+    assert_eq!(house.closed().await, Closed::KeepAlive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_words_come_whole_behind_a_block_that_has_begun() {
+    let mut house = House::open();
+    house.door.platform.stream(1, 7, Ok(TestBlob::new(5000)));
+    // So small that the block cannot leave at once.
+    let mut client = house.enter_v5(60, 64).await;
+    let request =
+        br#"{"id":1,"params":{"fileInfo":{"streamId":7,"fileId":1},"fileBlock":{"size":4096,"offset":0}}}"#;
+    for _ in 0..2 {
+        client.publish(ASK, None, request).await;
+    }
+    let mut begun = [0; 1];
+    client.stream.read_exact(&mut begun).await.unwrap();
+    assert!(house.door.sessions.close(1, Closed::TakenOver));
+    let rest = client.rest().await;
+    let whole = [&begun[..], &rest].concat();
+    let length = mqtt::frame_len(&whole, 1 << 20).unwrap().unwrap();
+    assert!(length > 4096);
+    // The second block had not begun.
+    assert_eq!(whole[length..], [0xe0, 1, reason::TAKEN_OVER]);
+    drop(client);
+    assert_eq!(house.closed().await, Closed::TakenOver);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_does_not_read_its_last_words_does_not_stay() {
+    let mut house = House::open();
+    house.door.platform.stream(1, 7, Ok(TestBlob::new(5000)));
+    let mut client = house.enter_v5(0, 64).await;
+    let request =
+        br#"{"id":1,"params":{"fileInfo":{"streamId":7,"fileId":1},"fileBlock":{"size":4096,"offset":0}}}"#;
+    client.publish(ASK, None, request).await;
+    client.stream.read_exact(&mut [0; 1]).await.unwrap();
+    let asked = Instant::now();
+    assert!(house.door.sessions.close(1, Closed::Ordered));
+    assert_eq!(house.closed().await, Closed::Ordered);
+    assert_eq!(asked.elapsed().as_secs(), 2);
+    // Nothing more is taken for it meanwhile.
+    assert_eq!(house.door.sessions.online(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_device_of_version_5_sees_its_reason_and_the_end_at_once() {
+    let house = House::open();
+    let start = Instant::now();
+    let (mut client, _served) = house.dial(1024);
+    let wrong =
+        Credentials { password: b"wrong".to_vec(), version: Version::V5, ..Credentials::of("dev001") };
+    client.write_all(&client::bytes_in(Version::V5, &wrong.packet())).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!((answer, start.elapsed().as_secs()), (vec![0x20, 3, 0, 0x86, 0], 0));
 }
