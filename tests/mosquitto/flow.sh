@@ -17,6 +17,7 @@ PK=a1TestPk001
 SECRET=0123456789abcdef0123456789abcdef
 SIZE=4252
 BLOCK=1024
+MQTT=mqttv311
 
 passed=0
 step() { printf -- '-- %s\n' "$*"; }
@@ -53,9 +54,9 @@ be() {
   PASSWORD=$(json "[c['password'] for c in d if c['signMethod'] == '$2'][0]" <<<"$values")
 }
 
-# Line by line, so that a log of a running client can be read.
+# Line by line, so that a log of a running client can be read. With AS=exec it becomes the client.
 client() {
-  stdbuf -oL "$1" -V mqttv311 -h 127.0.0.1 -p "$DEVICES" -i "$CLIENT_ID" -u "$USERNAME" -P "$PASSWORD" "${@:2}"
+  ${AS:-} stdbuf -oL "$1" -V "$MQTT" -h 127.0.0.1 -p "$DEVICES" -i "$CLIENT_ID" -u "$USERNAME" -P "$PASSWORD" "${@:2}"
 }
 
 # say TOPIC MESSAGE: QoS 1, so the platform has the message on disk when this returns.
@@ -63,6 +64,14 @@ say() { client mosquitto_pub -q 1 -t "$1" -m "$2"; }
 
 # ask TOPIC MESSAGE ANSWER_TOPIC [option...]: prints the answer.
 ask() { client mosquitto_rr -q 1 -W 20 -t "$1" -m "$2" -e "$3" "${@:4}"; }
+
+# listen TOPIC: subscribes in the background.
+listen() {
+  rm -f "$DIR/sub"
+  AS=exec client mosquitto_sub -d -q 1 -t "$1" >"$DIR/sub" 2>&1 &
+  sub=$!
+  wait_for 10 "the subscription" grep -qs 'received SUBACK' "$DIR/sub"
+}
 
 # refused WORD: a publish with the present values is refused with a text that has the word.
 refused() {
@@ -202,13 +211,47 @@ passed=$((passed + 1))
 
 step "a publish takes over from a running subscription"
 be dev001 hmacsha256
-client mosquitto_sub -d -q 1 -t "$UPGRADE" >"$DIR/sub" 2>&1 &
-sub=$!
-wait_for 10 "the subscription" grep -q 'received SUBACK' "$DIR/sub"
+listen "$UPGRADE"
 same "$(grep -c 'sending CONNECT' "$DIR/sub")" 1
 say "/$PK/dev001/user/hello" '{}'
 # The older client sees its connection closed, and being mosquitto_sub, connects again.
 wait_for 10 "the end of the older connection" sh -c "[ \$(grep -c 'sending CONNECT' '$DIR/sub') -ge 2 ]"
 passed=$((passed + 1))
+
+kill "$sub"
+wait "$sub" 2>/dev/null || true
+
+MQTT=mqttv5
+step "MQTT 5: report, notice, question, block"
+"$otaru" device add "$PK" dev003
+be dev003 hmacsha256
+INFORM=/ota/device/inform/$PK/dev003 UPGRADE=/ota/device/upgrade/$PK/dev003 THING=/sys/$PK/dev003/thing
+say "$INFORM" "$REPORT"
+rollout=$("$otaru" job start "$package" --device dev003 --protocol mqtt --json | json "d['job']['id']")
+notice=$(ask "$INFORM" "$REPORT" "$UPGRADE")
+has "$notice" '"version":"1.1.0"'
+stream=$(number streamId "$notice")
+reply=$(ask "$THING/ota/firmware/get" '{"id":"8","version":"1.0","params":{"module":"MCU"}}' "$THING/ota/firmware/get_reply")
+has "$reply" '"id":"8"' '"version":"1.1.0"'
+has "$("$otaru" frame decode "$(block 0 256)")" 'bOffset' 'line 0001'
+say "$INFORM" '{"id":"9","params":{"version":"1.1.0","module":"MCU"}}'
+wait_for 10 "the end of the job" job_is "$rollout" COMPLETED
+passed=$((passed + 1))
+
+step "MQTT 5: the reasons for what is refused"
+has "$(say "/ota/device/inform/$PK/dev001" "$REPORT" 2>&1)" "Not authorized"
+PASSWORD=${PASSWORD//[0-9]/0} refused "Bad User Name or Password"
+USERNAME="nobody&$PK" refused "Not authorized"
+
+step "MQTT 5: who is taken over, or sees the platform stop, is told so, and mosquitto_sub ends"
+listen "$UPGRADE"
+say "/$PK/dev003/user/hello" '{}'
+wait "$sub"
+has "$(cat "$DIR/sub")" "Received DISCONNECT (142)"
+listen "$UPGRADE"
+kill "$server"
+wait "$server" || die "otaru serve did not stop in peace"
+wait "$sub"
+has "$(cat "$DIR/sub")" "Received DISCONNECT (139)"
 
 echo "mosquitto: $passed passed, 0 failed"

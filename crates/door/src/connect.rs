@@ -15,7 +15,7 @@ use crate::counters::count;
 use crate::parting;
 use crate::serve::Door;
 use crate::session::Driver;
-use crate::sessions::{Entered, Mailbox};
+use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
 use crate::turned::{Refused, Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
@@ -155,10 +155,14 @@ where
     match door.sessions.enter(session.device, session.epoch, &mailbox) {
         Ok(Entered::Alone) => {}
         Ok(Entered::TookOver) => count(&door.counters.take_over),
-        Err(_) => {
+        Err(no_seat) => {
+            let why = match no_seat {
+                NoSeat::Outrun => Why::Outrun,
+                NoSeat::Closed => Why::Stopping,
+            };
             let (product_key, device_name) = (Some(&*session.product_key), Some(&*session.device_name));
             let who = Who { version: Some(terms.version), product_key, device_name };
-            door.turn_away(session.peer, &Turned { why: Why::Outrun, who });
+            door.turn_away(session.peer, &Turned { why, who });
             return;
         }
     }

@@ -4,7 +4,7 @@
 //! never wait for it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ pub struct Sessions(Arc<Registry>);
 struct Registry {
     shards: [Mutex<HashMap<DeviceId, Entry>>; SHARDS],
     online: AtomicUsize,
+    /// Nobody is let in any more.
+    closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,11 @@ struct Entry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), online: AtomicUsize::new(0) }
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            online: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }
     }
 }
 
@@ -62,8 +68,9 @@ impl Sessions {
         self.mailbox(device, None).map(|mailbox| mailbox.close(why)).is_some()
     }
 
-    /// Closes all sessions.
+    /// Closes all sessions, and lets nobody in any more.
     pub fn close_all(&self, why: Closed) {
+        self.0.closed.store(true, Ordering::Relaxed);
         for shard in &self.0.shards {
             for entry in lock(shard).values() {
                 entry.mailbox.close(why);
@@ -83,16 +90,19 @@ impl Sessions {
         lock(self.0.shard(device)).get(&device).map(|entry| entry.epoch)
     }
 
-    /// Takes the device's seat and closes whoever sat there. `Err`: a newer session sits there already.
+    /// Takes the device's seat and closes whoever sat there.
     pub(crate) fn enter(
         &self,
         device: DeviceId,
         epoch: Epoch,
         mailbox: &Arc<Mailbox>,
-    ) -> Result<Entered, Outrun> {
+    ) -> Result<Entered, NoSeat> {
         let mut shard = lock(self.0.shard(device));
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(NoSeat::Closed);
+        }
         if shard.get(&device).is_some_and(|entry| entry.epoch >= epoch) {
-            return Err(Outrun);
+            return Err(NoSeat::Outrun);
         }
         match shard.insert(device, Entry { epoch, mailbox: mailbox.clone() }) {
             Some(older) => {
@@ -135,9 +145,14 @@ pub(crate) enum Entered {
     TookOver,
 }
 
-/// A newer session of the device was faster.
+/// Why there is no seat for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Outrun;
+pub(crate) enum NoSeat {
+    /// A newer session of the device was faster.
+    Outrun,
+    /// All sessions were closed.
+    Closed,
+}
 
 /// What others want of a session.
 #[derive(Debug)]

@@ -73,6 +73,8 @@ pub(crate) enum Why {
     Platform(Refusal),
     /// A newer connection of the device was admitted meanwhile.
     Outrun,
+    /// The platform stops.
+    Stopping,
 }
 
 impl<'p> Who<'p> {
@@ -149,7 +151,8 @@ impl Why {
             | Self::AuthMethod
             | Self::SmallPackets(_)
             | Self::Platform(Refusal::Unavailable)
-            | Self::Outrun => None,
+            | Self::Outrun
+            | Self::Stopping => None,
         }
     }
 
@@ -161,7 +164,7 @@ impl Why {
             Self::Version(_) => &counters.bad_version,
             Self::Password { .. } | Self::Platform(Refusal::BadPassword) => &counters.bad_password,
             Self::Platform(Refusal::NotAuthorised) => &counters.unknown_device,
-            Self::Platform(Refusal::Unavailable) => &counters.connect_unavailable,
+            Self::Platform(Refusal::Unavailable) | Self::Stopping => &counters.connect_unavailable,
             Self::Outrun => &counters.take_over,
             Self::BrokeOff
             | Self::Packet(_)
@@ -222,6 +225,7 @@ impl fmt::Display for Why {
                 f.write_str("the login cannot be checked at present; closed without an answer, to be tried again")
             }
             Self::Outrun => f.write_str("a newer connection of the device came first"),
+            Self::Stopping => f.write_str("the platform stops"),
         }
     }
 }

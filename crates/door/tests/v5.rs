@@ -330,6 +330,16 @@ async fn when_the_platform_ends_a_session_it_says_why() {
 }
 
 #[tokio::test]
+async fn a_platform_that_stops_tells_everybody_and_lets_nobody_in() {
+    let house = House::open().await;
+    let (mut one, mut two) = (enter(&house).await, house.enter("dev002").await);
+    house.sessions.close_all(Closed::Shutdown);
+    assert_eq!((one.rest().await, two.rest().await), (disconnect(0x8b), vec![]));
+    assert_eq!(refused(&house, &credentials().connect()).await, b"");
+    assert_eq!((house.counted("sessions"), house.counted("connect_unavailable")), (2, 1));
+}
+
+#[tokio::test]
 async fn a_report_that_cannot_be_kept_ends_in_quota_exceeded() {
     let house = House::open().await;
     house.platform.full.store(true, Ordering::Relaxed);

@@ -89,6 +89,8 @@ impl Platform {
         let ends = async { while self.operator_doors.join_next().await.is_some() {} };
         // Who has not finished by then is cut off.
         let _ = tokio::time::timeout(FAREWELL, ends).await;
+        // Devices learn of it before their connections are cut.
+        self.server.hang_up().await;
         self.device_doors.shutdown().await;
         self.server.stop().await;
     }

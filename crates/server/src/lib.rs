@@ -87,16 +87,23 @@ impl Server {
         &self.core.sessions
     }
 
-    /// Hangs up on devices, writes that they have gone, and closes the database: what is not
-    /// acknowledged by then never happened.
-    pub async fn stop(&self) {
+    /// Tells devices that the platform stops, and lets nobody in any more. Gives those who can be told
+    /// some time to hear it.
+    pub async fn hang_up(&self) {
         self.core.sessions.close_all(door::Closed::Shutdown);
-        let ended = async {
+        let gone = async {
             while self.core.sessions.online() > 0 {
                 tokio::time::sleep(POLL).await;
             }
-            let _ = self.queue.flush().await;
         };
+        let _ = tokio::time::timeout(FAREWELL, gone).await;
+    }
+
+    /// Hangs up on devices, writes that they have gone, and closes the database: what is not
+    /// acknowledged by then never happened.
+    pub async fn stop(&self) {
+        self.hang_up().await;
+        let ended = self.queue.flush();
         // Who does not go by then is told at the next start to have gone.
         let _ = tokio::time::timeout(FAREWELL, ended).await;
         // Never given back: who waits for it would only find the database closed, and complain.

@@ -32,7 +32,7 @@ pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
     ]);
     for login in &found.logins {
         out!("");
-        out!("MQTTX, {} (MQTT version 3.1.1, no TLS)", login.sign_method);
+        out!("MQTTX, {} (MQTT version 5.0 or 3.1.1, no TLS)", login.sign_method);
         facts(&[
             ("  Host", format!("mqtt://{host}")),
             ("  Port", port.to_string()),
