@@ -250,7 +250,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     fn oversize(&self, bytes: usize) {
         let Driver { session, counters, terms, .. } = &self.driver;
         let most = terms.max_packet();
-        note!(session, bytes, most, "an answer was dropped: it is longer than the device's packets may be");
+        note!(session, bytes, most, "a message was dropped: it is longer than the device's packets may be");
         count(&counters.oversize_downlink);
     }
 
