@@ -77,9 +77,13 @@ impl From<OrderError> for Problem {
             ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => {
+            ErrorKind::NoSpace | ErrorKind::Internal => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an order failed");
-                StatusCode::INTERNAL_SERVER_ERROR
+                if error.kind == ErrorKind::NoSpace {
+                    StatusCode::INSUFFICIENT_STORAGE
+                } else {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
             }
         };
         Self { params: error.params, ..Self::new(status, error.code, error.text) }

@@ -122,6 +122,54 @@ async fn a_device_that_takes_nothing_is_closed_and_one_that_takes_little_is_not(
     assert_eq!(house.door.counters.write_timeout.load(Ordering::Relaxed), 1);
 }
 
+/// A device on a thin line: 10 KB a second, 32 requests of 4 KiB always waiting, a ping every 25 seconds
+/// for a keepalive of 30. Its pings are answered before blocks that have not begun, so it stays.
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_full_of_blocks_keeps_its_keepalive() {
+    const BLOCK: usize = 4096;
+    const BLOCKS: usize = 512;
+    const ANSWER: Duration = Duration::from_secs(1);
+    let mut house = House::open();
+    let blob = TestBlob::new(BLOCK * BLOCKS);
+    house.door.platform.stream(1, 7, Ok(blob.clone()));
+    let mut client = house.enter(30).await;
+    let (mut asked, mut file, mut pings) = (0, Vec::new(), Vec::new());
+    let (mut next_ping, mut sent) = (Instant::now() + 25 * SECOND, None);
+    let (mut input, mut chunk) = (Vec::new(), [0; 1024]);
+    while file.len() < BLOCK * BLOCKS {
+        while asked < BLOCKS && asked < file.len() / BLOCK + 32 {
+            let request = format!(
+                r#"{{"id":1,"params":{{"fileInfo":{{"streamId":7,"fileId":1}},"fileBlock":{{"size":{BLOCK},"offset":{}}}}}}}"#,
+                asked * BLOCK
+            );
+            client.publish("/sys/a1TestPk001/dev001/thing/file/download", None, request.as_bytes()).await;
+            asked += 1;
+        }
+        if Instant::now() >= next_ping {
+            client.send(&client::bytes(&Packet::PingReq)).await;
+            (next_ping, sent) = (next_ping + 25 * SECOND, Some(Instant::now()));
+        }
+        sleep(Duration::from_millis(100)).await;
+        let read = client.stream.read(&mut chunk).await.unwrap();
+        assert!(read > 0, "closed: {:?}", house.closed().await);
+        input.extend_from_slice(&chunk[..read]);
+        while let Some(length) = mqtt::frame_len(&input, usize::MAX).unwrap().filter(|n| *n <= input.len()) {
+            match Packet::parse(&input[..length], mqtt::Version::V311).unwrap() {
+                Packet::PingResp => pings.push(sent.take().unwrap().elapsed()),
+                Packet::Publish(publish) => match wire::block::Frame::parse(publish.payload).unwrap() {
+                    wire::block::Frame::Block { data, .. } => file.extend_from_slice(data),
+                    error => panic!("{error:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+            input.drain(..length);
+        }
+    }
+    assert_eq!(file, blob.bytes());
+    assert!(pings.len() >= 7, "{pings:?}");
+    assert!(pings.iter().all(|answered| *answered <= ANSWER), "{pings:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connect_has_ten_seconds_however_it_dawdles() {
     let house = House::open();

@@ -46,6 +46,8 @@ pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitC
 /// Logs go to standard error, so that an answer stays alone on standard output.
 pub(crate) fn log_to_stderr(filter: EnvFilter, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written, as on a full disk, would be complained of in the same place, by a panic.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().flatten_event(true).with_ansi(false).init(),

@@ -11,6 +11,7 @@ use tracing::{error, warn};
 
 use crate::core::{Core, NEVER, Unit};
 use crate::counters::Counters;
+use crate::error::Chain;
 
 /// Most reports in one transaction.
 const BATCH: usize = 512;
@@ -120,9 +121,10 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
     loop {
         let next = (*due.borrow_and_update()).min(again_at);
         let mut batch = Vec::new();
+        let mut look = false;
         tokio::select! {
             n = waiting.recv_many(&mut batch, BATCH) => if n == 0 { return },
-            () = core.reach(next), if next != NEVER => {}
+            () = core.reach(next), if next != NEVER => look = true,
             _ = due.changed() => continue,
         }
         if core.now() >= again_at {
@@ -135,7 +137,7 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
                 again_at = again_at.min(core.now() + RETRY_MS);
             }
         }
-        if core.now() >= *core.due.borrow() {
+        if look || core.now() >= *core.due.borrow() {
             pass_time(&core).await;
         }
     }
@@ -151,9 +153,9 @@ enum Failure {
 }
 
 impl Failure {
-    /// Whether a smaller transaction would fail as well.
+    /// Whether every transaction would fail as well, however small.
     fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Store(Error::Unavailable(_) | Error::Busy(_)))
+        matches!(self, Self::Store(Error::Unavailable(_) | Error::Busy(_) | Error::Full(_)))
     }
 }
 
@@ -169,7 +171,7 @@ where
         tries += 1;
         match tokio::spawn(work()).await {
             Ok(Err(Error::Busy(source))) if tries < TRIES => {
-                warn!(%source, "another process or node holds what is to be written; trying again");
+                warn!(error = %Chain(&*source), "another process or node holds what is to be written; trying again");
             }
             Ok(done) => return Ok(done?),
             Err(_) => return Err(Failure::Panicked),
@@ -187,7 +189,10 @@ async fn commit_reports(core: &Arc<Core>, batch: Vec<Report>) -> Vec<Report> {
         match attempt(|| commit(Arc::clone(core), inputs.clone())).await {
             Ok(unheard) => acknowledge(core, part, &unheard),
             Err(failure) if part.len() == 1 || failure.is_unavailable() => {
-                error!(error = %failure, reports = part.len(), first = ?inputs.first(), "reports could not be written");
+                error!(error = %Chain(&failure), reports = part.len(), first = ?inputs.first(), "reports could not be written");
+                if failure.is_unavailable() {
+                    core.refuse_logins();
+                }
                 again.extend(part.into_iter().filter_map(|report| give_up(core, report)));
             }
             Err(_) => {
@@ -243,7 +248,7 @@ async fn pass_time(core: &Arc<Core>) {
     let next = match attempt(|| claim(Arc::clone(core), TIMERS)).await {
         Ok(next) => next,
         Err(failure) if failure.is_unavailable() => {
-            warn!(error = %failure, "what is due could not be done; trying again");
+            warn!(error = %Chain(&failure), "what is due could not be done; trying again");
             Some(core.now() + RETRY_MS)
         }
         Err(_) => one_by_one(core).await,
@@ -258,7 +263,7 @@ async fn one_by_one(core: &Arc<Core>) -> Option<i64> {
             Ok(Some(next)) if next <= core.now() => {}
             Ok(next) => return next,
             Err(failure) => {
-                error!(error = %failure, "something that is due cannot be done; it waits a minute");
+                error!(error = %Chain(&failure), "something that is due cannot be done; it waits a minute");
                 if attempt(|| postpone(Arc::clone(core))).await.is_err() {
                     break;
                 }

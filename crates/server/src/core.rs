@@ -1,8 +1,8 @@
 //! What all use cases share, and the unit of work: one turn at writing, one transaction.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use door::Sessions;
 use rollout::{Changes, Event, Id, Ids, Input, Limits, Ms, Outbound};
@@ -16,14 +16,18 @@ use crate::counters::Counters;
 use crate::downlink::{self, Writer};
 use crate::ids::IdSource;
 use crate::metrics::Measures;
+use crate::pace::Pace;
 
 /// What all use cases share.
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) sessions: Sessions,
     pub(crate) clock: Clock,
-    /// How far the database's time is ahead of the clock's, as last seen.
+    pace: std::sync::Mutex<Pace>,
+    /// How far the time of transactions is ahead of the clock's, as last seen.
     ahead: AtomicI64,
+    /// Until when nobody is let in, because nothing can be written.
+    unwell: std::sync::Mutex<Option<Instant>>,
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
     /// How long events are kept; `None` is for ever.
@@ -36,6 +40,11 @@ pub(crate) struct Core {
     /// When the next timer is due.
     pub(crate) due: watch::Sender<Ms>,
 }
+
+/// Longest wait without a look at the clock.
+const LOOK: Duration = Duration::from_secs(60);
+/// Longer than it takes until what could not be written is tried again.
+const UNWELL: Duration = Duration::from_secs(2);
 
 /// No timer is set.
 pub(crate) const NEVER: Ms = Ms::MAX;
@@ -53,7 +62,9 @@ impl Core {
             store,
             sessions,
             clock,
+            pace: std::sync::Mutex::default(),
             ahead: AtomicI64::new(0),
+            unwell: std::sync::Mutex::default(),
             ids: IdSource::default(),
             limits,
             keep_events,
@@ -66,7 +77,7 @@ impl Core {
     }
 
     pub(crate) fn next_id(&self) -> Id {
-        self.ids.next(self.clock.now())
+        self.ids.next(self.now())
     }
 
     /// Waits for its turn and begins a transaction.
@@ -75,7 +86,8 @@ impl Core {
         let begun = Instant::now();
         let mut tx = self.store.begin().await?;
         let host = self.clock.now();
-        let now = committer::now(&mut tx, host).await?;
+        let times = committer::times(&mut tx, host).await?;
+        let now = self.pace.lock().unwrap_or_else(PoisonError::into_inner).tell(times);
         self.ahead.store(now - host, Ordering::Relaxed);
         Ok(Unit { turn, begun, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
     }
@@ -85,9 +97,23 @@ impl Core {
         self.clock.now() + self.ahead.load(Ordering::Relaxed)
     }
 
-    /// Returns once the next transaction will take it to be `at`, or later.
+    /// Returns once the next transaction will take it to be `at`, or later; or after a minute, as clocks are
+    /// set while one waits for them.
     pub(crate) async fn reach(&self, at: Ms) {
-        self.clock.reach(at.saturating_sub(self.ahead.load(Ordering::Relaxed))).await;
+        let reached = self.clock.reach(at.saturating_sub(self.ahead.load(Ordering::Relaxed)));
+        // Which of the two it was does not matter.
+        let _ = tokio::time::timeout(LOOK, reached).await;
+    }
+
+    /// Lets no device in for a moment: what a session begins with could not be written.
+    pub(crate) fn refuse_logins(&self) {
+        *self.unwell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + UNWELL);
+    }
+
+    /// Whether devices are let in.
+    pub(crate) fn takes_logins(&self) -> bool {
+        let unwell = *self.unwell.lock().unwrap_or_else(PoisonError::into_inner);
+        unwell.is_none_or(|until| Instant::now() >= until)
     }
 
     /// Takes the turn at writing for good.

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Conflict,
     /// The platform cannot carry it out at present; it may be given again.
     Unavailable,
+    /// The platform has no room left to store what was sent.
+    NoSpace,
     /// The platform itself failed.
     Internal,
 }
@@ -68,6 +70,12 @@ impl OrderError {
     /// The platform itself failed.
     pub fn internal(doing: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
+        if is_full(&*source) {
+            let text = format!(
+                "the platform could not {doing}: its disk is full. Nothing was kept; make room and send it again"
+            );
+            return Self { source: Some(source), ..Self::new(ErrorKind::NoSpace, "diskFull", text) };
+        }
         let text = format!("the platform could not {doing}; its log says more");
         Self { source: Some(source), ..Self::new(ErrorKind::Internal, "internal", text) }
     }
@@ -93,5 +101,22 @@ impl fmt::Display for OrderError {
 impl std::error::Error for OrderError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let file = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(error.downcast_ref(), Some(store::Error::Full(_)))
+        || matches!(file, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+}
+
+/// An error with all that led to it, for the log.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let causes = std::iter::successors(self.0.source(), |error| error.source());
+        causes.map(|cause| write!(f, ": {cause}")).collect()
     }
 }

@@ -10,12 +10,15 @@ mod core;
 mod counters;
 mod downlink;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod ids;
 mod image;
 mod links;
 mod metrics;
 mod orders;
+mod pace;
 mod platform;
 mod uplink;
 

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
     Admitted, Blob, BoxFuture, Closed, FileRefusal, Login, Platform, Refusal, Session, StreamRefusal,
     Unavailable,
 };
-use rollout::{Device, Id, Input, JobState, Protocol, Task};
+use rollout::{Device, Id, Input, JobState, Package, Protocol, Task};
 use store::{BlobFile, Owner, Tx};
 use tracing::{debug, error};
 use wire::credentials::Username;
@@ -17,6 +18,7 @@ use wire::topic::Kind;
 use crate::Server;
 use crate::counters::Counters;
 use crate::downlink::FILE_ID;
+use crate::ids::IdKind;
 use crate::links::LinkError;
 use crate::uplink;
 
@@ -30,6 +32,9 @@ impl Platform for Server {
     async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
         let (product_key, device_name) = (login.product_key, login.device_name);
         let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
+        if !self.core.takes_logins() {
+            return Err(Refusal::Unavailable);
+        }
         let found = self.find_login(product_key, device_name).await.map_err(|error| {
             error!(%error, product_key, device_name, "a login cannot be checked");
             Refusal::Unavailable
@@ -170,29 +175,56 @@ impl Server {
         drop(tx);
         let enabled = device.is_some_and(|view| view.device.enabled);
         let readable = enabled && !task.state.is_terminal() && job.state == JobState::InProgress;
-        let blob = self.core.store.blobs().open(&package.sha256).await?;
-        let file = Arc::new(File { blob: Arc::new(blob), sha256: package.sha256 });
+        let file = Arc::new(self.open_package(package).await?);
         Ok(Some(Found { task, protocol: job.protocol, readable, file }))
+    }
+
+    /// The file of a package, if it is there and as long as it was.
+    async fn open_package(&self, package: Package) -> Result<File, AnyError> {
+        let name = IdKind::Package.text(package.id);
+        let broken = |what: &dyn std::fmt::Display| {
+            format!("the file of the package {name}, blob {}: {what}", package.sha256)
+        };
+        let blob = self.core.store.blobs().open(&package.sha256).await.map_err(|error| broken(&error))?;
+        if i64::try_from(blob.len()) != Ok(package.size) {
+            let what = format!("it has {} bytes instead of {}", blob.len(), package.size);
+            return Err(broken(&what).into());
+        }
+        let opened = Opened { blob, sha256: package.sha256, package: name, told: AtomicBool::new(false) };
+        Ok(File(Arc::new(opened)))
     }
 }
 
 /// A package's file, as the door reads it.
-struct File {
-    blob: Arc<BlobFile>,
+struct File(Arc<Opened>);
+
+struct Opened {
+    blob: BlobFile,
     sha256: String,
+    package: String,
+    /// Whether the log has been told that it cannot be read.
+    told: AtomicBool,
+}
+
+impl Opened {
+    fn tell(&self, error: &io::Error) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            error!(%error, package = self.package, blob = self.sha256, "a package's file cannot be read");
+        }
+    }
 }
 
 impl Blob for File {
     fn len(&self) -> u64 {
-        self.blob.len()
+        self.0.blob.len()
     }
 
     fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>> {
-        let blob = Arc::clone(&self.blob);
-        Box::pin(async move { blob.read(offset, len).await })
+        let file = Arc::clone(&self.0);
+        Box::pin(async move { file.blob.read(offset, len).await.inspect_err(|error| file.tell(error)) })
     }
 
     fn etag(&self) -> Option<&str> {
-        Some(&self.sha256)
+        Some(&self.0.sha256)
     }
 }

@@ -20,6 +20,9 @@ pub enum Error {
     /// The database cannot be reached. After a commit the outcome is unknown.
     #[error("the database cannot be reached")]
     Unavailable(#[source] Source),
+    /// There is no room on the disk under the database: nothing was written.
+    #[error("the disk under the database is full")]
+    Full(#[source] Source),
     /// All 2^32 stream numbers have been given.
     #[error("all stream numbers have been given")]
     StreamsUsedUp,
@@ -41,6 +44,7 @@ pub enum Error {
 pub struct ErrorCounts {
     busy: AtomicU64,
     unavailable: AtomicU64,
+    full: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -51,21 +55,25 @@ impl ErrorCounts {
             Error::Taken(_) | Error::Referred(_) => return,
             Error::Busy(_) => &self.busy,
             Error::Unavailable(_) => &self.unavailable,
+            Error::Full(_) => &self.full,
             Error::StreamsUsedUp | Error::Unreadable { .. } | Error::Database(_) => &self.refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Each kind of failure with its count.
-    pub fn read(&self) -> [(&'static str, u64); 3] {
-        let Self { busy, unavailable, refused } = self;
-        [("busy", busy), ("unavailable", unavailable), ("refused", refused)]
+    pub fn read(&self) -> [(&'static str, u64); 4] {
+        let Self { busy, unavailable, full, refused } = self;
+        [("busy", busy), ("unavailable", unavailable), ("full", full), ("refused", refused)]
             .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 }
 
-/// `serialization_failure`, `deadlock_detected`, `SQLITE_BUSY` and its two extended codes, `SQLITE_LOCKED`.
-const BUSY_CODES: [&str; 6] = ["40001", "40P01", "5", "261", "517", "6"];
+/// `serialization_failure`, `deadlock_detected`, `lock_not_available`, `SQLITE_BUSY` and its two extended
+/// codes, `SQLITE_LOCKED`.
+const BUSY_CODES: [&str; 7] = ["40001", "40P01", "55P03", "5", "261", "517", "6"];
+/// `disk_full`, `SQLITE_FULL`.
+const FULL_CODES: [&str; 2] = ["53100", "13"];
 /// PostgreSQL going down or coming up, or out of connections.
 const AWAY_CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 
@@ -77,7 +85,10 @@ impl From<sqlx::Error> for Error {
                 (ErrorKind::UniqueViolation, _) => Self::Taken(error.into()),
                 (ErrorKind::ForeignKeyViolation, _) => Self::Referred(error.into()),
                 (_, Some(code)) if BUSY_CODES.contains(&code) => Self::Busy(error.into()),
-                (_, Some(code)) if AWAY_CODES.contains(&code) => Self::Unavailable(error.into()),
+                (_, Some(code)) if FULL_CODES.contains(&code) => Self::Full(error.into()),
+                (_, Some(code)) if AWAY_CODES.contains(&code) || is_sqlite_io(code) => {
+                    Self::Unavailable(error.into())
+                }
                 _ => Self::Database(error.into()),
             },
             sqlx::Error::Io(_)
@@ -88,4 +99,10 @@ impl From<sqlx::Error> for Error {
             _ => Self::Database(error.into()),
         }
     }
+}
+
+/// `SQLITE_IOERR` in all its kinds: the disk fails, whatever is written. PostgreSQL's codes are longer.
+fn is_sqlite_io(code: &str) -> bool {
+    const IOERR: u32 = 10;
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == IOERR)
 }

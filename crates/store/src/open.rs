@@ -23,7 +23,7 @@ pub struct Config {
     pub data: PathBuf,
     /// `sqlite`, or `postgres://user:password@host/database`.
     pub database: String,
-    /// Which clock [`crate::committer::now`] reads.
+    /// Which clock [`crate::committer::times`] reads.
     pub clock: Clock,
 }
 

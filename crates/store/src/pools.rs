@@ -17,6 +17,8 @@ const READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long a connection is waited for, while PostgreSQL is away or all are taken.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for what another connection holds, on either engine.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept by each connection. Bulk statements come in a text per power of two.
 const STATEMENTS: usize = 512;
 pub(crate) const SQLITE_FILE: &str = "otaru.db";
@@ -42,6 +44,7 @@ impl Pools {
         let options = PgConnectOptions::from_str(&config.database)
             .map_err(|e| OpenError::Setting(e.to_string()))?
             .application_name("otaru")
+            .options([("lock_timeout", LOCK_TIMEOUT.as_millis().to_string())])
             .statement_cache_capacity(STATEMENTS);
         let server = format!("{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
@@ -57,7 +60,7 @@ impl Pools {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(LOCK_TIMEOUT)
             .statement_cache_capacity(STATEMENTS)
             .pragma("cache_size", "-65536")
             .pragma("wal_autocheckpoint", "10000");

@@ -20,3 +20,16 @@ pub async fn fresh() -> String {
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")
 }
+
+/// A connection past the platform, as another program would have it.
+#[cfg(not(feature = "postgres-tests"))]
+pub async fn other(world: &super::World) -> sqlx::SqliteConnection {
+    let url = format!("sqlite:{}", world.folder.path().join("otaru.db").display());
+    <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap()
+}
+
+/// A connection past the platform, as another program would have it.
+#[cfg(feature = "postgres-tests")]
+pub async fn other(world: &super::World) -> sqlx::PgConnection {
+    <sqlx::PgConnection as sqlx::Connection>::connect(&world.database).await.unwrap()
+}

@@ -31,8 +31,8 @@ pub struct World {
     pub clock: Clock,
     pub address: SocketAddr,
     pub folder: tempfile::TempDir,
+    pub database: String,
     store: store::Store,
-    database: String,
     door: tokio::task::JoinHandle<()>,
 }
 
@@ -88,7 +88,7 @@ impl World {
         let door = tokio::spawn(async move {
             let _ = door::serve(listener, platform, sessions, door::Config::default(), counters).await;
         });
-        Self { server, clock, address, folder, store, database, door }
+        Self { server, clock, address, folder, database, store, door }
     }
 
     /// Ends the process as a kill would, and starts it anew on what is on disk.
@@ -319,6 +319,17 @@ impl Device {
         let (dup, retain, properties) = (false, false, Properties::NONE);
         self.send(&Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload }))
             .await;
+    }
+
+    /// Waits for a PUBACK.
+    pub async fn expect_ack(&mut self, packet_id: u16) {
+        loop {
+            match self.packet().await.expect("closed before PUBACK") {
+                Owned::PubAck(acked) => return assert_eq!(acked, packet_id),
+                Owned::Publish(topic, payload) => self.inbox.push((topic, payload)),
+                other => panic!("{other:?} before PUBACK"),
+            }
+        }
     }
 
     pub async fn subscribe(&mut self, filter: &str) -> u8 {

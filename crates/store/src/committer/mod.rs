@@ -9,7 +9,7 @@ mod timers;
 pub use apply::{append_events, apply, connections};
 pub(crate) use chunks::tasks_in;
 pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
-pub use clock::{now, reserve_streams};
+pub use clock::{Times, now, reserve_streams, times};
 pub(crate) use load::load_counts;
 pub use load::{Keys, MAX_SLOTS, load, slots_used};
 pub use timers::{claim_timers, next_timer_at};
