@@ -17,6 +17,8 @@ mod cursor;
 mod document;
 pub mod dto;
 mod extract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod idempotency;
 mod metrics;

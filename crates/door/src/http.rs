@@ -3,7 +3,7 @@
 
 mod body;
 mod patient;
-mod range;
+pub(crate) mod range;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -24,6 +24,8 @@ mod clock;
 mod config;
 mod connect;
 mod counters;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod log;
 #[cfg(test)]

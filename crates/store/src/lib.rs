@@ -35,6 +35,8 @@ pub mod tasks;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use backup::read_backup;
 pub use backup::{ExportError, ImportError, import};
 pub use blobs::{BlobFile, BlobWriter, Blobs, Stored};
 pub use error::{Error, ErrorCounts, Source};

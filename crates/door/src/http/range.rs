@@ -1,6 +1,6 @@
 /// What of a file a `Range` header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
+pub(crate) enum Range {
     /// All of it; also when the header is no single range of bytes, which is then ignored.
     Whole,
     /// `length` bytes from `first`, at least one, all within the file.
@@ -11,7 +11,7 @@ pub(super) enum Range {
 
 impl Range {
     /// Reads the header's value for a file of `total` bytes.
-    pub(super) fn parse(value: &str, total: u64) -> Self {
+    pub(crate) fn parse(value: &str, total: u64) -> Self {
         let Some((unit, range)) = value.split_once('=') else { return Self::Whole };
         if !unit.trim().eq_ignore_ascii_case("bytes") {
             return Self::Whole;

@@ -15,7 +15,7 @@ use crate::migrate::{self, Found};
 use crate::open::{BLOB_FOLDER, KEY_FILE, RESTORE_FOLDER, fits, make_folder};
 use crate::pools::Pools;
 use crate::record::{Column, Table, tables};
-use crate::sql::Tx;
+use crate::sql::{Tx, Val};
 use crate::{BlobWriter, Blobs, Config, Error, Keyring, OpenError, SCHEMA, hex, meta, packages};
 
 /// The largest entry that is not a blob.
@@ -173,15 +173,7 @@ impl Restore<'_> {
     }
 
     async fn manifest(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
-        let manifest: Manifest =
-            serde_json::from_slice(bytes).map_err(|_| broken("its manifest is not ours"))?;
-        if manifest.kind != KIND {
-            return Err(broken("its manifest is not ours"));
-        }
-        let Manifest { format, schema, .. } = manifest;
-        if (format, schema) != (FORMAT, SCHEMA) {
-            return Err(ImportError::Version { format, schema });
-        }
+        check_manifest(bytes)?;
         migrate::migrate(self.tx, 0, SCHEMA).await?;
         self.tx.exec("delete from counter", vec![]).await?;
         self.tx.exec("delete from meta", vec![]).await?;
@@ -196,15 +188,7 @@ impl Restore<'_> {
     }
 
     async fn table(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImportError> {
-        let mut path = name.split('/');
-        let table = path.next().filter(|p| *p == "table").and(path.next());
-        let table = tables().into_iter().find(|t| Some(t.name) == table);
-        let Table { name: table, columns, hidden, .. } =
-            table.ok_or_else(|| broken(format!("its entry {name:?} is of no known kind")))?;
-        let columns: Vec<Column> = [*columns, *hidden].concat();
-        let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-        let rows: Option<Vec<_>> = lines.map(|line| line::read(&columns, line)).collect();
-        let rows = rows.ok_or_else(|| broken(format!("its entry {name:?} holds a line that is no row")))?;
+        let Rows { table, columns, rows } = read_rows(name, bytes)?;
         let n = rows.len() as u64;
         let inserted = self.tx.insert(table, &columns, rows, "").await?;
         if inserted == n {
@@ -244,6 +228,51 @@ impl Restore<'_> {
         }
         Ok(())
     }
+}
+
+fn check_manifest(bytes: &[u8]) -> Result<(), ImportError> {
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|_| broken("its manifest is not ours"))?;
+    if manifest.kind != KIND {
+        return Err(broken("its manifest is not ours"));
+    }
+    let Manifest { format, schema, .. } = manifest;
+    if (format, schema) == (FORMAT, SCHEMA) { Ok(()) } else { Err(ImportError::Version { format, schema }) }
+}
+
+/// What an entry holds of a table.
+struct Rows {
+    table: &'static str,
+    columns: Vec<Column>,
+    rows: Vec<Vec<Val>>,
+}
+
+fn read_rows(name: &str, bytes: &[u8]) -> Result<Rows, ImportError> {
+    let mut path = name.split('/');
+    let table = path.next().filter(|p| *p == "table").and(path.next());
+    let table = tables().into_iter().find(|t| Some(t.name) == table);
+    let Table { name: table, columns, hidden, .. } =
+        table.ok_or_else(|| broken(format!("its entry {name:?} is of no known kind")))?;
+    let columns: Vec<Column> = [*columns, *hidden].concat();
+    let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    let rows: Option<Vec<_>> = lines.map(|line| line::read(&columns, line)).collect();
+    let rows = rows.ok_or_else(|| broken(format!("its entry {name:?} holds a line that is no row")))?;
+    Ok(Rows { table, columns, rows })
+}
+
+/// Reads a whole backup without keeping it, for `fuzz/`: whether everything in it can be read.
+#[cfg(fuzzing)]
+pub fn read_backup(bytes: &[u8]) -> Result<(), ImportError> {
+    // An entry has a header of 512 bytes at least, and gives at most two parts more than it has chunks.
+    let (sender, mut parts) = mpsc::channel(bytes.len() / 128 + 8);
+    read_archive(bytes, &sender)?;
+    while let Ok(part) = parts.try_recv() {
+        match part {
+            Part::Entry { name, bytes } if name == MANIFEST => check_manifest(&bytes)?,
+            Part::Entry { name, bytes } if name != KEYS => drop(read_rows(&name, &bytes)?),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Reads the archive through, as long as somebody takes its parts.

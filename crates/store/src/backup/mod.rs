@@ -12,6 +12,8 @@ mod line;
 use serde::{Deserialize, Serialize};
 
 pub use export::ExportError;
+#[cfg(fuzzing)]
+pub use import::read_backup;
 pub use import::{ImportError, import};
 
 const KIND: &str = "otaru backup";

@@ -1,0 +1,13 @@
+//! The private parsers of this crate, for `fuzz/`.
+
+use crate::http::range::Range;
+
+/// First byte and length of the part that a `Range` header asks for, of a file of `total` bytes; the whole
+/// file is a part too.
+pub fn range(value: &str, total: u64) -> Option<(u64, u64)> {
+    match Range::parse(value, total) {
+        Range::Whole => Some((0, total)),
+        Range::Part { first, length } => Some((first, length)),
+        Range::Unsatisfiable => None,
+    }
+}
