@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(devices) = server::csv_devices(bytes) {
+    if let Ok(devices) = server::csv_devices(bytes, "a1TestPk001") {
         let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count();
         assert!(devices.len() <= lines);
         assert!(devices.iter().all(|device| device.device_secret.as_deref() != Some("")));
