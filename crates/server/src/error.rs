@@ -116,7 +116,7 @@ pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let causes = std::iter::successors(self.0.source(), |error| error.source());
-        causes.map(|cause| write!(f, ": {cause}")).collect()
+        let mut causes = std::iter::successors(self.0.source(), |error| error.source());
+        causes.try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
