@@ -262,7 +262,8 @@ async fn a_clock_set_back_by_a_week() {
     world.until(&job, "timed out", |_, tasks| tasks.iter().any(|task| task.state == TaskState::Failed)).await;
     device.nothing_more().await;
 
-    let before = world.server.events(EventFilter::All, 0, 1_000).await.unwrap().last().unwrap().event.at;
+    let before =
+        world.server.events(EventFilter::All, None, 1_000).await.unwrap().items.last().unwrap().event.at;
     world.clock.advance(-WEEK);
     let world = world.kill().await;
     // Another one is told after the grace of 30 seconds, although the clock is two weeks behind the log.
@@ -276,7 +277,7 @@ async fn a_clock_set_back_by_a_week() {
         .until(&job, "updated", |_, tasks| tasks.iter().any(|task| task.state == TaskState::Succeeded))
         .await;
 
-    let events = world.server.events(EventFilter::All, 0, 1_000).await.unwrap();
+    let events = world.server.events(EventFilter::All, None, 1_000).await.unwrap().items;
     assert!(events.is_sorted_by_key(|numbered| numbered.event.at));
     assert!(events.last().unwrap().event.at >= before + 30_000);
 }

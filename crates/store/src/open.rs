@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// How often the database failed, by kind.
-    pub fn error_counts(&self) -> [(&'static str, u64); 3] {
+    pub fn error_counts(&self) -> [(&'static str, u64); 4] {
         self.0.errors.read()
     }
 

@@ -165,7 +165,7 @@ impl Server {
 struct Now {
     sessions: usize,
     waiting: usize,
-    database_errors: [(&'static str, u64); 3],
+    database_errors: [(&'static str, u64); 4],
 }
 
 /// All measures of a server that has just begun: what there is to measure.
