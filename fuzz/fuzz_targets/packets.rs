@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use mqtt::{Packet, Version, frame_len};
 
-const VERSIONS: [Version; 2] = [Version::V31, Version::V311];
+const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, packet)) = bytes.split_first() else { return };
@@ -17,8 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(read) = Packet::parse(packet, version) {
-        let mut again = vec![0; read.encoded_len().expect("what was read can be written")];
-        assert_eq!(read.emit(&mut again), Ok(again.len()));
+        let mut again = vec![0; read.encoded_len(version).expect("what was read can be written")];
+        assert_eq!(read.emit(version, &mut again), Ok(again.len()));
         assert_eq!(Packet::parse(&again, version).as_ref(), Ok(&read));
         assert_eq!(frame_len(&again, usize::MAX), Ok(Some(again.len())));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mqtt::{Connect, Packet, Publish, QoS, Version};
+use mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -249,6 +249,7 @@ impl Link {
             password: Some(signature.as_str().as_bytes()),
             keep_alive: 300,
             clean: true,
+            properties: Properties::NONE,
             will: None,
         }))
         .await?;
@@ -262,14 +263,15 @@ impl Link {
         let packet_id = acknowledged.then_some(self.last_id);
         let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let payload = payload.as_bytes();
-        self.send(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
-            .await?;
+        let properties = Properties::NONE;
+        let publish = Publish { dup: false, qos, retain: false, topic, packet_id, properties, payload };
+        self.send(&Packet::Publish(publish)).await?;
         Ok(packet_id)
     }
 
     async fn send(&mut self, packet: &Packet<'_>) -> io::Result<()> {
-        let mut bytes = vec![0; packet.encoded_len().unwrap()];
-        packet.emit(&mut bytes).unwrap();
+        let mut bytes = vec![0; packet.encoded_len(Version::V311).unwrap()];
+        packet.emit(Version::V311, &mut bytes).unwrap();
         self.stream.write_all(&bytes).await
     }
 
@@ -283,7 +285,7 @@ impl Link {
             && length <= self.buffer.len()
         {
             match Packet::parse(&self.buffer[..length], Version::V311).map_err(wrong)? {
-                Packet::PubAck { packet_id } => self.acknowledged.push_back(packet_id),
+                Packet::PubAck { packet_id, .. } => self.acknowledged.push_back(packet_id),
                 Packet::Publish(p) => self.messages.push_back((p.topic.into(), p.payload.into())),
                 Packet::ConnAck { code: 0, .. } => {}
                 other => return Err(wrong(format!("{other:?}"))),
