@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use crate::Network;
+
 /// Limits of the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// From the TCP connection to the end of the CONNECT, or of an HTTP request's head.
     pub connect_timeout: Duration,
@@ -16,6 +18,25 @@ pub struct Config {
     pub block_requests: usize,
     /// Connections at once; further ones wait in the listener's backlog.
     pub max_connections: usize,
+    /// Connections at once from one address, or from one IPv6 network of 64 bits; further ones are
+    /// closed. Usually none: a whole factory may sit behind one address.
+    pub max_connections_per_address: Option<usize>,
+    /// Logins that the platform checks at once; further ones wait.
+    pub max_logins: usize,
+    /// Balancers: their connections begin with a header of the PROXY protocol, version 2, and count as
+    /// those of the address it names. No other connection may begin so.
+    pub balancers: Vec<Network>,
+    /// TCP asks a silent peer whether it is still there after this long; zero never asks.
+    pub tcp_idle: Duration,
+    /// Between those questions.
+    pub tcp_interval: Duration,
+    /// Questions without an answer that end a connection.
+    pub tcp_probes: u32,
+    /// Longest time in which a peer's TCP confirms none of what was sent to it, those questions
+    /// included; zero is the system's. Should be no less than
+    /// `tcp_idle` + `tcp_interval` * `tcp_probes`, for Linux then goes by this time and not by the
+    /// number of questions.
+    pub tcp_user_timeout: Duration,
 }
 
 impl Default for Config {
@@ -27,6 +48,13 @@ impl Default for Config {
             queue_bytes: 64 * 1024,
             block_requests: 64,
             max_connections: 100_000,
+            max_connections_per_address: None,
+            max_logins: 512,
+            balancers: Vec::new(),
+            tcp_idle: Duration::from_secs(60),
+            tcp_interval: Duration::from_secs(15),
+            tcp_probes: 4,
+            tcp_user_timeout: Duration::from_secs(120),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From the first byte of an MQTT connection to its session, or to a CONNACK that says why not
 //! (docs/protocol.md 2.5).
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use wire::credentials::{ClientId, Username};
 
 use crate::counters::count;
+use crate::origin::Origin;
 use crate::parting;
 use crate::serve::Door;
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
+use crate::throttle::Key;
 use crate::turned::{Refused, Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
 
@@ -42,7 +45,8 @@ where
     let welcome = match read_connect(door.config.connect_timeout, &mut stream, &mut input, deadline).await {
         Ok(length) => {
             let packet = input.split_to(length);
-            door.login(&packet, peer).await.map_err(|turned| door.turn_away(peer, &turned))
+            let mut line = Line { stream: &mut stream, input: &mut input };
+            door.login(&packet, peer, &mut line).await.map_err(|turned| door.turn_away(peer, &turned))
         }
         Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
     };
@@ -73,15 +77,44 @@ async fn read_connect<S: AsyncRead + Unpin>(
     }
 }
 
+/// A connection whose CONNECT has been read.
+struct Line<'c, S> {
+    stream: &'c mut S,
+    /// What came behind the CONNECT.
+    input: &'c mut BytesMut,
+}
+
+impl<S: AsyncRead + Unpin> Line<'_, S> {
+    /// Waits for the end of the connection. What else comes is kept as far as it is little.
+    async fn ended(&mut self) {
+        while self.input.len() < MAX_CONNECT {
+            if !matches!(self.stream.read_buf(self.input).await, Ok(1..)) {
+                return;
+            }
+        }
+        pending().await
+    }
+}
+
 impl<P: Platform> Door<P> {
-    async fn login<'p>(&self, packet: &'p [u8], peer: SocketAddr) -> Result<Welcome, Turned<'p>> {
+    async fn login<'p, S: AsyncRead + Unpin>(
+        &self,
+        packet: &'p [u8],
+        peer: SocketAddr,
+        line: &mut Line<'_, S>,
+    ) -> Result<Welcome, Turned<'p>> {
         let who = Who { version: Connect::version_of(packet), ..Who::default() };
         let connect = parse(packet).map_err(|why| Turned { why, who })?;
         let who = who.named(connect.username);
-        self.admit(&connect, peer).await.map_err(|why| Turned { why, who })
+        self.admit(&connect, peer, line).await.map_err(|why| Turned { why, who })
     }
 
-    async fn admit(&self, connect: &Connect<'_>, peer: SocketAddr) -> Result<Welcome, Why> {
+    async fn admit<S: AsyncRead + Unpin>(
+        &self,
+        connect: &Connect<'_>,
+        peer: SocketAddr,
+        line: &mut Line<'_, S>,
+    ) -> Result<Welcome, Why> {
         let terms = Terms::of(connect)?;
         let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
         client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
@@ -93,11 +126,68 @@ impl<P: Platform> Door<P> {
             password: connect.password.unwrap_or_default(),
             peer,
         };
-        let verdict = timeout(LOGIN_TIMEOUT, self.platform.authenticate(&login)).await;
-        match verdict.unwrap_or(Err(Refusal::Unavailable)) {
-            Ok(admitted) => Ok(Welcome { terms, session: session(connect, &login, admitted) }),
-            Err(refusal) => Err(Why::platform(refusal, &client_id, login.password)),
+        let refusal = match self.patient_check(&login, line).await? {
+            Ok(admitted) => return Ok(Welcome { terms, session: session(connect, &login, admitted) }),
+            Err(refusal) => refusal,
+        };
+        Err(Why::platform(refusal, &client_id, login.password))
+    }
+
+    /// Lets a login that follows many failed ones wait, and then checks it as any other: the right
+    /// password opens whatever went before it. Of unknown devices only the refusal waits, so that
+    /// their neighbours do not.
+    async fn patient_check<S: AsyncRead + Unpin>(
+        &self,
+        login: &Login<'_>,
+        line: &mut Line<'_, S>,
+    ) -> Result<Result<Admitted, Refusal>, Why> {
+        let origin = Origin::of(login.peer.ip());
+        let (device, unknown) = (self.throttle.device(login), self.throttle.unknown(origin));
+        self.delay(device, origin, line).await?;
+        let verdict = self.check(login).await;
+        let now = Instant::now();
+        match verdict {
+            Ok(_) => self.throttle.forget(device, now),
+            Err(Refusal::BadPassword) => self.throttle.failed(device, now),
+            Err(Refusal::NotAuthorised) => {
+                self.throttle.failed(device, now);
+                self.throttle.failed(unknown, now);
+                self.delay(unknown, origin, line).await?;
+            }
+            Err(Refusal::Malformed | Refusal::Unavailable) => {}
         }
+        Ok(verdict)
+    }
+
+    /// Waits as long as failures ask for. A connection that waits holds its place and no more, and few
+    /// may do so at once.
+    async fn delay<S: AsyncRead + Unpin>(
+        &self,
+        key: Key,
+        origin: Origin,
+        line: &mut Line<'_, S>,
+    ) -> Result<(), Why> {
+        let delay = self.throttle.delay(key, Instant::now());
+        if delay.is_zero() {
+            return Ok(());
+        }
+        let few = self.config.max_delayed();
+        let _place = self.delayed.try_acquire().map_err(|_| Why::ThrottleFull)?;
+        let _share = self.delayed_of.take(origin, few.per_origin).ok_or(Why::ThrottleFull)?;
+        count(&self.counters.throttled);
+        match timeout(delay, line.ended()).await {
+            Ok(()) => Err(Why::ThrottleLeft),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks the platform, a bounded number of times at once; who would wait too long is told nothing.
+    async fn check(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
+        let checked = async {
+            let _turn = self.logins.acquire().await;
+            self.platform.authenticate(login).await
+        };
+        timeout(LOGIN_TIMEOUT, checked).await.unwrap_or(Err(Refusal::Unavailable))
     }
 }
 
@@ -176,7 +266,7 @@ where
         session: seat.session.clone(),
         counters: door.counters.clone(),
         mailbox,
-        config: door.config,
+        config: door.config.clone(),
         terms,
         stream,
         input,

@@ -48,8 +48,12 @@ counters! {
     connections,
     /// Connections whose first byte is neither MQTT's nor HTTP's.
     unknown_protocol,
-    /// Connections that did not finish their CONNECT in time.
+    /// Connections that did not finish their CONNECT, HTTP request's head or PROXY header in time.
     connect_timeout,
+    /// Connections of listed balancers without the PROXY header they owe.
+    bad_proxy_header,
+    /// Connections beyond those that one address may have.
+    address_limit,
     /// CONNECTs that are no MQTT, or whose client id or user name cannot be read.
     malformed_connect,
     /// CONNECTs of an MQTT version that is not served.
@@ -58,8 +62,14 @@ counters! {
     bad_password,
     /// CONNECTs of unknown or disabled devices.
     unknown_device,
-    /// CONNECTs dropped because the platform could not tell.
+    /// CONNECTs dropped because the platform could not tell, or not in time.
     connect_unavailable,
+    /// CONNECTs whose answer was delayed because of failed ones before them.
+    throttled,
+    /// CONNECTs dropped because too many others wait for a delayed answer.
+    throttle_full,
+    /// Connections that ended while they waited for a delayed answer.
+    throttle_left,
     /// Sessions begun.
     sessions,
     /// Sessions ended by a newer one of the same device.

@@ -6,7 +6,10 @@ mod patient;
 pub(crate) mod range;
 
 use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -15,9 +18,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 
 use crate::counters::count;
 use crate::serve::Door;
+use crate::turned::Why;
 use crate::{Blob, FileRefusal, Platform};
 use body::FileBody;
 use patient::Patient;
@@ -26,26 +31,50 @@ use range::Range;
 /// Longest request head in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Serves HTTP requests on a connection until it ends.
-pub(crate) async fn serve<P: Platform>(door: Arc<Door<P>>, stream: TcpStream) {
-    let config = door.config;
+/// Serves HTTP requests on a connection until it ends; the first one's head must be whole by
+/// `deadline`.
+pub(crate) async fn serve<P: Platform>(
+    door: Arc<Door<P>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    deadline: Instant,
+) {
+    let config = &door.config;
     let io = Patient::new(stream, config.write_timeout);
+    let is_asked = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
+        is_asked.store(true, Ordering::Relaxed);
         let door = door.clone();
         async move { Ok::<_, Infallible>(door.answer(&request).await) }
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.connect_timeout)
         .max_buf_size(MAX_HEAD)
         .title_case_headers(true)
-        .serve_connection(io, service)
-        .await;
+        .serve_connection(io, service);
+    let served = tokio::select! {
+        // Before the same deadline of hyper's, which says less.
+        biased;
+        () = silence(deadline, &is_asked) => {
+            door.turn_stranger_away(peer, None, Why::LateHead(config.connect_timeout));
+            return;
+        }
+        served = connection => served,
+    };
     if let Err(error) = served {
         if error.source_is_timed_out() {
             count(&door.counters.write_timeout);
         }
         tracing::debug!(%error, "an HTTP connection broke off");
+    }
+}
+
+/// Returns at `deadline` if nothing was asked by then.
+async fn silence(deadline: Instant, is_asked: &AtomicBool) {
+    sleep_until(deadline).await;
+    if is_asked.load(Ordering::Relaxed) {
+        pending().await
     }
 }
 

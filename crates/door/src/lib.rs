@@ -30,17 +30,24 @@ mod http;
 mod log;
 #[cfg(test)]
 mod log_tests;
+mod network;
+mod origin;
 mod outbox;
 mod parting;
 #[cfg(test)]
+mod patience_tests;
+#[cfg(test)]
 mod pipe_tests;
 mod platform;
+pub mod proxy;
 mod serve;
 mod session;
 mod sessions;
 mod socket;
 mod subscriptions;
+mod tcp;
 mod terms;
+mod throttle;
 mod turned;
 mod window;
 
@@ -50,6 +57,7 @@ extern crate self as otaru_door;
 
 pub use config::Config;
 pub use counters::{Count, Counters};
+pub use network::{Network, NetworkError};
 pub use platform::{
     Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Platform, Refusal,
     Session, StreamRefusal, Unavailable,

@@ -87,10 +87,13 @@ impl Drop for House {
 
 impl House {
     async fn open() -> Self {
+        Self::with(Config { connect_timeout: Duration::from_secs(1), ..Config::default() }).await
+    }
+
+    async fn with(config: Config) -> Self {
         let (platform, _) = TestPlatform::new();
-        let config = Config { connect_timeout: Duration::from_secs(1), ..Config::default() };
         let (sessions, counters, log) = (Sessions::new(), Arc::new(Counters::default()), Log::default());
-        let door = Arc::new(Door { platform, sessions, config, counters, log });
+        let door = Arc::new(Door::new(platform, sessions, config, counters, log));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(open(listener, door.clone())).abort_handle();
@@ -176,8 +179,14 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
             "peer=127.0.0.1:",
         ),
         (b"\x16\x03\x01\0".to_vec(), "it speaks TLS", "peer=127.0.0.1:"),
+        (
+            crate::proxy::SIGNATURE.to_vec(),
+            "a PROXY header begins as it does, and is taken from listed balancers only",
+            "peer=127.0.0.1:",
+        ),
         (b"\x30\0".to_vec(), "the first byte is 0x30", "peer=127.0.0.1:"),
         (b"\x10\x20\0\x04MQ".to_vec(), "no whole CONNECT came within 1 s", "peer=127.0.0.1:"),
+        (b"GET / HTT".to_vec(), "no whole head of an HTTP request came within 1 s", "peer=127.0.0.1:"),
     ];
     for (said, (hello, why, who)) in cases.iter().enumerate() {
         house.dial(hello).await;
@@ -195,6 +204,32 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
 
 fn client_password() -> String {
     String::from_utf8(Credentials::of("dev001").password).unwrap()
+}
+
+#[tokio::test]
+async fn lines_of_what_comes_through_a_balancer_name_the_device_and_not_the_balancer() {
+    let (log, _guard) = Lines::capture(Level::INFO);
+    let config = Config {
+        balancers: vec!["127.0.0.1".parse().unwrap()],
+        max_connections_per_address: Some(0),
+        ..Config::default()
+    };
+    let house = House::with(config).await;
+    let header =
+        [&crate::proxy::SIGNATURE[..], b"\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\0\x50\0\x51"].concat();
+    let cases = [
+        (&header[..], "its address has 0 connections already", "peer=192.0.2.7:80"),
+        (
+            b"\x10\x20",
+            "it is listed as a balancer, and it does not begin with a PROXY header",
+            "peer=127.0.0.1:",
+        ),
+    ];
+    for (hello, why, peer) in cases {
+        house.dial(hello).await;
+        let lines = log.until(why).await;
+        assert!(lines.iter().any(|line| line.contains(why) && line.contains(peer)), "{lines:#?}");
+    }
 }
 
 #[tokio::test]

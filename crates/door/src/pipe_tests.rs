@@ -35,7 +35,7 @@ impl House {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
         let (config, log) = (Config::default(), Log::default());
-        Self { door: Arc::new(Door { platform, sessions, config, counters, log }), told }
+        Self { door: Arc::new(Door::new(platform, sessions, config, counters, log)), told }
     }
 
     fn dial(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -12,8 +13,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::counters::count;
 use crate::log::Log;
+use crate::origin::{Origin, Place, Places};
+use crate::proxy::{self, Header};
+use crate::throttle::Throttle;
 use crate::turned::Why;
-use crate::{Config, Counters, Platform, Sessions, connect, http};
+use crate::{Config, Counters, Platform, Sessions, connect, http, tcp};
 
 /// How long to wait after the system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -21,13 +25,60 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// First byte of every CONNECT.
 const CONNECT: u8 = 0x10;
 
+/// Most connections that wait for a delayed answer.
+const MAX_DELAYED: usize = 4096;
+
 /// What every connection shares.
 pub(crate) struct Door<P> {
     pub(crate) platform: Arc<P>,
     pub(crate) sessions: Sessions,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: Log,
+    pub(crate) throttle: Throttle,
+    /// Places to wait in for a delayed answer.
+    pub(crate) delayed: Semaphore,
+    pub(crate) delayed_of: Places,
+    /// Turns at asking the platform about a login.
+    pub(crate) logins: Semaphore,
+    connections_of: Places,
+}
+
+impl<P> Door<P> {
+    pub(crate) fn new(
+        platform: Arc<P>,
+        sessions: Sessions,
+        config: Config,
+        counters: Arc<Counters>,
+        log: Log,
+    ) -> Self {
+        Self {
+            platform,
+            sessions,
+            counters,
+            log,
+            throttle: Throttle::new(),
+            delayed: Semaphore::new(config.max_delayed().all),
+            delayed_of: Places::default(),
+            logins: Semaphore::new(config.max_logins),
+            connections_of: Places::default(),
+            config: Arc::new(config),
+        }
+    }
+}
+
+/// How many connections may wait for a delayed answer.
+pub(crate) struct MaxDelayed {
+    pub(crate) all: usize,
+    pub(crate) per_origin: usize,
+}
+
+impl Config {
+    /// A small part of all connections, so that those who fail do not take the others' places.
+    pub(crate) fn max_delayed(&self) -> MaxDelayed {
+        let all = (self.max_connections / 8).clamp(1, MAX_DELAYED);
+        MaxDelayed { all, per_origin: all.div_ceil(4) }
+    }
 }
 
 /// Serves devices on a listener until the future is dropped, which closes all its connections.
@@ -40,7 +91,7 @@ pub async fn serve<P: Platform>(
     config: Config,
     counters: Arc<Counters>,
 ) {
-    open(listener, Arc::new(Door { platform, sessions, config, counters, log: Log::of_process() })).await;
+    open(listener, Arc::new(Door::new(platform, sessions, config, counters, Log::of_process()))).await;
 }
 
 /// [`serve`] with the log given.
@@ -78,18 +129,70 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn connection<P: Platform>(door: Arc<Door<P>>, stream: TcpStream, peer: SocketAddr) {
+async fn connection<P: Platform>(door: Arc<Door<P>>, mut stream: TcpStream, peer: SocketAddr) {
     let deadline = Instant::now() + door.config.connect_timeout;
-    // Answers are small and must not wait for each other; without it they only come later.
-    let _ = stream.set_nodelay(true);
+    tcp::tune(&stream, &door.config);
+    let Some(peer) = true_peer(&door, &mut stream, peer, deadline).await else { return };
+    let _place = match place(&door, peer) {
+        Ok(place) => place,
+        Err(why) => return turn_away(&door, peer, why),
+    };
     match timeout_at(deadline, first_byte(&stream)).await {
         Ok(Ok(CONNECT)) => connect::mqtt(door, stream, peer, deadline).await,
-        Ok(Ok(letter)) if letter.is_ascii_alphabetic() => Box::pin(http::serve(door, stream)).await,
+        Ok(Ok(letter)) if letter.is_ascii_alphabetic() => {
+            Box::pin(http::serve(door, stream, peer, deadline)).await;
+        }
         Ok(Ok(first)) => turn_away(&door, peer, Why::FirstByte(first)),
         // Closed without a word, as port checks do.
         Ok(Err(_)) => {}
         Err(_) => turn_away(&door, peer, Why::Late(door.config.connect_timeout)),
     }
+}
+
+/// Where a connection comes from: of a balancer's, what its header says. `None`: it has ended, or was
+/// turned away.
+async fn true_peer<P: Platform>(
+    door: &Door<P>,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    deadline: Instant,
+) -> Option<SocketAddr> {
+    if !door.config.balancers.iter().any(|balancers| balancers.contains(peer.ip())) {
+        return Some(peer);
+    }
+    match timeout_at(deadline, proxy_header(stream)).await {
+        Ok(Ok(source)) => return Some(source.unwrap_or(peer)),
+        Ok(Err(Some(why))) => turn_away(door, peer, why),
+        Ok(Err(None)) => {}
+        Err(_) => turn_away(door, peer, Why::ProxyLate(door.config.connect_timeout)),
+    }
+    None
+}
+
+/// Takes a PROXY header, and not a byte more, from a connection. Without a reason: it was closed
+/// without a word.
+async fn proxy_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Option<Why>> {
+    let mut bytes = Vec::new();
+    loop {
+        let needed = match proxy::parse(&bytes).map_err(Why::Proxy)? {
+            Header::Whole { source, .. } => return Ok(source),
+            Header::Incomplete(needed) => needed,
+        };
+        let had = bytes.len();
+        bytes.resize(needed, 0);
+        match stream.read(&mut bytes[had..]).await {
+            Ok(count @ 1..) => bytes.truncate(had + count),
+            _ if had == 0 => return Err(None),
+            _ => return Err(Some(Why::ProxyBrokeOff)),
+        }
+    }
+}
+
+/// The connection's place among those of its address, if these are limited.
+fn place<P>(door: &Door<P>, peer: SocketAddr) -> Result<Option<Place>, Why> {
+    let Some(limit) = door.config.max_connections_per_address else { return Ok(None) };
+    let place = door.connections_of.take(Origin::of(peer.ip()), limit);
+    place.map(Some).ok_or(Why::AddressFull(limit))
 }
 
 /// Without a CONNECT there is no CONNACK.

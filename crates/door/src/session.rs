@@ -57,7 +57,7 @@ pub(crate) struct Driver<P, S> {
     pub(crate) session: Arc<Session>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) terms: Terms,
     pub(crate) stream: S,
     pub(crate) input: BytesMut,

@@ -9,6 +9,7 @@ use mqtt::{Version, connack, reason};
 use wire::credentials::{self, ClientId, valid_device_name, valid_product_key};
 
 use crate::counters::count;
+use crate::proxy::{self, SIGNATURE};
 use crate::serve::Door;
 use crate::{Counters, Platform, Refusal};
 
@@ -45,8 +46,18 @@ pub(crate) struct Who<'p> {
 pub(crate) enum Why {
     /// The first byte is neither MQTT's nor HTTP's.
     FirstByte(u8),
+    /// A listed balancer sent no PROXY header.
+    Proxy(proxy::Error),
+    /// The connection ended within a balancer's PROXY header.
+    ProxyBrokeOff,
+    /// A balancer's PROXY header was not whole in this time.
+    ProxyLate(Duration),
+    /// Its address has this many connections, which is all it may have.
+    AddressFull(usize),
     /// The CONNECT was not whole in this time.
     Late(Duration),
+    /// The HTTP request's head was not whole in this time.
+    LateHead(Duration),
     /// The connection ended within the CONNECT.
     BrokeOff,
     /// The first packet is no CONNECT.
@@ -71,6 +82,10 @@ pub(crate) enum Why {
     Password { missing: bool, registration: bool },
     /// The platform says so.
     Platform(Refusal),
+    /// Too many wait already for an answer that is delayed after failed logins.
+    ThrottleFull,
+    /// It did not wait for such an answer.
+    ThrottleLeft,
     /// A newer connection of the device was admitted meanwhile.
     Outrun,
     /// The platform stops.
@@ -144,7 +159,14 @@ impl Why {
             | Self::Platform(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
             Self::Platform(Refusal::NotAuthorised) => Some(connack::NOT_AUTHORISED),
             Self::FirstByte(_)
+            | Self::Proxy(_)
+            | Self::ProxyBrokeOff
+            | Self::ProxyLate(_)
+            | Self::AddressFull(_)
             | Self::Late(_)
+            | Self::LateHead(_)
+            | Self::ThrottleFull
+            | Self::ThrottleLeft
             | Self::BrokeOff
             | Self::Packet(_)
             | Self::NoConnect
@@ -159,7 +181,11 @@ impl Why {
     fn counter<'c>(&self, counters: &'c Counters) -> &'c AtomicU64 {
         match self {
             Self::FirstByte(_) => &counters.unknown_protocol,
-            Self::Late(_) => &counters.connect_timeout,
+            Self::Proxy(_) | Self::ProxyBrokeOff => &counters.bad_proxy_header,
+            Self::AddressFull(_) => &counters.address_limit,
+            Self::Late(_) | Self::LateHead(_) | Self::ProxyLate(_) => &counters.connect_timeout,
+            Self::ThrottleFull => &counters.throttle_full,
+            Self::ThrottleLeft => &counters.throttle_left,
             Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
             Self::Version(_) => &counters.bad_version,
             Self::Password { .. } | Self::Platform(Refusal::BadPassword) => &counters.bad_password,
@@ -184,10 +210,25 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstByte(TLS) => f.write_str("it speaks TLS, which is not served yet: connect without TLS"),
+            Self::FirstByte(first) if *first == SIGNATURE[0] => f.write_str(
+                "it does not speak MQTT; a PROXY header begins as it does, and is taken from listed balancers only",
+            ),
             Self::FirstByte(first) => {
                 write!(f, "it does not speak MQTT: the first byte is {first:#04x}, that of a CONNECT is 0x10")
             }
+            Self::Proxy(error) => write!(f, "it is listed as a balancer, and {error}"),
+            Self::ProxyBrokeOff => f.write_str("it is listed as a balancer, and ended within its PROXY header"),
+            Self::ProxyLate(limit) => {
+                let seconds = limit.as_secs_f32();
+                write!(f, "it is listed as a balancer, and no whole PROXY header came within {seconds} s")
+            }
+            Self::AddressFull(limit) => {
+                write!(f, "its address has {limit} connections already, as many as one address may have")
+            }
             Self::Late(limit) => write!(f, "no whole CONNECT came within {} s", limit.as_secs_f32()),
+            Self::LateHead(limit) => {
+                write!(f, "no whole head of an HTTP request came within {} s", limit.as_secs_f32())
+            }
             Self::BrokeOff => f.write_str("the connection ended before its CONNECT was whole"),
             Self::Packet(error) => write!(f, "it does not begin with a CONNECT of MQTT: {error}"),
             Self::NoConnect => f.write_str("it does not begin with a CONNECT of MQTT"),
@@ -223,6 +264,13 @@ impl fmt::Display for Why {
             Self::Platform(Refusal::NotAuthorised) => f.write_str("the device is unknown or disabled"),
             Self::Platform(Refusal::Unavailable) => {
                 f.write_str("the login cannot be checked at present; closed without an answer, to be tried again")
+            }
+            Self::ThrottleFull => f.write_str(
+                "its logins failed often, and too many connections wait already for a delayed answer; closed \
+                 without an answer, to be tried again",
+            ),
+            Self::ThrottleLeft => {
+                f.write_str("its logins failed often, and it went before this one was checked")
             }
             Self::Outrun => f.write_str("a newer connection of the device came first"),
             Self::Stopping => f.write_str("the platform stops"),

@@ -236,7 +236,25 @@ async fn a_request_that_does_not_end_is_closed_and_so_is_an_idle_connection() {
         let mut client = Client::new(house.dial().await);
         client.send(hello.as_bytes()).await;
         client.rest().await;
+        assert_eq!(house.counted("connect_timeout"), 1, "only what was never asked is late");
     }
+}
+
+#[tokio::test]
+async fn a_head_has_one_deadline_however_it_dawdles() {
+    let house =
+        House::with(Config { connect_timeout: Duration::from_millis(200), ..Config::default() }).await;
+    let start = std::time::Instant::now();
+    let mut stream = house.dial().await;
+    // A byte in time does not win more time.
+    for byte in b"GET / HTTP/1.1\r\nHost: h\r\n".iter().cycle() {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(house.counted("connect_timeout"), 1);
+    assert!(start.elapsed() >= Duration::from_millis(200));
 }
 
 #[tokio::test]

@@ -67,7 +67,13 @@ impl Platform {
         let mut device_doors = JoinSet::new();
         for listener in device_listeners {
             let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
-            device_doors.spawn(door::serve(listener, platform, sessions, limits, Arc::clone(&counters)));
+            device_doors.spawn(door::serve(
+                listener,
+                platform,
+                sessions,
+                limits.clone(),
+                Arc::clone(&counters),
+            ));
         }
         Ok(Self {
             server,

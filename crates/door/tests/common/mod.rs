@@ -12,6 +12,7 @@ use bytes::Bytes;
 use client::{Client, Credentials};
 use otaru_door::{Config, Counters, Downlink, Sessions, serve};
 use platform::{TestPlatform, Told};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -55,6 +56,27 @@ impl House {
     /// Device 1 is `dev001`, device 2 is `dev002`.
     pub(crate) async fn enter(&self, device_name: &str) -> Client<TcpStream> {
         Client::enter(self.dial().await, &Credentials::of(device_name)).await
+    }
+
+    /// As [`House::enter`], behind what a balancer sends first.
+    pub(crate) async fn enter_behind(&self, header: &[u8], device_name: &str) -> Client<TcpStream> {
+        let mut stream = self.dial().await;
+        stream.write_all(header).await.unwrap();
+        Client::enter(stream, &Credentials::of(device_name)).await
+    }
+
+    /// Enters as soon as there is a place.
+    pub(crate) async fn enter_soon(&self, device_name: &str) -> Client<TcpStream> {
+        let entered = async {
+            loop {
+                let mut client = Client::new(self.dial().await);
+                let hello = client::bytes(&Credentials::of(device_name).packet());
+                if client.stream.write_all(&hello).await.is_ok() && client.next().await.is_some() {
+                    return client;
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), entered).await.expect("there never was a place")
     }
 
     pub(crate) async fn told(&mut self) -> Told {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +34,14 @@ pub(crate) struct TestPlatform {
     epochs: AtomicI64,
     streams: Mutex<HashMap<(DeviceId, u32), Found<StreamRefusal>>>,
     files: Mutex<HashMap<String, Found<FileRefusal>>>,
+    /// Where the sessions came from.
+    pub(crate) peers: Mutex<Vec<SocketAddr>>,
+    /// Logins asked about.
+    pub(crate) asked: AtomicUsize,
+    /// Those that are being thought about.
+    pub(crate) thinking: AtomicUsize,
+    /// Logins are answered while it is open.
+    pub(crate) mind: watch::Sender<bool>,
     /// No login is answered with anything but "cannot tell".
     pub(crate) down: AtomicBool,
     /// Uplinks fail.
@@ -51,6 +60,10 @@ impl TestPlatform {
             epochs: AtomicI64::new(0),
             streams: Mutex::default(),
             files: Mutex::default(),
+            peers: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            thinking: AtomicUsize::new(0),
+            mind: watch::Sender::new(true),
             down: AtomicBool::new(false),
             full: AtomicBool::new(false),
             gate: watch::Sender::new(false),
@@ -78,6 +91,10 @@ impl TestPlatform {
 
 impl Platform for TestPlatform {
     async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.thinking.fetch_add(1, Ordering::Relaxed);
+        let _ = self.mind.subscribe().wait_for(|open| *open).await;
+        self.thinking.fetch_sub(1, Ordering::Relaxed);
         if self.down.load(Ordering::Relaxed) {
             return Err(Refusal::Unavailable);
         }
@@ -95,6 +112,7 @@ impl Platform for TestPlatform {
     }
 
     fn connected(&self, session: &Arc<Session>) {
+        self.peers.lock().unwrap().push(session.peer);
         self.tell(Told::Connected(session.device, session.epoch));
     }
 

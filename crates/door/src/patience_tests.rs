@@ -1,0 +1,262 @@
+//! Logins that fail, and too many of them at once, under a clock that stands still until everybody
+//! waits.
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mqtt::{Packet, Properties};
+use tokio::io::{DuplexStream, duplex};
+use tokio::time::Instant;
+
+use crate::connect::mqtt as serve_mqtt;
+use crate::log::Log;
+use crate::pipe_tests::client::{Client, Credentials, bytes};
+use crate::pipe_tests::platform::TestPlatform;
+use crate::serve::Door;
+use crate::{Config, Counters, Sessions};
+
+const FACTORY: &str = "192.0.2.7";
+const ELSEWHERE: &str = "192.0.2.8";
+
+const ACCEPTED: &[u8] = &[0x20, 2, 0, 0];
+const BAD_LOGIN: &[u8] = &[0x20, 2, 0, 4];
+const NOT_AUTHORISED: &[u8] = &[0x20, 2, 0, 5];
+/// Closed without an answer.
+const NOTHING: &[u8] = &[];
+
+struct House(Arc<Door<TestPlatform>>);
+
+impl House {
+    fn open(config: Config) -> Self {
+        let (platform, _) = TestPlatform::new();
+        Self(Arc::new(Door::new(
+            platform,
+            Sessions::new(),
+            config,
+            Arc::new(Counters::default()),
+            Log::default(),
+        )))
+    }
+
+    /// Sends a CONNECT from an address.
+    async fn dial(&self, address: &str, credentials: &Credentials) -> Client<DuplexStream> {
+        let (ours, theirs) = duplex(1024);
+        let peer = SocketAddr::from((address.parse::<IpAddr>().unwrap(), 1));
+        let deadline = Instant::now() + self.0.config.connect_timeout;
+        tokio::spawn(serve_mqtt(self.0.clone(), theirs, peer, deadline));
+        let mut client = Client::new(ours);
+        client.send(&bytes(&credentials.packet())).await;
+        client
+    }
+
+    /// What a CONNECT is answered, and after how many seconds.
+    async fn try_login(&self, address: &str, credentials: &Credentials) -> (Vec<u8>, u64) {
+        let start = Instant::now();
+        let answer = answer(self.dial(address, credentials).await).await;
+        (answer, start.elapsed().as_secs())
+    }
+
+    async fn fail(&self, address: &str, credentials: &Credentials, times: usize) {
+        for _ in 0..times {
+            assert_ne!(self.try_login(address, credentials).await.0, ACCEPTED);
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.0.platform.asked.load(Ordering::Relaxed)
+    }
+
+    fn counted(&self, name: &str) -> u64 {
+        self.0.counters.snapshot().find(|(counter, _)| *counter == name).unwrap().1
+    }
+}
+
+/// The first packet that comes, or all there is.
+async fn answer(mut client: Client<DuplexStream>) -> Vec<u8> {
+    match client.next().await {
+        Some(packet) => match packet.packet() {
+            Packet::ConnAck { code, .. } => vec![0x20, 2, 0, code],
+            other => panic!("{other:?} is no CONNACK"),
+        },
+        None => Vec::new(),
+    }
+}
+
+/// Lets everybody do what they can do without time passing.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn right() -> Credentials {
+    Credentials::of("dev001")
+}
+
+fn wrong() -> Credentials {
+    Credentials { password: b"wrong".to_vec(), ..right() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_goes_on_failing_is_answered_ever_later_and_asked_about_no_sooner() {
+    let house = House::open(Config::default());
+    house.fail(FACTORY, &wrong(), 10).await;
+    assert_eq!(house.counted("throttled"), 0);
+    for seconds in [1, 2, 4, 8, 8] {
+        let asked = house.asked();
+        let client = house.dial(FACTORY, &wrong()).await;
+        settle().await;
+        assert_eq!(house.asked(), asked, "the delay costs the platform nothing");
+        let start = Instant::now();
+        assert_eq!((answer(client).await, start.elapsed().as_secs()), (BAD_LOGIN.to_vec(), seconds));
+        assert_eq!(house.asked(), asked + 1);
+    }
+    assert_eq!(house.counted("throttled"), 5);
+    assert_eq!(house.counted("bad_password"), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_password_opens_whatever_went_before() {
+    let house = House::open(Config::default());
+    house.fail(FACTORY, &wrong(), 13).await;
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 8));
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 0), "all is forgotten");
+    house.fail(FACTORY, &wrong(), 9).await;
+    assert_eq!(house.try_login(FACTORY, &wrong()).await, (BAD_LOGIN.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neighbours_and_the_device_itself_from_elsewhere_do_not_wait() {
+    let house = House::open(Config::default());
+    house.fail(FACTORY, &wrong(), 20).await;
+    assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (ACCEPTED.to_vec(), 0));
+    assert_eq!(house.try_login(ELSEWHERE, &right()).await, (ACCEPTED.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_pauses_longer_than_its_delay_does_not_wait_on_top_of_it() {
+    let house = House::open(Config::default());
+    house.fail(FACTORY, &wrong(), 20).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_names_of_one_address_are_answered_later_and_its_known_devices_are_not() {
+    let house = House::open(Config::default());
+    for n in 0..99 {
+        let stranger = Credentials::of(&format!("stranger{n}"));
+        assert_eq!(house.try_login(FACTORY, &stranger).await, (NOT_AUTHORISED.to_vec(), 0));
+    }
+    let late = Credentials::of("stranger99");
+    assert_eq!(house.try_login(FACTORY, &late).await, (NOT_AUTHORISED.to_vec(), 1));
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 0));
+    assert_eq!(house.try_login(ELSEWHERE, &late).await, (NOT_AUTHORISED.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_wait_for_a_delayed_answer_and_the_others_are_closed_without_one() {
+    // 8 may wait, 2 of them from one address.
+    let house = House::open(Config { max_connections: 64, ..Config::default() });
+    house.fail(FACTORY, &wrong(), 20).await;
+    let waiting = [house.dial(FACTORY, &wrong()).await, house.dial(FACTORY, &right()).await];
+    settle().await;
+    assert_eq!(house.try_login(FACTORY, &right()).await, (NOTHING.to_vec(), 0));
+    assert_eq!(house.counted("throttle_full"), 1);
+    assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (ACCEPTED.to_vec(), 0));
+    let [wrong, right] = waiting;
+    assert_eq!(answer(wrong).await, BAD_LOGIN);
+    assert_eq!(answer(right).await, ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_of_all_addresses_together_wait() {
+    // 8 may wait, 2 of them from one address.
+    let house = House::open(Config { max_connections: 64, ..Config::default() });
+    let addresses: Vec<String> = (1..=5).map(|n| format!("198.51.100.{n}")).collect();
+    for address in &addresses {
+        house.fail(address, &wrong(), 13).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for address in &addresses {
+        house.fail(address, &wrong(), 1).await;
+    }
+    let mut waiting = Vec::new();
+    for address in &addresses[..4] {
+        waiting.push(house.dial(address, &wrong()).await);
+        waiting.push(house.dial(address, &right()).await);
+    }
+    settle().await;
+    assert_eq!(house.try_login(&addresses[4], &right()).await, (NOTHING.to_vec(), 0));
+    for pair in waiting.chunks_exact_mut(2) {
+        assert_eq!(pair[0].receive().await.packet(), Packet::ConnAck { session_present: false, code: 4, properties: Properties::NONE });
+        assert_eq!(pair[1].receive().await.packet(), Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE });
+    }
+    assert_eq!(house.counted("throttle_full"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_while_waiting_leaves_its_place_and_is_not_asked_about() {
+    let house = House::open(Config { max_connections: 1, ..Config::default() });
+    house.fail(FACTORY, &wrong(), 20).await;
+    let asked = house.asked();
+    let impatient = house.dial(FACTORY, &wrong()).await;
+    settle().await;
+    drop(impatient);
+    settle().await;
+    assert_eq!((house.counted("throttle_left"), house.asked()), (1, asked));
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn packets_sent_while_waiting_are_served_afterwards() {
+    let house = House::open(Config::default());
+    house.fail(FACTORY, &wrong(), 12).await;
+    let mut client = house.dial(FACTORY, &right()).await;
+    settle().await;
+    client.send(&bytes(&Packet::PingReq)).await;
+    assert_eq!(client.receive().await.packet(), Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE });
+    assert_eq!(client.receive().await.packet(), Packet::PingResp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_cannot_tell_is_no_failure_of_the_device() {
+    let house = House::open(Config::default());
+    house.0.platform.down.store(true, Ordering::Relaxed);
+    for _ in 0..30 {
+        assert_eq!(house.try_login(FACTORY, &right()).await, (NOTHING.to_vec(), 0));
+    }
+    house.0.platform.down.store(false, Ordering::Relaxed);
+    assert_eq!(house.try_login(FACTORY, &right()).await, (ACCEPTED.to_vec(), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn logins_beyond_those_checked_at_once_wait_and_are_let_in() {
+    let house = House::open(Config { max_logins: 3, ..Config::default() });
+    house.0.platform.mind.send_replace(false);
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(house.dial(FACTORY, &right()).await);
+    }
+    settle().await;
+    assert_eq!(house.0.platform.thinking.load(Ordering::Relaxed), 3);
+    house.0.platform.mind.send_replace(true);
+    for client in clients {
+        // Each takes the one before it over, which does not keep that from its answer.
+        assert_eq!(answer(client).await, ACCEPTED);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_wait_too_long_for_its_turn_is_closed_without_an_answer() {
+    let house = House::open(Config { max_logins: 1, ..Config::default() });
+    house.0.platform.mind.send_replace(false);
+    let first = house.dial(FACTORY, &right()).await;
+    settle().await;
+    assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (NOTHING.to_vec(), 10));
+    assert_eq!(answer(first).await, NOTHING);
+    assert_eq!(house.counted("connect_unavailable"), 2);
+}

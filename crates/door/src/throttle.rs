@@ -1,0 +1,217 @@
+//! Failed logins, and how long the next one of the same device from the same place is made to wait.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Login;
+use crate::origin::Origin;
+
+/// Failures of a device that are answered at once.
+const FREE: u32 = 10;
+
+/// Failures of unknown devices that one origin is answered at once.
+const FREE_UNKNOWN: u32 = 100;
+
+/// Failures are forgotten this long after the last one.
+const MEMORY: Duration = Duration::from_secs(300);
+
+/// The first delay; each further failure doubles it.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// Doublings: the longest delay is 8 s, less than devices wait for a CONNACK.
+const DOUBLINGS: u32 = 3;
+
+/// Entries that share a place in the table: the one with the fewest failures makes room for a new one.
+const WAYS: usize = 8;
+
+const SETS: usize = 2048;
+
+/// Who failed, in a table of fixed size.
+///
+/// A flood of names that each fail a few times drives out others of its kind, not those that failed
+/// often. Keys are hashes with a secret start, so nobody can aim at another's entry.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    hasher: RandomState,
+    entries: Mutex<Box<[Entry]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: u64,
+    /// 0 = free.
+    failures: u32,
+    last: Instant,
+}
+
+/// Whose failures are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    hash: u64,
+    free: u32,
+}
+
+impl Throttle {
+    pub(crate) fn new() -> Self {
+        let free = Entry { key: 0, failures: 0, last: Instant::now() };
+        Self { hasher: RandomState::new(), entries: Mutex::new(vec![free; SETS * WAYS].into()) }
+    }
+
+    /// This device from this origin.
+    pub(crate) fn device(&self, login: &Login<'_>) -> Key {
+        let origin = Origin::of(login.peer.ip());
+        let hash = self.hasher.hash_one((origin, login.product_key, login.device_name));
+        Key { hash, free: FREE }
+    }
+
+    /// All devices of this origin that nobody knows.
+    pub(crate) fn unknown(&self, origin: Origin) -> Key {
+        Key { hash: self.hasher.hash_one((origin, "")), free: FREE_UNKNOWN }
+    }
+
+    /// How long the next answer has to wait: a growing while from the last failure on.
+    pub(crate) fn delay(&self, key: Key, now: Instant) -> Duration {
+        let mut entries = self.entries();
+        let Some(entry) = set(&mut entries, key).iter().find(|entry| entry.is_of(key, now)) else {
+            return Duration::ZERO;
+        };
+        let Some(beyond) = entry.failures.checked_sub(key.free) else { return Duration::ZERO };
+        let delay = FIRST * 2_u32.pow(beyond.min(DOUBLINGS));
+        (entry.last + delay).saturating_duration_since(now)
+    }
+
+    /// A login failed.
+    pub(crate) fn failed(&self, key: Key, now: Instant) {
+        let mut entries = self.entries();
+        let set = set(&mut entries, key);
+        let known = set.iter_mut().find(|entry| entry.is_of(key, now));
+        if let Some(entry) = known {
+            entry.failures = entry.failures.saturating_add(1);
+            entry.last = now;
+        } else if let Some(entry) = set.iter_mut().min_by_key(|entry| entry.worth(now)) {
+            *entry = Entry { key: key.hash, failures: 1, last: now };
+        }
+    }
+
+    /// A login succeeded.
+    pub(crate) fn forget(&self, key: Key, now: Instant) {
+        let mut entries = self.entries();
+        if let Some(entry) = set(&mut entries, key).iter_mut().find(|entry| entry.is_of(key, now)) {
+            entry.failures = 0;
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Box<[Entry]>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a key's entry is, if it has one.
+fn set(entries: &mut [Entry], key: Key) -> &mut [Entry] {
+    let at = (key.hash % SETS as u64) as usize * WAYS;
+    &mut entries[at..at + WAYS]
+}
+
+impl Entry {
+    fn lives(&self, now: Instant) -> bool {
+        self.failures > 0 && now < self.last + MEMORY
+    }
+
+    fn is_of(&self, key: Key, now: Instant) -> bool {
+        self.key == key.hash && self.lives(now)
+    }
+
+    /// What is lost with it: the least goes first, and of the same the oldest.
+    fn worth(&self, now: Instant) -> (u32, Instant) {
+        (if self.lives(now) { self.failures } else { 0 }, self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::credentials::ClientId;
+
+    use super::*;
+
+    /// Calls `then` with the key of a device at an address.
+    fn key(throttle: &Throttle, address: &str, device_name: &str) -> Key {
+        let client_id = ClientId::parse("id|securemode=3|").unwrap();
+        let peer = (address.parse::<std::net::IpAddr>().unwrap(), 1).into();
+        let login =
+            Login { product_key: "a1TestPk001", device_name, client_id: &client_id, password: b"", peer };
+        throttle.device(&login)
+    }
+
+    fn fail(throttle: &Throttle, key: Key, times: u32, now: Instant) {
+        (0..times).for_each(|_| throttle.failed(key, now));
+    }
+
+    #[test]
+    fn delays_begin_after_ten_failures_and_grow_to_a_bound() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let key = key(&throttle, "192.0.2.7", "dev001");
+        fail(&throttle, key, FREE - 1, now);
+        assert_eq!(throttle.delay(key, now), Duration::ZERO);
+        for seconds in [1, 2, 4, 8, 8, 8] {
+            throttle.failed(key, now);
+            assert_eq!(throttle.delay(key, now), Duration::from_secs(seconds));
+        }
+        fail(&throttle, key, 1_000, now);
+        assert_eq!(throttle.delay(key, now), Duration::from_secs(8));
+    }
+
+    #[test]
+    fn a_delay_runs_from_the_last_failure_and_failures_are_forgotten() {
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        let key = key(&throttle, "192.0.2.7", "dev001");
+        fail(&throttle, key, FREE + 3, start);
+        assert_eq!(throttle.delay(key, start + Duration::from_secs(5)), Duration::from_secs(3));
+        assert_eq!(throttle.delay(key, start + Duration::from_secs(8)), Duration::ZERO);
+        let late = start + MEMORY;
+        fail(&throttle, key, FREE - 1, late);
+        assert_eq!(throttle.delay(key, late), Duration::ZERO, "those before no longer count");
+    }
+
+    #[test]
+    fn a_success_clears_the_device_at_this_address_only() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let here = key(&throttle, "192.0.2.7", "dev001");
+        let (there, neighbour) =
+            (key(&throttle, "192.0.2.8", "dev001"), key(&throttle, "192.0.2.7", "dev002"));
+        fail(&throttle, here, FREE + 9, now);
+        assert_eq!(throttle.delay(there, now), Duration::ZERO);
+        assert_eq!(throttle.delay(neighbour, now), Duration::ZERO);
+        fail(&throttle, there, FREE, now);
+        throttle.forget(here, now);
+        assert_eq!(throttle.delay(here, now), Duration::ZERO);
+        assert_eq!(throttle.delay(there, now), FIRST);
+    }
+
+    #[test]
+    fn a_flood_of_names_neither_grows_the_table_nor_frees_who_failed_often() {
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        let busy = key(&throttle, "192.0.2.7", "dev001");
+        fail(&throttle, busy, FREE, start);
+        let size = throttle.entries().len();
+        for n in 0..20 * size {
+            let stranger = key(&throttle, "192.0.2.7", &format!("stranger{n}"));
+            throttle.failed(stranger, start + Duration::from_millis(1));
+        }
+        assert_eq!(throttle.delay(busy, start), FIRST);
+        assert_eq!(throttle.entries().len(), size);
+    }
+
+    #[test]
+    fn unknown_devices_of_an_origin_are_counted_together() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let origin = Origin::of([192, 0, 2, 7].into());
+        fail(&throttle, throttle.unknown(origin), FREE_UNKNOWN - 1, now);
+        assert_eq!(throttle.delay(throttle.unknown(origin), now), Duration::ZERO);
+        throttle.failed(throttle.unknown(origin), now);
+        assert_eq!(throttle.delay(throttle.unknown(origin), now), FIRST);
+        assert_eq!(throttle.delay(throttle.unknown(Origin::of([192, 0, 2, 8].into())), now), Duration::ZERO);
+    }
+}
