@@ -270,6 +270,7 @@ impl Decider<'_> {
             Input::Due(Timer::Timeout(task)) => self.timed_out(task),
             Input::Due(Timer::Settle(task)) => self.settled(task),
             Input::Due(Timer::Grace(device)) => self.grace_over(device),
+            Input::Due(Timer::Quiet(device)) => self.quiet(device),
             // The server turns a claimed work timer into the chunk it calls for, and drops events itself.
             Input::Due(Timer::Work(_) | Timer::Retention) => {}
             Input::Enrol { job, work, devices, last } => self.enrol(job, work, &devices, last),

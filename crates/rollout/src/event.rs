@@ -87,6 +87,15 @@ pub enum EventKind {
     DeviceConnected,
     /// A device's connection ended.
     DeviceDisconnected,
+    /// Two clients use this device's identity: they keep taking each other's place.
+    IdentityShared {
+        /// How often of late.
+        take_overs: u32,
+        /// In which time.
+        seconds: i64,
+    },
+    /// One connection of such a device has stayed for a while.
+    IdentitySettled,
     /// A module's version is another than before.
     VersionChanged {
         /// The module.

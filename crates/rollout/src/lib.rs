@@ -15,7 +15,7 @@
 //! | job | the server, with its first [`Work`] and timer | orders, its chunks, the end of its last task |
 //! | package's state | the server | the jobs that verify it |
 //! | timer | whatever has to happen later | the transaction that claims it, and does what it is for |
-//! | product, device, module | the server | the server; only a device's times are set here |
+//! | product, device, module | the server | the server; only a device's times and take-overs are set here |
 //!
 //! An input that comes twice, too late or about nothing known changes nothing more: connections
 //! have numbers, chunks name the [`Work`] they were read for, and a timer's rule looks at the clock.
@@ -32,6 +32,7 @@ mod presence;
 mod push;
 pub mod rate;
 mod report;
+mod rivalry;
 mod rows;
 mod spread;
 mod task;

@@ -11,7 +11,8 @@ impl Decider<'_> {
             self.out.dropped += 1;
             return;
         }
-        if let Some(old) = self.rows.sessions.get(&device).map(|s| s.epoch) {
+        let old = self.rows.sessions.get(&device).map(|s| s.epoch);
+        if let Some(old) = old {
             self.disconnected(device, old);
         }
         let now = self.now;
@@ -21,6 +22,9 @@ impl Decider<'_> {
             row.last_online_at = Some(now);
         }
         self.device_event(device, EventKind::DeviceConnected);
+        if old.is_some() {
+            self.taken_over(device);
+        }
         if self.unfinished(device).iter().any(|task| self.awaits_push(*task, epoch)) {
             self.wait_for_report(device);
         }

@@ -27,6 +27,7 @@ impl Decider<'_> {
         !task.state.is_terminal()
             && task.told_epoch != epoch
             && task.ready_at.is_none()
+            && !self.is_shared(task.device_id)
             && job.need_push
             && self.job_runs(job.id)
     }

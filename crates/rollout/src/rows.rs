@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,26 @@ pub struct Device {
     pub last_offline_at: Option<Ms>,
     /// When it was made.
     pub created_at: Ms,
+    /// Its last take-overs, as long as they may mean something.
+    pub rivalry: Option<Rivalry>,
+}
+
+impl Device {
+    /// Since when two clients seem to use the device's name and secret. They take each other's place,
+    /// so what is pushed to one of them is wasted.
+    pub fn shared_since(&self) -> Option<Ms> {
+        self.rivalry.as_ref()?.shared_since
+    }
+}
+
+/// Connections of a device that were ended by its next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rivalry {
+    /// When the last ones were, the oldest first.
+    pub take_overs: Vec<Ms>,
+    /// The first of those that were too many; `None` as long as there are few.
+    pub shared_since: Option<Ms>,
 }
 
 /// A device's connection. The row exists while the device is online.
@@ -404,6 +425,8 @@ pub enum Timer {
     Settle(Id),
     /// A device has had time to report.
     Grace(Id),
+    /// A device that two clients use may have come to rest.
+    Quiet(Id),
     /// The next chunk of a job's work.
     Work(Id),
     /// Events that are old enough are dropped, a chunk at a time.

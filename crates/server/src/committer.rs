@@ -317,7 +317,9 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
                 }
             }
             Timer::Retention => drop_events(unit).await?,
-            Timer::Timeout(_) | Timer::Settle(_) | Timer::Grace(_) => inputs.push(Input::Due(timer)),
+            Timer::Timeout(_) | Timer::Settle(_) | Timer::Grace(_) | Timer::Quiet(_) => {
+                inputs.push(Input::Due(timer));
+            }
         }
     }
     for input in &inputs {
@@ -363,7 +365,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::Reported { device, .. }
         | Input::Progressed { device, .. }
         | Input::Asked { device, .. }
-        | Input::Due(Timer::Grace(device)) => {
+        | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => {
             keys.devices.insert(*device);
         }
         Input::Due(Timer::Timeout(task) | Timer::Settle(task))

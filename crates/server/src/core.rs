@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use door::Sessions;
-use rollout::{Changes, Event, Id, Ids, Input, Limits, Ms, Outbound};
+use rollout::{Changes, Event, EventKind, Id, Ids, Input, Limits, Ms, Outbound};
 use store::committer::{self, Keys};
 use store::{Error, Store, Tx};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -89,7 +89,16 @@ impl Core {
         let times = committer::times(&mut tx, host).await?;
         let now = self.pace.lock().unwrap_or_else(PoisonError::into_inner).tell(times);
         self.ahead.store(now - host, Ordering::Relaxed);
-        Ok(Unit { turn, begun, tx, now, core: Arc::clone(self), changes: Changes::default(), due: NEVER })
+        Ok(Unit {
+            turn,
+            begun,
+            tx,
+            now,
+            core: Arc::clone(self),
+            changes: Changes::default(),
+            shared: Vec::new(),
+            due: NEVER,
+        })
     }
 
     /// About what the next transaction will take for the time.
@@ -157,6 +166,17 @@ impl Core {
         }
     }
 
+    fn tell_shared(&self, shared: &[(String, String)]) {
+        for (product, device) in shared {
+            Counters::add(&self.counters.shared_identities);
+            warn!(
+                product,
+                device,
+                "two clients use this identity and keep ending each other's connection: give each its own device; pushes to it wait until one has stayed for a minute"
+            );
+        }
+    }
+
     /// Lets the committer wake at `at`, if it would sleep longer.
     pub(crate) fn wake_at(&self, at: Ms) {
         self.due.send_if_modified(|due| {
@@ -176,6 +196,8 @@ pub(crate) struct Unit {
     pub(crate) core: Arc<Core>,
     /// What goes out with the commit: events, and what leaves after it.
     changes: Changes,
+    /// Devices that two clients were found to use: product key and name.
+    shared: Vec<(String, String)>,
     due: Ms,
 }
 
@@ -187,10 +209,24 @@ impl Unit {
             inputs.iter().map(|i| if let Input::Enrol { devices, .. } = i { devices.len() } else { 0 }).sum();
         let mut ids = self.ids(streams).await?;
         let mut changes = rollout::decide(rows, inputs, self.now, self.core.limits, &mut ids);
+        self.note_shared(&changes).await?;
         self.changes.outbound.append(&mut changes.outbound);
         self.changes.events.append(&mut changes.events);
         self.write(&changes).await?;
         Ok(changes)
+    }
+
+    /// Remembers for the log which devices two clients use; hardly ever one does.
+    async fn note_shared(&mut self, changes: &Changes) -> Result<(), Error> {
+        let is_shared = |event: &&Event| matches!(event.kind, EventKind::IdentityShared { .. });
+        for event in changes.events.iter().filter(is_shared) {
+            let product = store::products::get(&mut self.tx, event.product_id).await?;
+            let device = changes.devices.iter().find(|device| Some(device.id) == event.device_id);
+            if let (Some(product), Some(device)) = (product, device) {
+                self.shared.push((product.product_key, device.name.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Writes rows an order has changed.
@@ -214,13 +250,14 @@ impl Unit {
     /// nothing that is in the database stays unsent.
     pub(crate) async fn commit(self) -> Result<(), Error> {
         let done = tokio::spawn(async move {
-            let Self { turn, begun, mut tx, now, core, changes, due } = self;
+            let Self { turn, begun, mut tx, now, core, changes, shared, due } = self;
             committer::append_events(&mut tx, &changes.events).await?;
             tx.commit().await?;
             core.measures.commits.observe(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
             core.measures.events(&core.counters, &changes.events);
             core.send(changes.outbound, now);
             core.wake_at(due);
+            core.tell_shared(&shared);
             drop(turn);
             Ok(())
         });

@@ -30,6 +30,8 @@ door::counters! {
     pushes,
     /// Offers that could not be written as a message.
     unsendable,
+    /// Devices found to be used by two clients.
+    shared_identities,
     /// File addresses that are not, or no longer, good.
     refused_links,
     /// Streams that are not the device's, or have ended.

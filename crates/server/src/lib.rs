@@ -16,6 +16,7 @@ mod health;
 mod ids;
 mod image;
 mod links;
+mod logins;
 mod metrics;
 mod orders;
 mod pace;
@@ -43,6 +44,7 @@ use crate::committer::Queue;
 use crate::core::Core;
 use crate::downlink::Writer;
 use crate::links::Links;
+use crate::logins::Logins;
 
 /// What a server is made of.
 pub struct Config {
@@ -65,6 +67,7 @@ pub struct Config {
 pub struct Server {
     core: Arc<Core>,
     queue: Queue,
+    logins: Logins,
     door_counters: Arc<door::Counters>,
 }
 
@@ -82,7 +85,8 @@ impl Server {
         warn_of_lost_address(&core).await?;
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
-        Ok(Self { core, queue, door_counters })
+        let logins = Logins::start(core.store.clone());
+        Ok(Self { core, queue, logins, door_counters })
     }
 
     /// The connected devices.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
-    Admitted, Blob, BoxFuture, Closed, FileRefusal, Login, Platform, Refusal, Session, StreamRefusal,
-    Unavailable,
+    Admitted, Blob, BoxFuture, Closed, FileRefusal, Platform, Refusal, Session, StreamRefusal, Unavailable,
 };
-use rollout::{Device, Id, Input, JobState, Package, Protocol, Task};
-use store::{BlobFile, Owner, Tx};
+use rollout::{Id, Input, JobState, Package, Protocol, Task};
+use store::devices::Login;
+use store::{BlobFile, Owner, Tx, UnsealError};
 use tracing::{debug, error};
 use wire::credentials::Username;
 use wire::topic::Kind;
@@ -29,24 +29,25 @@ const ENDED: &str =
     "The upgrade this address was made for has ended or was cancelled, or its device is disabled.";
 
 impl Platform for Server {
-    async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
+    async fn authenticate(&self, login: &door::Login<'_>) -> Result<Admitted, Refusal> {
         let (product_key, device_name) = (login.product_key, login.device_name);
         let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
         if !self.core.takes_logins() {
             return Err(Refusal::Unavailable);
         }
-        let found = self.find_login(product_key, device_name).await.map_err(|error| {
-            error!(%error, product_key, device_name, "a login cannot be checked");
-            Refusal::Unavailable
-        })?;
-        let Some((device, secret)) = found.filter(|(d, _)| d.enabled) else {
+        let found = self.logins.find(product_key, device_name).await.map_err(|_| Refusal::Unavailable)?;
+        let Some(found) = found.filter(|found| found.enabled) else {
             return Err(Refusal::NotAuthorised);
         };
+        let secret = self.secret(product_key, device_name, &found).map_err(|error| {
+            error!(%error, product_key, device_name, "a login cannot be checked: the device's secret does not open");
+            Refusal::Unavailable
+        })?;
         let user = Username { device_name, product_key };
         if !wire::credentials::verify(login.password, method, &secret, login.client_id, &user) {
             return Err(Refusal::BadPassword);
         }
-        Ok(Admitted { device: device.id, epoch: self.core.next_id() })
+        Ok(Admitted { device: found.device, epoch: self.core.next_id() })
     }
 
     fn connected(&self, session: &Arc<Session>) {
@@ -123,19 +124,18 @@ struct Found {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Server {
-    /// A device and its secret.
-    pub(crate) async fn find_login(
+    /// A device's secret.
+    pub(crate) async fn find_secret(
         &self,
         product_key: &str,
         device_name: &str,
-    ) -> Result<Option<(Device, Vec<u8>)>, AnyError> {
-        let mut tx = self.core.store.read().await?;
-        let Some(found) = store::devices::login(&mut tx, product_key, device_name).await? else {
-            return Ok(None);
-        };
-        let owner = Owner::Device { product_key, device_name };
-        let secret = self.core.store.keyring().open(owner, &found.secret)?;
-        Ok(Some((found.device, secret)))
+    ) -> Result<Option<Vec<u8>>, AnyError> {
+        let found = self.logins.find(product_key, device_name).await?;
+        found.map(|found| Ok(self.secret(product_key, device_name, &found)?)).transpose()
+    }
+
+    fn secret(&self, product_key: &str, device_name: &str, found: &Login) -> Result<Vec<u8>, UnsealError> {
+        self.core.store.keyring().open(Owner::Device { product_key, device_name }, &found.secret)
     }
 
     async fn find_stream(

@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
-use otaru_server::rollout::{Limits, Reason, TaskState};
-use otaru_server::{NewJob, NewProduct, ProductChange};
+use otaru_server::rollout::{EventKind, Limits, Reason, TaskState};
+use otaru_server::{EventFilter, NewJob, NewProduct, ProductChange};
 use serde_json::json;
 use wire::block::Frame;
 
@@ -296,4 +298,79 @@ async fn a_device_of_another_product_is_another_device() {
     world.server.create_product(other).await.unwrap();
     world.device("dev001").await;
     assert_eq!(world.server.device("b2", "dev001").await.unwrap_err().code, "deviceNotFound");
+}
+
+async fn told_of_rivalry(world: &World) -> Vec<EventKind> {
+    let filter = EventFilter::Device("a1TestPk001", "dev001");
+    let events = world.server.events(filter, 0, 1_000).await.unwrap();
+    let of_rivalry =
+        |kind: &EventKind| matches!(kind, EventKind::IdentityShared { .. } | EventKind::IdentitySettled);
+    events.into_iter().map(|numbered| numbered.event.kind).filter(of_rivalry).collect()
+}
+
+#[tokio::test]
+async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stayed() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &[7; 300]).await;
+    world.job(&package, &["dev001"]).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.notice().await;
+    for _ in 0..4 {
+        world.clock.advance(1_000);
+        device = Device::online(&world, &key, "1.0.0").await;
+        device.notice().await;
+    }
+    world.clock.advance(1_000);
+    let mut last = Device::online(&world, &key, "1.0.0").await;
+    device.expect_close().await;
+    last.ask_nothing_pushed().await;
+    let row = world.server.device("a1TestPk001", "dev001").await.unwrap().device;
+    assert_eq!(row.shared_since(), Some(START + 1_000));
+    let named = EventKind::IdentityShared { take_overs: 5, seconds: 4 };
+    assert_eq!(told_of_rivalry(&world).await, [named.clone()]);
+    assert_eq!((world.counter("shared_identities"), world.counter("take_over")), (1, 5));
+
+    let world = world.restart().await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    device.ask_nothing_pushed().await;
+    world.clock.advance(59_999);
+    device.ask_nothing_pushed().await;
+    world.clock.advance(1);
+    assert_eq!(device.notice().await["data"]["version"], "2.0.0");
+    assert_eq!(told_of_rivalry(&world).await, [named, EventKind::IdentitySettled]);
+}
+
+/// Logins of one moment are looked up together.
+#[tokio::test]
+async fn of_many_logins_at_once_each_gets_its_own_answer() {
+    let world = Arc::new(World::new().await);
+    world.product().await;
+    let mut dialling = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let key = world.device(&format!("dev{n:03}")).await;
+        let (key, expected) = match n % 3 {
+            0 => (key, 0),
+            1 => (DeviceKey { secret: "not this one".into(), ..key }, 4),
+            _ => (DeviceKey { name: format!("{}x", key.name), ..key }, 5),
+        };
+        let world = Arc::clone(&world);
+        dialling.spawn(async move { (Device::dial(&world, &key).await.1, expected) });
+    }
+    while let Some(answer) = dialling.join_next().await {
+        let (code, expected) = answer.unwrap();
+        assert_eq!(code, expected);
+    }
+    assert_eq!((world.counter("sessions"), world.counter("bad_password")), (20, 20));
+}
+
+#[tokio::test]
+async fn without_its_database_the_platform_answers_no_login() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    world.lose_database().await;
+    assert!(Device::try_dial(&world, &key).await.is_none());
+    assert_eq!(world.counter("connect_unavailable"), 1);
 }

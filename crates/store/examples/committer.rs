@@ -136,6 +136,7 @@ fn device(id: Id) -> Device {
         first_online_at: Some(0),
         last_online_at: Some(0),
         last_offline_at: None,
+        rivalry: None,
         created_at: 0,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::{Device, Id, ModuleVersion, TaskState};
 
-use crate::record::{Column, Record, column_list};
+use crate::record::{Column, Record, column_list, int, text};
 use crate::sql::{Field, Fields, Tx, Val};
 use crate::{Error, Removal, Sealed, Slice};
 
@@ -21,7 +21,9 @@ pub struct NewDevice {
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The device.
-    pub device: Device,
+    pub device: Id,
+    /// A disabled one is refused.
+    pub enabled: bool,
     /// Its secret, sealed for it.
     pub secret: Sealed,
 }
@@ -61,17 +63,26 @@ pub async fn create(tx: &mut Tx, devices: &[NewDevice]) -> Result<BTreeSet<Id>, 
     tx.bulk_rows(&columns, rows, &statement).await?.iter().map(|row| row.get(0)).collect()
 }
 
-/// A device and its secret by product key and name: one walk down two indexes.
-pub async fn login(tx: &mut Tx, product_key: &str, name: &str) -> Result<Option<Login>, Error> {
-    let columns: Vec<String> = Device::TABLE.columns.iter().map(|c| format!("device.{}", c.name)).collect();
-    let sql = format!(
-        "select {}, device.secret from product join device on device.product_id = product.id \
-         where product.product_key = ? and device.name = ?",
-        columns.join(", ")
-    );
-    let Some(row) = tx.row(sql, vec![product_key.into(), name.into()]).await? else { return Ok(None) };
-    let mut fields = row.fields();
-    Ok(Some(Login { device: Device::read(&mut fields)?, secret: Sealed(fields.next()?) }))
+/// What logins by product key and name are checked against, in the order of the names: one walk down
+/// two indexes for each.
+pub async fn logins(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Option<Login>>, Error> {
+    let columns = [int("place"), text("product_key"), text("name")];
+    let places = 0_i64..;
+    let rows =
+        places.zip(names).map(|(place, (key, name))| vec![place.into(), (*key).into(), (*name).into()]);
+    let statement = "select v.place, device.id, device.enabled, device.secret from v \
+                     join product on product.product_key = v.product_key \
+                     join device on device.product_id = product.id and device.name = v.name";
+    let mut found = vec![None; names.len()];
+    for row in tx.bulk_rows(&columns, rows.collect(), statement).await? {
+        let mut fields = row.fields();
+        let place: i64 = fields.next()?;
+        let login = Login { device: fields.next()?, enabled: fields.next()?, secret: Sealed(fields.next()?) };
+        if let Some(found) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+            *found = Some(login);
+        }
+    }
+    Ok(found)
 }
 
 /// A device by its number.
@@ -91,7 +102,7 @@ pub async fn find(tx: &mut Tx, product: Id, name: &str) -> Result<Option<DeviceV
 
 /// The numbers of named devices of a product. Names that are not there are left out.
 pub async fn ids_of(tx: &mut Tx, product: Id, names: &[String]) -> Result<BTreeMap<String, Id>, Error> {
-    let columns = [crate::record::int("product_id"), crate::record::text("name")];
+    let columns = [int("product_id"), text("name")];
     let rows = names.iter().map(|name| vec![product.into(), name.as_str().into()]).collect();
     let statement = "select device.name, device.id from v join device \
                      on device.product_id = v.product_id and device.name = v.name";
@@ -149,7 +160,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     uncount_tasks(tx, id).await?;
     for sql in [
         "delete from timer where kind in ('timeout', 'settle') and subject in (select id from task where device_id = ?)",
-        "delete from timer where kind = 'grace' and subject = ?",
+        "delete from timer where kind in ('grace', 'quiet') and subject = ?",
         "delete from task where device_id = ?",
         "delete from module_version where device_id = ?",
         "delete from session where device_id = ?",

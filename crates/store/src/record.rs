@@ -2,7 +2,7 @@
 
 use rollout::{
     Device, EventKind, Job, JobKind, JobState, ModuleVersion, Package, PackageState, Product, Protocol,
-    Reason, Scope, Session, SignMethod, Task, TaskState, Work,
+    Reason, Rivalry, Scope, Session, SignMethod, Task, TaskState, Work,
 };
 
 use crate::Error;
@@ -91,7 +91,7 @@ record!(
 record!(
     Device, "device", key ["id"],
     fixed ["product_id", "name"],
-    [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at],
+    [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at, rivalry],
     hidden [blob("secret"), int("online")], beside []
 );
 record!(
@@ -142,7 +142,7 @@ record!(
 );
 
 word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
-json_field!(Scope, Work, Reason, EventKind);
+json_field!(Scope, Work, Reason, EventKind, Rivalry);
 
 /// Tables without a record of their own.
 const OTHERS: [&Table; 7] = [

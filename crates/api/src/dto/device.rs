@@ -29,6 +29,11 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub last_offline_at: Option<String>,
+    /// Since when two clients use its name and secret and keep ending each other's connection; absent if
+    /// there is no sign of it. Nothing is pushed to the device meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub identity_shared_since: Option<String>,
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
@@ -147,6 +152,7 @@ impl From<server::DeviceView> for Device {
     fn from(view: server::DeviceView) -> Self {
         let server::DeviceView { device: row, online, versions } = view;
         Self {
+            identity_shared_since: row.shared_since().map(time::text),
             device_name: row.name,
             enabled: row.enabled,
             online,

@@ -238,7 +238,7 @@ fn versions(device: &Device) -> String {
 }
 
 fn show(device: &Device) {
-    facts(&[
+    let mut all = vec![
         ("device", device.device_name.clone()),
         ("state", state(device).into()),
         ("versions", versions(device)),
@@ -246,5 +246,13 @@ fn show(device: &Device) {
         ("last online", or_dash(device.last_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),
         ("created", when(&device.created_at)),
-    ]);
+    ];
+    if let Some(since) = &device.identity_shared_since {
+        let text = format!(
+            "two clients use this identity since {}; pushes wait until one has stayed for a minute",
+            when(since)
+        );
+        all.insert(2, ("identity", text));
+    }
+    facts(&all);
 }

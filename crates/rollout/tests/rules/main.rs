@@ -8,6 +8,7 @@ mod orders;
 mod pushes;
 mod random;
 mod reports;
+mod rivalry;
 mod scope;
 mod tables;
 mod tasks;

@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => job.clone().prop_map(Op::ReupgradeJob),
         1 => task.clone().prop_map(Op::CancelTask),
         3 => task.clone().prop_map(Op::ReupgradeTask),
-        2 => (0..5_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
+        2 => (0..6_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
         2 => (job, task, 0..3_usize).prop_map(|(job, cursor, kind)| Op::Chunk { job, cursor, kind }),
     ]
 }
@@ -182,6 +182,7 @@ impl Play {
             1 => Timer::Timeout(self.nth_task(subject)),
             2 => Timer::Settle(self.nth_task(subject)),
             3 => Timer::Grace(self.devices[subject % DEVICES]),
+            4 => Timer::Quiet(self.devices[subject % DEVICES]),
             _ => Timer::Work(self.jobs[subject % 2]?),
         })
     }

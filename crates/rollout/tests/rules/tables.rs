@@ -154,7 +154,7 @@ impl Wanted {
             | Input::Reported { device, .. }
             | Input::Progressed { device, .. }
             | Input::Asked { device, .. }
-            | Input::Due(Timer::Grace(device)) => drop(self.devices.insert(*device)),
+            | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => drop(self.devices.insert(*device)),
             Input::Due(Timer::Timeout(task) | Timer::Settle(task))
             | Input::CancelTask(task)
             | Input::ReupgradeTask(task) => drop(self.tasks.insert(*task)),

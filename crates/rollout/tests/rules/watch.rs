@@ -29,6 +29,8 @@ impl Watch {
         self.events_tell_every_task_state(changes, after);
         events_tell_jobs_packages_and_versions(changes, before, after);
         events_tell_presence(changes, before, after);
+        events_tell_rivalry(changes, before, after);
+        who_shares_an_identity_is_not_pushed_to(changes, before, after);
         self.success_is_a_report(changes, after);
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
@@ -181,6 +183,24 @@ fn events_tell_presence(changes: &Changes, before: &Tables, after: &Tables) {
     }
 }
 
+fn events_tell_rivalry(changes: &Changes, before: &Tables, after: &Tables) {
+    for (id, device) in &after.devices {
+        let of_device = || changes.events.iter().filter(|e| e.device_id == Some(*id));
+        let began = of_device().filter(|e| matches!(e.kind, EventKind::IdentityShared { .. })).count() as i64;
+        let ended = of_device().filter(|e| e.kind == EventKind::IdentitySettled).count() as i64;
+        let was = i64::from(before.devices[id].shared_since().is_some());
+        assert_eq!(was + began - ended, i64::from(device.shared_since().is_some()));
+    }
+}
+
+fn who_shares_an_identity_is_not_pushed_to(changes: &Changes, before: &Tables, after: &Tables) {
+    for out in &changes.outbound {
+        let Outbound::Notice { to: (device, _), .. } = out else { continue };
+        let is_shared = |tables: &Tables| tables.devices[device].shared_since().is_some();
+        assert!(!is_shared(before) || !is_shared(after), "{out:?}");
+    }
+}
+
 /// No push takes a slot beyond the cap; answers and progress may, for they come unasked.
 fn pushes_respect_the_slots(inputs: &[Input], changes: &Changes, before: &Tables, world: &World) {
     let pushes = changes.outbound.iter().filter(|out| matches!(out, Outbound::Notice { .. })).count() as i64;
@@ -203,6 +223,9 @@ pub(crate) fn what_waits_has_a_timer(after: &Tables) {
             let left = [Timer::Timeout(task.id), Timer::Settle(task.id)];
             assert!(!left.iter().any(|timer| after.timers.contains_key(timer)), "{left:?}");
         }
+    }
+    for device in after.devices.values().filter(|d| d.shared_since().is_some()) {
+        assert!(after.timers.contains_key(&Timer::Quiet(device.id)), "{device:?} is never pushed to again");
     }
     for job in after.jobs.values().filter(|j| j.work.is_some()) {
         assert!(after.timers.contains_key(&Timer::Work(job.id)), "the work of job {} stalls", job.id);

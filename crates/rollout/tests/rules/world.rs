@@ -73,6 +73,7 @@ impl World {
             last_online_at: None,
             last_offline_at: None,
             created_at: self.now,
+            rivalry: None,
         };
         self.tables.devices.insert(id, device);
         id

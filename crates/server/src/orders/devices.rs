@@ -229,6 +229,7 @@ impl Server {
             first_online_at: None,
             last_online_at: None,
             last_offline_at: None,
+            rivalry: None,
             created_at: now,
         };
         Ok(DeviceSecret { device, secret })
@@ -260,9 +261,9 @@ impl Server {
         device_name: &str,
     ) -> Result<CredentialSet, OrderError> {
         self.find_product(product_key).await?;
-        let found = self.find_login(product_key, device_name).await;
+        let found = self.find_secret(product_key, device_name).await;
         let found = found.map_err(|e| OrderError::internal("read a device's secret", e))?;
-        let (_, secret) = found.ok_or_else(|| unknown_device(product_key, device_name))?;
+        let secret = found.ok_or_else(|| unknown_device(product_key, device_name))?;
         let secret =
             String::from_utf8(secret).map_err(|e| OrderError::internal("read a device's secret", e))?;
         let methods = [SignMethod::HmacMd5, SignMethod::HmacSha1, SignMethod::HmacSha256];

@@ -51,6 +51,7 @@ pub(crate) fn key(timer: Timer) -> [Val; 2] {
         Timer::Timeout(task) => ("timeout", task),
         Timer::Settle(task) => ("settle", task),
         Timer::Grace(device) => ("grace", device),
+        Timer::Quiet(device) => ("quiet", device),
         Timer::Work(job) => ("work", job),
         Timer::Retention => ("retention", 0),
     };
@@ -63,6 +64,7 @@ fn parse(kind: &str, subject: Id) -> Result<Timer, Error> {
         "timeout" => Timer::Timeout(subject),
         "settle" => Timer::Settle(subject),
         "grace" => Timer::Grace(subject),
+        "quiet" => Timer::Quiet(subject),
         "work" => Timer::Work(subject),
         "retention" => Timer::Retention,
         _ => return Err(Error::Unreadable { column: 0, what: format!("a timer of kind {kind:?}") }),

@@ -83,10 +83,13 @@ async fn check(store: &Store, rows: &[String]) {
     assert_eq!(dump(store).await, rows);
     let file = store.blobs().open(&sample::package().sha256).await.unwrap();
     assert_eq!(file.read(0, 9).await.unwrap(), "abc");
-    let login =
-        devices::login(&mut store.read().await.unwrap(), "a1sample", "lamp0010").await.unwrap().unwrap();
+    let names = [("a1sample", "lamp0010")];
+    let found = devices::logins(&mut store.read().await.unwrap(), &names).await.unwrap();
     let owner = crate::Owner::Device { product_key: "a1sample", device_name: "lamp0010" };
-    assert_eq!(store.keyring().open(owner, &login.secret).unwrap(), b"secret of lamp0010");
+    assert_eq!(
+        store.keyring().open(owner, &found[0].as_ref().unwrap().secret).unwrap(),
+        b"secret of lamp0010"
+    );
     store.close().await;
 }
 

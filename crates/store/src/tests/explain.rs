@@ -93,7 +93,7 @@ on_both! {
             committer::now(&mut tx, 5),
             events::drop_oldest(&mut tx, i64::MAX, 3),
             committer::reserve_streams(&mut tx, 5),
-            devices::login(&mut tx, "a1sample", "lamp0011"),
+            devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             tasks::by_stream(&mut tx, 5),
         );

@@ -121,13 +121,18 @@ on_both! {
     async fn a_login_finds_its_secret(home: Home) {
         let store = filled(home, 10..12).await;
         let mut tx = store.read().await.unwrap();
-        let login = devices::login(&mut tx, "a1sample", "lamp0011").await.unwrap().unwrap();
-        assert_eq!(login.device, sample::device(11));
+        let names = [
+            ("a1sample", "lamp0011"), ("a1sample", "LAMP0011"), ("a1sampl", "lamp0011"), ("", ""),
+            ("a1sample", "' or 1=1 --"), ("a1sample", "lamp0010"), ("a1sample", "lamp0011"),
+        ];
+        let found = devices::logins(&mut tx, &names).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|login| login.as_ref().map(|l| (l.device, l.enabled))).collect();
+        let (ten, eleven) = (Some((10, true)), Some((11, true)));
+        assert_eq!(ids, [eleven, None, None, None, None, ten, eleven]);
         let owner = Owner::Device { product_key: "a1sample", device_name: "lamp0011" };
-        assert_eq!(store.keyring().open(owner, &login.secret).unwrap(), b"secret of lamp0011");
-        for (key, name) in [("a1sample", "LAMP0011"), ("a1sampl", "lamp0011"), ("", ""), ("a1sample", "' or 1=1 --")] {
-            assert!(devices::login(&mut tx, key, name).await.unwrap().is_none());
-        }
+        let secret = &found[0].as_ref().unwrap().secret;
+        assert_eq!(store.keyring().open(owner, secret).unwrap(), b"secret of lamp0011");
+        assert_eq!(devices::logins(&mut tx, &[]).await.unwrap().len(), 0);
         drop(tx);
         store.close().await;
     }
@@ -181,6 +186,7 @@ on_both! {
         let counts = [((JOB, TaskState::Queued), 1), ((JOB, TaskState::Failed), 2)].into();
         let timers = [
             (Timer::Grace(10), Some(1)),
+            (Timer::Quiet(10), Some(1)),
             (Timer::Timeout(101), Some(2)),
             (Timer::Grace(101), Some(3)),
             (Timer::Settle(102), Some(4)),

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use rollout::{
     Changes, Counts, Device, Event, EventKind, Id, Job, JobState, ModuleVersion, Ms, Package, PackageState,
-    Reason, Rows, Session, Task, TaskState, Timer, Work,
+    Reason, Rivalry, Rows, Session, Task, TaskState, Timer, Work,
 };
 
 use super::home::Home;
@@ -26,6 +26,7 @@ enum Step {
         id: Id,
         enabled: bool,
         times: [Option<Ms>; 3],
+        rivalry: Option<Rivalry>,
     },
     Connect {
         device: Id,
@@ -101,9 +102,21 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn timer() -> impl Strategy<Value = Timer> {
-    (0..5usize, 0..3i64).prop_map(|(kind, id)| {
-        [Timer::Push(id), Timer::Timeout(id), Timer::Settle(id), Timer::Grace(id), Timer::Work(id)][kind]
+    (0..6usize, 0..3i64).prop_map(|(kind, id)| {
+        [
+            Timer::Push(id),
+            Timer::Timeout(id),
+            Timer::Settle(id),
+            Timer::Grace(id),
+            Timer::Work(id),
+            Timer::Quiet(id),
+        ][kind]
     })
+}
+
+fn rivalry() -> impl Strategy<Value = Rivalry> {
+    (prop::collection::vec(any::<i64>(), 0..6), time())
+        .prop_map(|(take_overs, shared_since)| Rivalry { take_overs, shared_since })
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -131,11 +144,8 @@ fn step() -> impl Strategy<Value = Step> {
     let job_state = select(vec![JobState::InProgress, JobState::Completed, JobState::Canceled]);
     let package = select(vec![PackageState::Verifying, PackageState::Verified, PackageState::Failed]);
     prop_oneof![
-        (device(), any::<bool>(), [time(), time(), time()]).prop_map(|(id, enabled, times)| Step::Device {
-            id,
-            enabled,
-            times
-        }),
+        (device(), any::<bool>(), [time(), time(), time()], option::of(rivalry()))
+            .prop_map(|(id, enabled, times, rivalry)| Step::Device { id, enabled, times, rivalry }),
         (device(), 1..100i64).prop_map(|(device, epoch)| Step::Connect { device, epoch }),
         device().prop_map(|device| Step::Disconnect { device }),
         (device(), "[aA]", text(), any::<i64>()).prop_map(|(device, module, version, at)| Step::Version {
@@ -207,10 +217,21 @@ impl Model {
         let (mut new, mut begun) = (BTreeSet::new(), BTreeSet::new());
         for step in steps {
             match step {
-                Step::Device { id, enabled, times: [first_online_at, last_online_at, last_offline_at] } => {
+                Step::Device {
+                    id,
+                    enabled,
+                    times: [first_online_at, last_online_at, last_offline_at],
+                    rivalry,
+                } => {
                     let old = &self.rows.devices[&id];
-                    let device =
-                        Device { enabled, first_online_at, last_online_at, last_offline_at, ..old.clone() };
+                    let device = Device {
+                        enabled,
+                        first_online_at,
+                        last_online_at,
+                        last_offline_at,
+                        rivalry,
+                        ..old.clone()
+                    };
                     self.rows.devices.insert(id, device);
                     devices.insert(id);
                 }

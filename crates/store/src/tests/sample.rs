@@ -33,6 +33,7 @@ pub(super) fn device(id: Id) -> Device {
         last_online_at: None,
         last_offline_at: None,
         created_at: 2,
+        rivalry: None,
     }
 }
 

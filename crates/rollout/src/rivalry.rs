@@ -1,0 +1,59 @@
+//! Two clients with one identity: each one's connection ends the other's.
+
+use crate::decide::Decider;
+use crate::event::EventKind;
+use crate::rows::{Id, Ms, Timer};
+
+/// So many take-overs within [`WINDOW_MS`] are no accident.
+const TOO_MANY: usize = 5;
+
+const WINDOW_MS: Ms = 300_000;
+
+/// How long a connection has to stay until the device is trusted again.
+const QUIET_MS: Ms = 60_000;
+
+impl Decider<'_> {
+    /// Whether two clients seem to use a device's identity. Nothing is pushed meanwhile.
+    pub(crate) fn is_shared(&self, device: Id) -> bool {
+        self.rows.devices.get(&device).is_some_and(|d| d.shared_since().is_some())
+    }
+
+    /// A connection was ended by the device's next one.
+    pub(crate) fn taken_over(&mut self, device: Id) {
+        let now = self.now;
+        if self.is_shared(device) {
+            return;
+        }
+        let Some(row) = self.device_mut(device) else { return };
+        let rivalry = row.rivalry.get_or_insert_default();
+        rivalry.take_overs.retain(|at| *at > now - WINDOW_MS);
+        rivalry.take_overs.push(now);
+        if rivalry.take_overs.len() < TOO_MANY {
+            return;
+        }
+        let first = rivalry.take_overs[0];
+        rivalry.shared_since = Some(first);
+        let take_overs = u32::try_from(rivalry.take_overs.len()).unwrap_or(u32::MAX);
+        self.set_timer(Timer::Quiet(device), now + QUIET_MS);
+        self.device_event(device, EventKind::IdentityShared { take_overs, seconds: (now - first) / 1_000 });
+    }
+
+    /// Pushes what is due once no connection has come for a while.
+    pub(crate) fn quiet(&mut self, device: Id) {
+        if !self.is_shared(device) {
+            return;
+        }
+        let last = self.rows.devices.get(&device).and_then(|d| d.last_online_at).unwrap_or(self.now);
+        if last + QUIET_MS > self.now {
+            self.set_timer(Timer::Quiet(device), last + QUIET_MS);
+            return;
+        }
+        if let Some(row) = self.device_mut(device) {
+            row.rivalry = None;
+        }
+        self.device_event(device, EventKind::IdentitySettled);
+        for task in self.unfinished(device) {
+            self.offer_when_due(task);
+        }
+    }
+}
