@@ -329,7 +329,7 @@ async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stay
     let row = world.server.device("a1TestPk001", "dev001").await.unwrap().device;
     assert_eq!(row.shared_since(), Some(START + 1_000));
     let named = EventKind::IdentityShared { take_overs: 5, seconds: 4 };
-    assert_eq!(told_of_rivalry(&world).await, [named.clone()]);
+    assert_eq!(told_of_rivalry(&world).await, std::slice::from_ref(&named));
     assert_eq!((world.counter("shared_identities"), world.counter("take_over")), (1, 5));
 
     let world = world.restart().await;
