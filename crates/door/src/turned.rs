@@ -270,7 +270,7 @@ impl fmt::Display for Why {
                  without an answer, to be tried again",
             ),
             Self::ThrottleLeft => {
-                f.write_str("its logins failed often, and it went before this one was checked")
+                f.write_str("its logins failed often, and it did not wait for an answer that was delayed for that")
             }
             Self::Outrun => f.write_str("a newer connection of the device came first"),
             Self::Stopping => f.write_str("the platform stops"),

@@ -176,3 +176,33 @@ impl From<NewDevice> for server::NewDevice {
         Self { device_name: new.device_name, device_secret: new.device_secret }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(rivalry: Option<rollout::Rivalry>) -> serde_json::Value {
+        let device = rollout::Device {
+            id: 1,
+            product_id: 1,
+            name: "lamp-0001".into(),
+            enabled: true,
+            first_online_at: None,
+            last_online_at: None,
+            last_offline_at: None,
+            created_at: 0,
+            rivalry,
+        };
+        serde_json::to_value(Device::from(server::DeviceView { device, online: true, versions: vec![] }))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_device_that_two_clients_use_says_since_when() {
+        let few = rollout::Rivalry { take_overs: vec![1], shared_since: None };
+        let many = rollout::Rivalry { shared_since: Some(1_000), ..few.clone() };
+        assert_eq!(device(Some(many))["identitySharedSince"], "1970-01-01T00:00:01.000Z");
+        assert_eq!(device(Some(few)).get("identitySharedSince"), None);
+        assert_eq!(device(None).get("identitySharedSince"), None);
+    }
+}
