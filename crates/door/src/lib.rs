@@ -62,5 +62,5 @@ pub use platform::{
     Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Platform, Refusal,
     Session, StreamRefusal, Unavailable,
 };
-pub use serve::serve;
+pub use serve::{listen, serve};
 pub use sessions::Sessions;

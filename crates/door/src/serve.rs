@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::counters::count;
 use crate::log::Log;
 use crate::origin::{Origin, Place, Places};
 use crate::proxy::{self, Header};
 use crate::throttle::Throttle;
 use crate::turned::Why;
-use crate::{Config, Counters, Platform, Sessions, connect, http, tcp};
+use crate::{Config, Counters, Platform, Sessions, connect, counters, http, tcp};
 
 /// How long to wait after the system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -81,6 +80,23 @@ impl Config {
     }
 }
 
+/// Connections that the system may hold until they are accepted; it takes fewer if it allows fewer
+/// (`net.core.somaxconn`). Those beyond are told that they are connected, and then reset.
+const BACKLOG: u32 = 65_535;
+
+/// Connections accepted before others get a turn: after a restart a fleet must not fill the system's
+/// queue while those who are in it already are served.
+const BURST: usize = 1024;
+
+/// Listens so that a fleet may come back at once.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Serves devices on a listener until the future is dropped, which closes all its connections.
 ///
 /// Several listeners may share `sessions` and `counters`.
@@ -96,9 +112,16 @@ pub async fn serve<P: Platform>(
 
 /// [`serve`] with the log given.
 pub(crate) async fn open<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
+    unconstrained(accept_all(listener, door)).await;
+}
+
+async fn accept_all<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
     let places = Arc::new(Semaphore::new(door.config.max_connections));
     let mut connections = JoinSet::new();
-    loop {
+    for count in 1_usize.. {
+        if count.is_multiple_of(BURST) {
+            yield_now().await;
+        }
         let accepted = async {
             let place = places.clone().acquire_owned().await;
             (place, accept(&listener).await)
@@ -108,7 +131,7 @@ pub(crate) async fn open<P: Platform>(listener: TcpListener, door: Arc<Door<P>>)
             // What is left of a connection that has ended is freed.
             Some(_) = connections.join_next() => continue,
         };
-        count(&door.counters.connections);
+        counters::count(&door.counters.connections);
         let door = door.clone();
         connections.spawn(async move {
             connection(door, stream, peer).await;

@@ -40,8 +40,8 @@ pub(crate) struct Platform {
 impl Platform {
     /// Takes its ports, opens its data folder, and lets everybody in.
     pub(crate) async fn start(data: &Path, settings: Settings) -> anyhow::Result<Self> {
-        let device_listeners = listen(&settings.devices, "devices", "--devices").await?;
-        let operator_listeners = listen(&settings.operators, "operators", "--operators").await?;
+        let device_listeners = listen(&settings.devices, "devices", "--devices")?;
+        let operator_listeners = listen(&settings.operators, "operators", "--operators")?;
         let devices = addresses(&device_listeners)?;
         let operators = addresses(&operator_listeners)?;
         let stop = watch::Sender::new(false);
@@ -158,10 +158,10 @@ async fn open(
     Ok(Server::start(config).await?)
 }
 
-async fn listen(addresses: &[SocketAddr], who: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
+fn listen(addresses: &[SocketAddr], who: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        let listener = TcpListener::bind(address).await.with_context(|| {
+        let listener = door::listen(*address).with_context(|| {
             format!("cannot listen on {address} for {who} (another program may have the port; choose another with {flag} ADDRESS:PORT)")
         })?;
         listeners.push(listener);

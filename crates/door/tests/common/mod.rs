@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client::{Client, Credentials};
-use otaru_door::{Config, Counters, Downlink, Sessions, serve};
+use otaru_door::{Config, Counters, Downlink, Sessions, listen, serve};
 use platform::{TestPlatform, Told};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -42,7 +42,7 @@ impl House {
     pub(crate) async fn with(config: Config) -> Self {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let served =
             tokio::spawn(serve(listener, platform.clone(), sessions.clone(), config, counters.clone()));
