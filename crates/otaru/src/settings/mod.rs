@@ -133,13 +133,47 @@ pub struct Door {
     /// Connections of devices at once; fewer if the limit of open files does not allow as many
     #[arg(long, value_name = "N", env = "OTARU_MAX_CONNECTIONS", default_value_t = usual().max_connections, value_parser = whole::<usize>(1..=10_000_000))]
     pub max_connections: usize,
+    /// Connections of one address at once, or of one IPv6 network of 64 bits; further ones are closed. Without it there is no such limit: a whole factory may sit behind one address
+    #[arg(long, value_name = "N", env = "OTARU_MAX_CONNECTIONS_PER_ADDRESS", value_parser = whole::<usize>(1..=10_000_000))]
+    pub max_connections_per_address: Option<usize>,
+    /// Logins of devices that are checked at once; further ones wait
+    #[arg(long, value_name = "N", env = "OTARU_MAX_LOGINS", default_value_t = usual().max_logins, value_parser = whole::<usize>(1..=65_536))]
+    pub max_logins: usize,
+    /// A balancer's address or network, as 10.0.0.0/8; may be given several times. Its connections must begin with a header of the PROXY protocol, version 2
+    #[arg(long, value_name = "NETWORK", env = "OTARU_BALANCERS", value_delimiter = ',')]
+    pub balancers: Vec<door::Network>,
+    /// TCP asks a silent device whether it is still there after this long; 0s never asks
+    #[arg(long, value_name = "TIME", env = "OTARU_TCP_IDLE", default_value_t = Period(usual().tcp_idle), value_parser = period("0s", "2h"))]
+    pub tcp_idle: Period,
+    /// Time between those questions
+    #[arg(long, value_name = "TIME", env = "OTARU_TCP_INTERVAL", default_value_t = Period(usual().tcp_interval), value_parser = period("1s", "1h"))]
+    pub tcp_interval: Period,
+    /// Questions without an answer that end a connection
+    #[arg(long, value_name = "N", env = "OTARU_TCP_PROBES", default_value_t = usual().tcp_probes, value_parser = whole::<u32>(1..=100))]
+    pub tcp_probes: u32,
+    /// Longest time in which a device's TCP confirms nothing of what was sent to it, those questions included; 0s leaves it to the system. Linux only
+    #[arg(long, value_name = "TIME", env = "OTARU_TCP_USER_TIMEOUT", default_value_t = Period(usual().tcp_user_timeout), value_parser = period("0s", "4h"))]
+    pub tcp_user_timeout: Period,
 }
 
 impl From<Door> for door::Config {
     fn from(door: Door) -> Self {
         // Every field is named: a limit that is added to the door asks here for its setting.
-        let Door { connect_timeout, write_timeout, max_packet, queue_bytes, block_requests, max_connections } =
-            door;
+        let Door {
+            connect_timeout,
+            write_timeout,
+            max_packet,
+            queue_bytes,
+            block_requests,
+            max_connections,
+            max_connections_per_address,
+            max_logins,
+            balancers,
+            tcp_idle,
+            tcp_interval,
+            tcp_probes,
+            tcp_user_timeout,
+        } = door;
         Self {
             connect_timeout: connect_timeout.0,
             write_timeout: write_timeout.0,
@@ -147,6 +181,13 @@ impl From<Door> for door::Config {
             queue_bytes: queue_bytes.0,
             block_requests,
             max_connections,
+            max_connections_per_address,
+            max_logins,
+            balancers,
+            tcp_idle: tcp_idle.0,
+            tcp_interval: tcp_interval.0,
+            tcp_probes,
+            tcp_user_timeout: tcp_user_timeout.0,
         }
     }
 }
