@@ -13,9 +13,9 @@ pub struct Network {
 }
 
 /// A text that names no network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no network: write 10.0.0.0/8, 2001:db8::/32 or one address")]
-pub struct NetworkError(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a network as 10.0.0.0/8 or 2001:db8::/32, or one address")]
+pub struct NetworkError;
 
 impl Network {
     /// Whether an address is of this network. An IPv4 address is the same in its IPv6 form.
@@ -43,12 +43,11 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let unreadable = || NetworkError(text.to_owned());
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, bits)| (a, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| unreadable())?;
+        let address: IpAddr = address.parse().map_err(|_| NetworkError)?;
         let most = width(address);
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| unreadable()))?;
-        if bits > most { Err(unreadable()) } else { Ok(Self { address, bits }) }
+        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| NetworkError))?;
+        if bits > most { Err(NetworkError) } else { Ok(Self { address, bits }) }
     }
 }
 
@@ -89,8 +88,7 @@ mod tests {
         }
         assert_eq!(network("192.0.2.7").to_string(), "192.0.2.7/32");
         for text in ["", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/", "balancer", "10.0.0/8"] {
-            let error = text.parse::<Network>().unwrap_err().to_string();
-            assert!(error.contains(text) && error.contains("10.0.0.0/8"), "{error}");
+            assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
         }
     }
 }

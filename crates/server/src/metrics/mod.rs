@@ -257,6 +257,7 @@ fn tasks(counters: &Counters, measures: &Measures) -> Vec<Family> {
     let shown = [
         ("pushes", "otaru_pushes_total"),
         ("unsendable", "otaru_unsendable_offers_total"),
+        ("shared_identities", "otaru_shared_identities_total"),
         ("events", "otaru_events_total"),
         ("tasks_created", "otaru_tasks_created_total"),
     ];
