@@ -302,7 +302,7 @@ async fn a_device_of_another_product_is_another_device() {
 
 async fn told_of_rivalry(world: &World) -> Vec<EventKind> {
     let filter = EventFilter::Device("a1TestPk001", "dev001");
-    let events = world.server.events(filter, 0, 1_000).await.unwrap();
+    let events = world.server.events(filter, None, 1_000).await.unwrap().items;
     let of_rivalry =
         |kind: &EventKind| matches!(kind, EventKind::IdentityShared { .. } | EventKind::IdentitySettled);
     events.into_iter().map(|numbered| numbered.event.kind).filter(of_rivalry).collect()
