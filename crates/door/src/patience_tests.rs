@@ -192,8 +192,14 @@ async fn few_of_all_addresses_together_wait() {
     settle().await;
     assert_eq!(house.try_login(&addresses[4], &right()).await, (NOTHING.to_vec(), 0));
     for pair in waiting.chunks_exact_mut(2) {
-        assert_eq!(pair[0].receive().await.packet(), Packet::ConnAck { session_present: false, code: 4, properties: Properties::NONE });
-        assert_eq!(pair[1].receive().await.packet(), Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE });
+        assert_eq!(
+            pair[0].receive().await.packet(),
+            Packet::ConnAck { session_present: false, code: 4, properties: Properties::NONE }
+        );
+        assert_eq!(
+            pair[1].receive().await.packet(),
+            Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE }
+        );
     }
     assert_eq!(house.counted("throttle_full"), 1);
 }
@@ -218,7 +224,10 @@ async fn packets_sent_while_waiting_are_served_afterwards() {
     let mut client = house.dial(FACTORY, &right()).await;
     settle().await;
     client.send(&bytes(&Packet::PingReq)).await;
-    assert_eq!(client.receive().await.packet(), Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE });
+    assert_eq!(
+        client.receive().await.packet(),
+        Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE }
+    );
     assert_eq!(client.receive().await.packet(), Packet::PingResp);
 }
 

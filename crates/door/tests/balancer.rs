@@ -29,7 +29,8 @@ fn hello(device_name: &str) -> Vec<u8> {
     bytes(&Credentials::of(device_name).packet())
 }
 
-const ACCEPTED: Packet<'_> = Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE };
+const ACCEPTED: Packet<'_> =
+    Packet::ConnAck { session_present: false, code: 0, properties: Properties::NONE };
 
 /// Sends bytes and gives all that comes back until the connection ends.
 async fn answer(house: &House, hello: &[u8]) -> Vec<u8> {

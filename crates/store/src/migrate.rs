@@ -6,13 +6,13 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
 
 /// One step a version.
-const STEPS: [&str; SCHEMA as usize] = [include_str!("schema/0001.sql")];
+const STEPS: [&str; SCHEMA as usize] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// What a database holds.
 #[derive(Debug, PartialEq, Eq)]

@@ -34,7 +34,6 @@ create table device (
     last_online_at integer,
     last_offline_at integer,
     created_at integer not null,
-    rivalry text,
     secret blob not null,
     online integer not null default 0,
     unique (product_id, name)

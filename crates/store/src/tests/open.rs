@@ -1,7 +1,8 @@
 use super::home::Home;
 use super::on_both;
+use crate::migrate::{self, SCHEMA};
 use crate::open::{KEY_FILE, RESTORE_FOLDER};
-use crate::pools::SQLITE_FILE;
+use crate::pools::{Pools, SQLITE_FILE};
 use crate::{Config, Error, OpenError, Store, meta};
 
 async fn refusal(config: &Config) -> OpenError {
@@ -65,6 +66,34 @@ on_both! {
         }
         store.close().await;
         home.open().await.close().await;
+    }
+
+    async fn an_older_database_is_brought_up_to_date(home: Home) {
+        std::fs::create_dir_all(&home.config.data).unwrap();
+        let pools = Pools::connect(&home.config, &home.config.data).await.unwrap();
+        let mut tx = pools.begin(home.config.clock).await.unwrap();
+        migrate::migrate(&mut tx, 0, 1).await.unwrap();
+        for sql in [
+            "insert into product (id, product_key, name, settle_ms, grace_ms, created_at, secret) \
+             select 1, 'pk', 'lamp', 2, 3, 4, cast('' as blob)",
+            "insert into device (id, product_id, name, enabled, created_at, secret) \
+             select 7, 1, 'dev001', 1, 5, cast('' as blob)",
+        ] {
+            let sql = if home.is_sqlite() { sql.into() } else { sql.replace("blob", "bytea") };
+            tx.exec(sql, vec![]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        pools.close().await;
+        assert!(matches!(
+            Store::open_to_read(home.config.clone()).await.err(),
+            Some(OpenError::Older { found: 1, known: SCHEMA })
+        ));
+        let store = home.open().await;
+        let mut tx = store.read().await.unwrap();
+        let found = crate::devices::get(&mut tx, 7).await.unwrap().unwrap().device;
+        assert_eq!((&*found.name, found.rivalry), ("dev001", None));
+        drop(tx);
+        store.close().await;
     }
 
     async fn refuses_another_key(home: Home) {
