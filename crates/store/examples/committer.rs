@@ -1,9 +1,10 @@
 //! How many reports a second the committer takes in: load, decide, apply, commit, one batch after another.
 //!
-//! `cargo run --release -p otaru-store --example committer -- report|progress sqlite|postgres://… [BATCH] [DEVICES]`
+//! `cargo run --release -p otaru-store --example committer -- report|progress sqlite|postgres://… [BATCH] [DEVICES] [SECONDS]`
 //!
 //! A batch speaks of neighbouring devices: `report` are version reports, every tenth a new version, of
-//! devices without tasks; `progress` is that of tasks of one job. The database must be empty.
+//! devices without tasks; `progress` is that of tasks of one job, one per cent more each time. The database must be
+//! empty.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at the desk")]
 
 use std::collections::BTreeMap;
@@ -18,7 +19,6 @@ use rollout::{
 };
 
 const CHUNK: i64 = 2000;
-const LENGTH: Duration = Duration::from_secs(8);
 
 struct NoIds;
 
@@ -39,11 +39,12 @@ async fn main() {
     let database = args.next().unwrap_or("sqlite".into());
     let mut number = |default| args.next().map_or(default, |n| n.parse::<i64>().unwrap());
     let (batch, devices) = (number(512), number(100_000));
+    let length = Duration::from_secs(number(8).unsigned_abs());
     let folder = tempfile::tempdir().unwrap();
     let config = Config { data: folder.path().join("data"), database, clock: Clock::Database };
     let store = Store::open(config).await.unwrap();
     fill(&store, devices, !reports).await;
-    let mut times = run(&store, batch, devices, if reports { report } else { progress }).await;
+    let mut times = run(&store, length, batch, devices, if reports { report } else { progress }).await;
     times.sort_unstable();
     let rate = times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
@@ -56,14 +57,21 @@ async fn main() {
     store.close().await;
 }
 
-async fn run(store: &Store, batch: i64, devices: i64, input: fn(Id, i64) -> Input) -> Vec<Duration> {
+async fn run(
+    store: &Store,
+    length: Duration,
+    batch: i64,
+    devices: i64,
+    input: fn(Id, i64) -> Input,
+) -> Vec<Duration> {
     let (mut times, begun) = (vec![], Instant::now());
     for n in 0.. {
-        if begun.elapsed() > LENGTH {
+        if begun.elapsed() > length {
             break;
         }
         let first = n * batch % (devices - batch).max(1) + 1;
-        let inputs: Vec<Input> = (first..first + batch).map(|device| input(device, n)).collect();
+        let inputs: Vec<Input> =
+            (first..first + batch).map(|device| input(device, n * batch / devices)).collect();
         let start = Instant::now();
         commit(store, inputs, first..first + batch).await;
         times.push(start.elapsed());
@@ -71,14 +79,14 @@ async fn run(store: &Store, batch: i64, devices: i64, input: fn(Id, i64) -> Inpu
     times
 }
 
-fn report(device: Id, n: i64) -> Input {
-    let version = format!("1.{}", if device % 10 == 0 { n } else { 0 });
+fn report(device: Id, time: i64) -> Input {
+    let version = format!("1.{}", if device % 10 == 0 { time } else { 0 });
     Input::Reported { device, epoch: 1, module: "default".into(), version }
 }
 
-/// The last step, at which a task lets go of its download slot: hardly any device downloads at a time.
-fn progress(device: Id, _n: i64) -> Input {
-    Input::Progressed { device, epoch: 1, module: "default".into(), step: 100, desc: "downloaded".into() }
+fn progress(device: Id, time: i64) -> Input {
+    let step = i32::try_from(10 + (device + time) % 90).unwrap();
+    Input::Progressed { device, epoch: 1, module: "default".into(), step, desc: "downloading".into() }
 }
 
 async fn commit(store: &Store, inputs: Vec<Input>, devices: std::ops::Range<Id>) {

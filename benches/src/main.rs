@@ -1,0 +1,120 @@
+//! Figures of the real program under load, beside others that do the same work in the same run.
+//!
+//! `benches/run.sh` builds what it needs, runs everything and writes docs/performance.md.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool at the desk")]
+
+mod child;
+mod figures;
+mod load;
+mod otaru;
+mod packets;
+mod page;
+mod peers;
+mod proc;
+mod scale;
+mod stats;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::scale::Scale;
+
+#[derive(Parser)]
+#[command(about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure, and print what came of it
+    Run(Run),
+    /// Be the load; what to do comes on standard input
+    #[command(hide = true)]
+    Load,
+    /// Be a bare TCP server
+    #[command(hide = true)]
+    Raw { address: SocketAddr },
+    /// Be a responder beside a broker
+    #[command(hide = true)]
+    Responder { address: SocketAddr, file: PathBuf },
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Blocks,
+    Sessions,
+    Reports,
+    Storm,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The otaru binary
+    #[arg(long)]
+    otaru: PathBuf,
+    /// The bare committer: the example of the store
+    #[arg(long)]
+    committer: PathBuf,
+    /// An empty PostgreSQL server: the URL of its superuser without a database at the end
+    #[arg(long)]
+    postgres: String,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// So little of everything that only the measuring itself is proved
+    #[arg(long)]
+    smallest: bool,
+    /// Rounds of each measurement
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Write the page of figures to this file
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(run) => measure(&run),
+        Command::Load => load::run(),
+        Command::Raw { address } => peers::raw::serve(address),
+        Command::Responder { address, file } => peers::mosquitto::respond(address, &file),
+    }
+}
+
+fn measure(run: &Run) -> anyhow::Result<()> {
+    let mut scale = if run.smallest { Scale::SMALLEST } else { Scale::FULL };
+    if let Some(rounds) = run.rounds {
+        (scale.rounds, scale.report_rounds) = (rounds, rounds);
+    }
+    let wants = |part| run.only.is_empty() || run.only.contains(&part);
+    let folder = tempfile::tempdir()?;
+    let bench = figures::Bench {
+        otaru: run.otaru.canonicalize()?,
+        committer: run.committer.canonicalize()?,
+        postgres: run.postgres.clone(),
+        folder: folder.path().into(),
+        scale,
+    };
+    let mut page = page::Page::default();
+    if wants(Part::Blocks) {
+        page.add(bench.blocks()?);
+    }
+    if wants(Part::Sessions) {
+        page.add(bench.sessions()?);
+    }
+    if wants(Part::Reports) {
+        page.add(bench.reports()?);
+    }
+    if wants(Part::Storm) {
+        page.add(bench.storm()?);
+    }
+    match &run.write {
+        Some(file) => page.write(file, &scale),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,55 @@
+//! How much of everything.
+
+use std::time::Duration;
+
+/// A full run, or the smallest that proves that each measurement works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) rounds: usize,
+    pub(crate) sizes: &'static [u32],
+    pub(crate) in_flight: &'static [usize],
+    pub(crate) connections: usize,
+    /// Server time per cell of the block table.
+    pub(crate) work: Duration,
+    /// Sessions held idle, and logins.
+    pub(crate) sessions: usize,
+    /// Devices that report.
+    pub(crate) reporters: usize,
+    pub(crate) report_rounds: usize,
+    pub(crate) report_length: Duration,
+    pub(crate) storm: usize,
+    pub(crate) storm_within: Duration,
+    pub(crate) storm_downloads: usize,
+}
+
+impl Scale {
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        sizes: &[512, 4 * 1024, 32 * 1024, 128 * 1024],
+        in_flight: &[1, 4, 16],
+        connections: 50,
+        work: Duration::from_millis(700),
+        sessions: 10_000,
+        reporters: 5_000,
+        report_rounds: 3,
+        report_length: Duration::from_secs(5),
+        storm: 19_500,
+        storm_within: Duration::from_secs(10),
+        storm_downloads: 2_000,
+    };
+
+    pub(crate) const SMALLEST: Self = Self {
+        rounds: 1,
+        sizes: &[512, 128 * 1024],
+        in_flight: &[1, 16],
+        connections: 8,
+        work: Duration::from_millis(50),
+        sessions: 200,
+        reporters: 100,
+        report_rounds: 1,
+        report_length: Duration::from_millis(500),
+        storm: 2_000,
+        storm_within: Duration::from_secs(2),
+        storm_downloads: 200,
+    };
+}
