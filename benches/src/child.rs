@@ -70,6 +70,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM, so that a server with processes of its own ends those; then for good.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let until = Instant::now() + Duration::from_secs(10);
