@@ -46,7 +46,9 @@ where
         Ok(length) => {
             let packet = input.split_to(length);
             let mut line = Line { stream: &mut stream, input: &mut input };
-            door.login(&packet, peer, &mut line).await.map_err(|turned| door.turn_away(peer, &turned))
+            // On the heap, so that the session after it does not keep the room a platform needs for it.
+            let login = Box::pin(door.login(&packet, peer, &mut line)).await;
+            login.map_err(|turned| door.turn_away(peer, &turned))
         }
         Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
     };
