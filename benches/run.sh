@@ -9,19 +9,28 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 
+PATH=$PATH:/usr/sbin
 need_command taskset util-linux
 need_command nginx nginx-light
 need_command mosquitto mosquitto
 need_postgres
 
-options=()
+options=() build=release
 for option in "$@"; do
-  [ "$option" != --write ] || option=--write=docs/performance.md
+  case $option in
+    --write) option=--write=docs/performance.md ;;
+    # The build of the tests will do where figures mean nothing.
+    --smallest) build=debug ;;
+  esac
   options+=("$option")
 done
 
-cargo build --locked --release -p otaru -p otaru-bench
-cargo build --locked --release -p otaru-store --example committer
+if [ "$build" = debug ]; then
+  cargo build --locked -q --workspace --all-targets
+else
+  cargo build --locked --release -p otaru -p otaru-bench
+  cargo build --locked --release -p otaru-store --example committer
+fi
 
 DIR=$(mktemp -d)
 trap 'stop_postgres "$DIR"' EXIT
@@ -29,6 +38,6 @@ PORT=$(free_port)
 start_postgres "$DIR" "$PORT" -c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB
 
 ulimit -n "$(ulimit -Hn)"
-PATH=$POSTGRES_BIN:/usr/sbin:$PATH "$TARGET_DIR/release/otaru-bench" run \
-  --otaru "$TARGET_DIR/release/otaru" --committer "$TARGET_DIR/release/examples/committer" \
+BIN=$TARGET_DIR/$build
+PATH=$POSTGRES_BIN:$PATH "$BIN/otaru-bench" run --otaru "$BIN/otaru" --committer "$BIN/examples/committer" \
   --postgres "postgres://otaru@127.0.0.1:$PORT" ${options[@]+"${options[@]}"}
