@@ -1,12 +1,15 @@
 //! What devices send, as bytes, and what they look for in the answers.
 
 use anyhow::{Context as _, bail};
-use mqtt::{Connect, Filters, Packet, Publish, QoS, Subscribe, Version};
+use mqtt::{Connect, Filters, Packet, Properties, Publish, QoS, Subscribe, Version};
 use wire::Emit;
 use wire::credentials::{ClientId, SignMethod, Username, password};
 use wire::json::RawStr;
 use wire::message::{BlockRequest, Id, Inform, Progress};
 use wire::topic::{Kind, Topic};
+
+/// The version all devices speak.
+pub(crate) const VERSION: Version = Version::V311;
 
 /// The product of all devices.
 pub(crate) const PRODUCT: &str = "a1bench";
@@ -31,8 +34,8 @@ pub(crate) fn topic(kind: Kind, device: &str) -> String {
 }
 
 pub(crate) fn bytes(packet: &Packet<'_>) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = vec![0; packet.encoded_len()?];
-    packet.emit(&mut bytes)?;
+    let mut bytes = vec![0; packet.encoded_len(VERSION)?];
+    packet.emit(VERSION, &mut bytes)?;
     Ok(bytes)
 }
 
@@ -53,19 +56,38 @@ pub(crate) fn connect_as(
     keep_alive: u16,
 ) -> anyhow::Result<Vec<u8>> {
     let (username, password) = credentials.unzip();
-    let version = Version::V311;
-    let connect = Connect { version, client_id, username, password, keep_alive, clean: true, will: None };
-    bytes(&Packet::Connect(connect))
+    bytes(&Packet::Connect(Connect {
+        version: VERSION,
+        client_id,
+        username,
+        password,
+        keep_alive,
+        clean: true,
+        properties: Properties::NONE,
+        will: None,
+    }))
 }
 
 pub(crate) fn subscribe(filter: &str) -> anyhow::Result<Vec<u8>> {
-    let filters = [(filter, QoS::AtMostOnce)];
-    bytes(&Packet::Subscribe(Subscribe { packet_id: 1, filters: Filters::new(&filters) }))
+    let filters = [(filter, QoS::AtMostOnce.into())];
+    let (properties, filters) = (Properties::NONE, Filters::new(&filters));
+    bytes(&Packet::Subscribe(Subscribe { packet_id: 1, properties, filters }))
 }
 
 pub(crate) fn publish(topic: &str, packet_id: Option<u16>, payload: &[u8]) -> anyhow::Result<Vec<u8>> {
     let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-    bytes(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, packet_id, payload }))
+    bytes(&Packet::Publish(message(topic, qos, packet_id, payload)))
+}
+
+/// A PUBLISH without what nobody here asks for.
+pub(crate) fn message<'a>(
+    topic: &'a str,
+    qos: QoS,
+    packet_id: Option<u16>,
+    payload: &'a [u8],
+) -> Publish<'a> {
+    let properties = Properties::NONE;
+    Publish { dup: false, qos, retain: false, topic, packet_id, properties, payload }
 }
 
 /// The report of a version, to be acknowledged.
@@ -93,7 +115,7 @@ pub(crate) fn whole(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<Packet<'_>> {
-    Ok(Packet::parse(bytes, Version::V311)?)
+    Ok(Packet::parse(bytes, VERSION)?)
 }
 
 /// Whether a message is the notice of an upgrade.

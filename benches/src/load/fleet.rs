@@ -163,7 +163,7 @@ fn take(bytes: &[u8], tell: &mut impl FnMut(Heard)) -> anyhow::Result<usize> {
                 Heard::Welcome
             }
             Packet::SubAck(_) => Heard::Subscribed,
-            Packet::PubAck { packet_id } => Heard::Acknowledged(packet_id),
+            Packet::PubAck { packet_id, .. } => Heard::Acknowledged(packet_id),
             Packet::Publish(publish) if packets::is_notice(&publish) => Heard::Notice,
             other => bail!("an unexpected packet: {other:?}"),
         });

@@ -88,16 +88,10 @@ fn answer(request: &Publish<'_>, file: &[u8], out: &mut Vec<u8>) -> anyhow::Resu
     let mut prefix = [0; MAX_FRAME_OVERHEAD];
     let prefix_length = frame_prefix(&head, &mut prefix).ok().context("the head is too long")?;
     let topic = Topic::new(Kind::FileDownloadReply, device.product_key, device.device_name).to_string();
-    let publish = Publish {
-        dup: false,
-        qos: QoS::AtMostOnce,
-        retain: false,
-        topic: &topic,
-        packet_id: None,
-        payload: &[],
-    };
-    let mut header = [0; MAX_TOPIC + 7];
-    let header_length = publish_header(&publish, prefix_length + data.len() + 2, &mut header)?;
+    let publish = packets::message(&topic, QoS::AtMostOnce, None, &[]);
+    let mut header = [0; MAX_TOPIC + 8];
+    let header_length =
+        publish_header(&publish, prefix_length + data.len() + 2, packets::VERSION, &mut header)?;
     out.extend_from_slice(&header[..header_length]);
     out.extend_from_slice(&prefix[..prefix_length]);
     out.extend_from_slice(data);
