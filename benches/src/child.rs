@@ -11,8 +11,8 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long a server may take to answer on its port.
-const START: Duration = Duration::from_secs(60);
+/// How long a server may take to answer.
+pub(crate) const START: Duration = Duration::from_secs(60);
 
 /// The core of servers, and that of the loader.
 pub(crate) const SERVER_CORE: &str = "0";

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::child::{Cores, Server, free_address, pause};
+use crate::child::{Cores, START, Server, free_address, pause};
 use crate::packets::{NEW, PRODUCT, SECRET, device_name};
 
 /// A platform and its operator.
@@ -74,13 +75,16 @@ impl Otaru {
         server.wait_for(*operators)?;
         server.wait_for(*devices)?;
         self.server = Some(server);
-        // It listens before it has opened its data: a token and an answer say that it has.
-        let token = data.join("admin-token");
-        while !token.exists() {
-            pause();
+        // It listens before it has opened its data: a token and a good answer say that it has.
+        let (token, until) = (data.join("admin-token"), Instant::now() + START);
+        loop {
+            self.token = std::fs::read_to_string(&token).unwrap_or_default().trim().into();
+            match self.get("/status") {
+                Ok(_) => break,
+                Err(error) if Instant::now() > until => return Err(error.context("it does not get ready")),
+                Err(_) => pause(),
+            }
         }
-        self.token = std::fs::read_to_string(token)?.trim().into();
-        self.get("/status")?;
         Ok(())
     }
 
