@@ -13,7 +13,6 @@ PATH=$PATH:/usr/sbin
 need_command taskset util-linux
 need_command nginx nginx-light
 need_command mosquitto mosquitto
-need_postgres
 
 options=() build=release
 for option in "$@"; do
@@ -32,12 +31,11 @@ else
   cargo build --locked --release -p otaru-store --example committer
 fi
 
-DIR=$(mktemp -d)
-trap 'stop_postgres "$DIR"' EXIT
-PORT=$(free_port)
-start_postgres "$DIR" "$PORT" -c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB
+# Here it does wait for the disk.
+PG_OPTIONS="-c shared_buffers=512MB -c max_wal_size=4GB"
+. tools/postgres.sh
 
 ulimit -n "$(ulimit -Hn)"
 BIN=$TARGET_DIR/$build
-PATH=$POSTGRES_BIN:$PATH "$BIN/otaru-bench" run --otaru "$BIN/otaru" --committer "$BIN/examples/committer" \
-  --postgres "postgres://otaru@127.0.0.1:$PORT" ${options[@]+"${options[@]}"}
+PATH=$PG_BIN:$PATH "$BIN/otaru-bench" run --otaru "$BIN/otaru" --committer "$BIN/examples/committer" \
+  --postgres "postgres://otaru@127.0.0.1:$PG_PORT" ${options[@]+"${options[@]}"}
