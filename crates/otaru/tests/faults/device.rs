@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mqtt::{Connect, Packet, Properties, Publish, QoS, Version};
+use mqtt::{Connect, Packet, Publish, QoS, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -249,7 +249,7 @@ impl Link {
             password: Some(signature.as_str().as_bytes()),
             keep_alive: 300,
             clean: true,
-            properties: Properties::NONE,
+            properties: mqtt::Properties::NONE,
             will: None,
         }))
         .await?;
@@ -263,9 +263,16 @@ impl Link {
         let packet_id = acknowledged.then_some(self.last_id);
         let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let payload = payload.as_bytes();
-        let properties = Properties::NONE;
-        let publish = Publish { dup: false, qos, retain: false, topic, packet_id, properties, payload };
-        self.send(&Packet::Publish(publish)).await?;
+        self.send(&Packet::Publish(Publish {
+            dup: false,
+            qos,
+            retain: false,
+            topic,
+            packet_id,
+            properties: mqtt::Properties::NONE,
+            payload,
+        }))
+        .await?;
         Ok(packet_id)
     }
 

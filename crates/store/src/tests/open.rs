@@ -226,7 +226,7 @@ async fn writes_again_once_there_is_room() {
         let pages: i64 = tx.row("pragma page_count", vec![]).await.unwrap().unwrap().get(0).unwrap();
         tx.rows(format!("pragma max_page_count = {pages}"), vec![]).await.unwrap();
         let full = meta::put(&mut tx, "colour", &"green".repeat(100_000)).await;
-        assert!(matches!(full, Err(Error::Database(_))), "{full:?}");
+        assert!(matches!(full, Err(Error::Full(_))), "{full:?}");
         assert!(tx.commit().await.is_err());
     }
     let mut tx = store.begin().await.unwrap();
