@@ -10,7 +10,7 @@ use crate::committer;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::sql::Row;
-use crate::{Config, ImportError, OpenError, Store, devices, import, jobs};
+use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs};
 
 /// Something in every table.
 async fn filled(home: &Home) -> Store {
@@ -212,11 +212,11 @@ on_both! {
         let (bytes, _) = archive(home).await;
         let target = home.another().await;
         let later = altered(&bytes, |name, content| match name {
-            "manifest.json" => Some(String::from_utf8(content).unwrap().replace("\"schema\":1", "\"schema\":2").into_bytes()),
+            "manifest.json" => Some(String::from_utf8(content).unwrap().replace(&format!("\"schema\":{SCHEMA}"), "\"schema\":99").into_bytes()),
             _ => Some(content),
         });
         let error = refusal(&target, later).await;
-        assert!(matches!(error, ImportError::Version { format: 1, schema: 2 }), "{error}");
+        assert!(matches!(error, ImportError::Version { format: 1, schema: 99 }), "{error}");
         assert_untouched(&target).await;
         target.done().await;
     }
