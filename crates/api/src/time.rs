@@ -8,12 +8,20 @@ pub(crate) fn text(ms: i64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since.min(last)).to_string()
 }
 
+/// Milliseconds of a time in RFC 3339 in UTC.
+pub(crate) fn parse(text: &str) -> Option<i64> {
+    let time = humantime::parse_rfc3339(text).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn times_are_rfc_3339() {
         assert_eq!(super::text(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(super::text(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(super::parse("2023-11-14T22:13:20.123Z"), Some(1_700_000_000_123));
+        assert_eq!(super::parse("yesterday"), None);
         assert_eq!(super::text(-5), "1970-01-01T00:00:00.000Z");
         assert_eq!(super::text(i64::MAX), "9999-12-31T23:59:59.000Z");
     }

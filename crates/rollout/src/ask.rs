@@ -23,10 +23,14 @@ impl Decider<'_> {
         }
     }
 
-    /// Whether a task has a download slot, or one is free: who asks while all are taken is told that
-    /// there is nothing, and may ask again.
+    /// Whether a task's turn has come, and it has a download slot or one is free: who asks otherwise is
+    /// told that there is nothing, and may ask again.
     fn may_download(&self, task: Id) -> bool {
+        if !self.may_tell(task) {
+            return false;
+        }
+        let row = self.rows.tasks.get(&task);
         let holds_slot = |t: &Task| t.slot_until.is_some_and(|until| until > self.now);
-        self.rows.slots_used < self.limits.downloads || self.rows.tasks.get(&task).is_some_and(holds_slot)
+        self.rows.slots_used < self.limits.downloads || row.is_some_and(holds_slot)
     }
 }

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use crate::event::{Event, EventKind};
 use crate::rows::{
-    Device, Epoch, Id, Job, JobState, ModuleVersion, Ms, Package, PackageState, Product, Protocol, Rows,
+    CancelStates, Device, Epoch, Id, Job, ModuleVersion, Ms, Package, PackageState, Product, Protocol, Rows,
     Session, Task, TaskState, Timer, Work,
 };
+use crate::terms::Tag;
 
 /// One thing to be decided upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub enum Input {
         /// Whether there are none after them.
         last: bool,
     },
-    /// A chunk of a job's [`Work::Cancel`] or [`Work::Reupgrade`]: these tasks are next.
+    /// A chunk of any other [`Work`] of a job: these tasks are next.
     Tasks {
         /// The job.
         job: Id,
@@ -86,6 +87,34 @@ pub enum Input {
         /// Whether there are none after them.
         last: bool,
     },
+    /// A chunk of a job's release: these tasks are next.
+    Release {
+        /// The job.
+        job: Id,
+        /// Where its release was when the chunk was read, as above.
+        cursor: Id,
+        /// Unfinished tasks, in the order of their numbers.
+        tasks: Vec<Id>,
+        /// Whether there are none after them.
+        last: bool,
+    },
+    /// The operator cancels a job's unfinished tasks in some states.
+    CancelSome {
+        /// The job.
+        job: Id,
+        /// Which states.
+        states: CancelStates,
+    },
+    /// The operator holds a job.
+    PauseJob(Id),
+    /// The operator lets a held job go on.
+    ResumeJob(Id),
+    /// The operator opens a job's next wave.
+    SkipWave(Id),
+    /// The operator, or an app, approves every task of a job that waits for it.
+    ConfirmJob(Id),
+    /// The operator, or an app, approves a task.
+    ConfirmTask(Id),
     /// The operator cancels a job and with it every unfinished task.
     CancelJob(Id),
     /// The operator starts every failed or cancelled task of a job again.
@@ -147,6 +176,8 @@ pub struct Offer {
     pub protocol: Protocol,
     /// The file.
     pub package: Package,
+    /// The job's words for the device.
+    pub tags: Vec<Tag>,
 }
 
 /// Bounds that hold for the whole installation.
@@ -221,10 +252,12 @@ pub fn decide(rows: Rows, inputs: Vec<Input>, now: Ms, limits: Limits, ids: &mut
         out: Changes::default(),
         dirty: Dirty::default(),
         place: 0,
+        touched: BTreeSet::new(),
     };
     for (place, input) in inputs.into_iter().enumerate() {
         decider.place = place;
         decider.input(input);
+        decider.judge_touched();
     }
     decider.finish()
 }
@@ -252,6 +285,8 @@ pub(crate) struct Decider<'a> {
     dirty: Dirty,
     /// Which input is decided upon.
     place: usize,
+    /// Jobs whose gates an input has touched.
+    pub(crate) touched: BTreeSet<Id>,
 }
 
 impl Decider<'_> {
@@ -269,10 +304,23 @@ impl Decider<'_> {
             Input::Due(Timer::Push(job)) => self.push_ready(job),
             Input::Due(Timer::Timeout(task)) => self.timed_out(task),
             Input::Due(Timer::Settle(task)) => self.settled(task),
+            Input::Due(Timer::Retry(task)) => self.retry_due(task),
+            Input::Due(Timer::Unstarted(task)) => self.unstarted(task),
             Input::Due(Timer::Grace(device)) => self.grace_over(device),
             Input::Due(Timer::Quiet(device)) => self.quiet(device),
-            // The server turns a claimed work timer into the chunk it calls for, and drops events itself.
-            Input::Due(Timer::Work(_) | Timer::Retention) => {}
+            // The server turns such a claimed timer into the chunk it calls for, and drops events itself.
+            Input::Due(Timer::Work(_) | Timer::Release(_) | Timer::Retention) => {}
+            Input::Due(Timer::Gate(job)) => self.judge(job),
+            Input::Due(Timer::Lost(task)) => self.silent(task),
+            Input::SkipWave(job) => self.skip_wave(job),
+            Input::Due(Timer::Start(job)) => self.start_due(job),
+            Input::Due(Timer::Finish(job)) => self.finish_due(job),
+            Input::Release { job, cursor, tasks, last } => self.release_chunk(job, cursor, &tasks, last),
+            Input::CancelSome { job, states } => self.cancel_some(job, states),
+            Input::PauseJob(job) => self.pause_job(job),
+            Input::ResumeJob(job) => self.resume_job(job),
+            Input::ConfirmJob(job) => self.confirm_job(job),
+            Input::ConfirmTask(task) => self.confirm_task(task),
             Input::Enrol { job, work, devices, last } => self.enrol(job, work, &devices, last),
             Input::Tasks { job, work, tasks, last } => self.work_on_tasks(job, work, &tasks, last),
             Input::CancelJob(job) => self.cancel_job(job),
@@ -308,15 +356,12 @@ impl Decider<'_> {
         self.tasks_of.get(&device).into_iter().flatten().copied().filter(open).collect()
     }
 
-    /// The unfinished task of a device's module, if its job still runs.
+    /// The task of a device's module whose turn it is, if its job still runs.
     pub(crate) fn active_task(&self, device: Id, module: &str) -> Option<Id> {
         self.unfinished(device)
             .into_iter()
-            .find(|id| self.rows.tasks.get(id).is_some_and(|t| t.module == module && self.job_runs(t.job_id)))
-    }
-
-    pub(crate) fn job_runs(&self, job: Id) -> bool {
-        self.rows.jobs.get(&job).is_some_and(|j| j.state == JobState::InProgress)
+            .find(|id| self.rows.tasks.get(id).is_some_and(|t| t.module == module && self.rows.is_open(t)))
+            .filter(|id| self.blocked_by(*id).is_none())
     }
 
     /// The last version reported of a task's module.
@@ -361,6 +406,7 @@ impl Decider<'_> {
 
     pub(crate) fn add_task(&mut self, task: Task) {
         self.count(task.job_id, task.state, 1);
+        self.count_in_wave(task.job_id, task.wave, task.state, 1);
         self.dirty.tasks_new.insert(task.id);
         self.tasks_of.entry(task.device_id).or_default().push(task.id);
         self.rows.tasks.insert(task.id, task);

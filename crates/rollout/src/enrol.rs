@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use crate::conflict::Outcome;
 use crate::decide::Decider;
 use crate::event::EventKind;
 use crate::rows::{Id, Job, Reason, Scope, Task, TaskState, Work};
@@ -19,24 +20,29 @@ impl Decider<'_> {
         }
         let cursor = devices.last().copied().unwrap_or(cursor);
         self.set_work(job, (!last).then_some(Work::Enrol { cursor }));
+        self.touched.insert(job);
         self.complete_if_done(job);
     }
 
     fn enrol_one(&mut self, job: &Job, device: Id) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
+        let version = self.version_of(device, &module).map(|v| v.version.as_str());
+        if !job.terms.takes_source(version) || !package.applies_to(version) {
+            return;
+        }
         let src_version = self.version_of(device, &module).map(|v| v.version.clone());
         if !self.in_scope(job, device) || src_version.as_deref() == Some(&*dest_version) {
             return;
         }
-        let conflict = self.busy_with(device);
         let task = self.new_task(job, device, module, src_version, dest_version);
         let id = task.id;
+        let outcome = self.make_room(job, &task);
         self.add_task(task);
         self.task_event(id, EventKind::TaskCreated);
-        match conflict {
-            Some(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),
-            None => self.offer_when_due(id),
+        match outcome {
+            Outcome::Fails(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),
+            Outcome::Goes => self.offer_when_due(id),
         }
     }
 
@@ -58,18 +64,28 @@ impl Decider<'_> {
             package_id: job.package_id,
             device_id: device,
             module,
+            wave: job.terms.wave_of(spread(job.package_id, device)),
             stream_id: self.ids.next_stream(),
-            state: TaskState::Queued,
+            state: if job.terms.need_confirm { TaskState::Confirm } else { TaskState::Queued },
+            approved: !job.terms.need_confirm,
             progress: 0,
             src_version: src,
             dest_version: dest,
             attempt: 1,
+            tries: 1,
+            retry_at: None,
             pushes: 0,
+            idle_pushes: 0,
             told_epoch: 0,
             told_at: None,
             ready_at: None,
             slot_until: None,
             first_progress_at: None,
+            start_clock: None,
+            heard_at: None,
+            lost: false,
+            done_at: None,
+            device_error: None,
             reason: None,
             created_at: self.now,
             updated_at: self.now,

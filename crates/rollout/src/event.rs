@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rows::{Id, JobState, Ms, PackageState, Reason, TaskState};
+use crate::rows::{Hold, Id, JobState, Ms, PackageState, Reason, TaskState};
 
 /// One thing that happened. Written in the transaction of the change it tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,22 @@ pub enum EventKind {
         /// Where it is now.
         state: JobState,
     },
+    /// A job is held.
+    JobHeld {
+        /// By what.
+        hold: Hold,
+    },
+    /// A job is held no more.
+    JobResumed,
+    /// A job goes on to its next wave.
+    WaveOpened {
+        /// Which, from 0.
+        wave: i32,
+    },
+    /// A device that had begun is silent for long.
+    TaskLost,
+    /// A device that was lost has spoken.
+    TaskFound,
     /// A task was made.
     TaskCreated,
     /// A task moved.
@@ -127,6 +143,15 @@ pub enum EventKind {
     TaskPushed {
         /// Which push of this attempt, from 1.
         push: i32,
+    },
+    /// An attempt failed and another one follows.
+    TaskRetry {
+        /// The number of the next.
+        attempt: i32,
+        /// When it may begin.
+        at: Ms,
+        /// Why the last one failed.
+        reason: Reason,
     },
     /// The device asked and was answered, for the first time on a connection.
     TaskAnswered,

@@ -24,9 +24,13 @@
 extern crate alloc;
 
 mod ask;
+mod attempt;
+mod conflict;
 mod decide;
 mod enrol;
 mod event;
+mod gate;
+mod hold;
 mod order;
 mod presence;
 mod push;
@@ -36,10 +40,15 @@ mod rivalry;
 mod rows;
 mod spread;
 mod task;
+mod terms;
+mod waiting;
 
 pub use decide::{Ask, Changes, Ids, Input, Limits, Offer, Outbound, decide};
 pub use event::{Event, EventKind};
+pub use gate::{Gate, WaveCounts};
 pub use order::may_run_again;
 pub use push::push_limit;
 pub use rows::*;
 pub use spread::spread;
+pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave};
+pub use waiting::{Waiting, waiting};

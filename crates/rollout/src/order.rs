@@ -1,24 +1,39 @@
 //! What an operator orders: cancel, and start again.
 
+use alloc::vec::Vec;
+
 use crate::decide::Decider;
-use crate::rows::{Id, Job, JobKind, JobState, Package, PackageState, Reason, TaskState, Work};
+use crate::rows::{
+    CancelStates, Id, Job, JobKind, JobState, Package, PackageState, Reason, Task, TaskState, Timer, Work,
+};
 
 /// Whether tasks of a job may start again: its package is still there, and a verify job that has ended does
 /// not take a verdict away that another one gave, or disturb one that is on its way to it.
 pub fn may_run_again(job: &Job, package: Option<&Package>) -> bool {
     let open = |state| matches!(state, PackageState::Unverified | PackageState::Failed);
-    package.is_some_and(|p| job.kind != JobKind::Verify || job.state == JobState::InProgress || open(p.state))
+    package.is_some_and(|p| {
+        job.kind != JobKind::Verify
+            || matches!(job.state, JobState::Planned | JobState::InProgress)
+            || open(p.state)
+    })
 }
 
 impl Decider<'_> {
     /// From this moment no task of the job is pushed or answered; each ends in its chunk.
     pub(crate) fn cancel_job(&mut self, job: Id) {
-        if !self.job_runs(job) {
+        let open = |j: &Job| matches!(j.state, JobState::Planned | JobState::InProgress);
+        if !self.rows.jobs.get(&job).is_some_and(open) {
             return;
         }
-        self.move_job(job, JobState::Canceled);
-        self.verify_ended(job, PackageState::Failed);
+        self.end_by_order(job);
         self.set_work(job, Some(Work::Cancel { cursor: 0 }));
+    }
+
+    fn end_by_order(&mut self, job: Id) {
+        self.move_job(job, JobState::Canceled);
+        self.clear_timer(Timer::Start(job));
+        self.clear_timer(Timer::Finish(job));
+        self.verify_ended(job, PackageState::Failed);
     }
 
     pub(crate) fn reupgrade_job(&mut self, job: Id) {
@@ -28,7 +43,7 @@ impl Decider<'_> {
         }
     }
 
-    /// A chunk of a job's cancellation or re-upgrade.
+    /// A chunk of any work but the first.
     pub(crate) fn work_on_tasks(&mut self, job: Id, work: Work, tasks: &[Id], last: bool) {
         if !self.is_at(job, work) {
             return;
@@ -43,10 +58,43 @@ impl Decider<'_> {
                 tasks.iter().for_each(|task| self.restart_task(*task));
                 Work::Reupgrade { cursor: next(cursor) }
             }
+            Work::CancelSome { cursor, states, any } => {
+                let meant = |task: &&Id| self.rows.tasks.get(*task).is_some_and(|t| states.has(t.state));
+                let meant: Vec<Id> = tasks.iter().filter(meant).copied().collect();
+                meant.iter().for_each(|task| self.cancel_task(*task));
+                Work::CancelSome { cursor: next(cursor), states, any: any || !meant.is_empty() }
+            }
+            Work::Confirm { cursor } => {
+                tasks.iter().for_each(|task| self.confirm_task(*task));
+                Work::Confirm { cursor: next(cursor) }
+            }
+            Work::Finish { cursor } => {
+                tasks.iter().for_each(|task| self.finish_task(*task));
+                Work::Finish { cursor: next(cursor) }
+            }
             Work::Enrol { .. } => return,
         };
         self.set_work(job, (!last).then_some(work));
+        if last && matches!(work, Work::CancelSome { any: true, .. }) {
+            self.cancel_if_empty(job);
+        }
         self.complete_if_done(job);
+    }
+
+    /// A job none of whose tasks is left by an order on the job is cancelled, not completed.
+    fn cancel_if_empty(&mut self, job: Id) {
+        let empty = |j: &Job| j.counts.unfinished() == 0 && j.ended_at.is_none();
+        if self.rows.jobs.get(&job).is_some_and(empty) {
+            self.end_by_order(job);
+        }
+    }
+
+    /// Cancels the tasks of a job that are in some states.
+    pub(crate) fn cancel_some(&mut self, job: Id, states: CancelStates) {
+        let free = |j: &Job| j.ended_at.is_none() && j.work.is_none();
+        if self.rows.jobs.get(&job).is_some_and(free) {
+            self.set_work(job, Some(Work::CancelSome { cursor: 0, states, any: false }));
+        }
     }
 
     pub(crate) fn cancel_task(&mut self, task: Id) {
@@ -66,37 +114,44 @@ impl Decider<'_> {
 
     fn accepts_reupgrade(&self, job: Id) -> bool {
         let Some(row) = self.rows.jobs.get(&job) else { return false };
-        row.work.is_none() && may_run_again(row, self.rows.packages.get(&row.package_id))
+        row.work.is_none()
+            && !row.is_over(self.now)
+            && may_run_again(row, self.rows.packages.get(&row.package_id))
     }
 
     fn run_again(&mut self, job: Id) {
         let Some(row) = self.rows.jobs.get(&job) else { return };
-        let (ended, verify, package) =
-            (row.state != JobState::InProgress, row.kind == JobKind::Verify, row.package_id);
+        let (ended, verify, package) = (
+            matches!(row.state, JobState::Completed | JobState::Canceled),
+            row.kind == JobKind::Verify,
+            row.package_id,
+        );
+        let end = row.terms.end_at;
         if ended {
             self.move_job(job, JobState::InProgress);
+        }
+        if ended {
+            self.forgive(job);
+        }
+        if let Some(end) = end.filter(|_| ended) {
+            self.set_timer(Timer::Finish(job), end);
         }
         if verify {
             self.set_package_state(package, PackageState::Verifying);
         }
     }
 
-    /// Only a failed or cancelled task of a device without another unfinished one starts again.
+    /// Only a failed or cancelled task starts again that was approved, that nothing is in the way of, and
+    /// whose job has not reached its scheduled end.
     fn may_restart(&mut self, task: Id) -> bool {
-        let Some(row) = self.rows.tasks.get(&task) else { return false };
-        let device = row.device_id;
-        matches!(row.state, TaskState::Failed | TaskState::Canceled) && self.busy_with(device).is_none()
-    }
-
-    /// The task that keeps a device busy. One that its cancelled job has not come to yet ends here.
-    pub(crate) fn busy_with(&mut self, device: Id) -> Option<Id> {
-        for task in self.unfinished(device) {
-            if self.rows.tasks.get(&task).is_some_and(|t| self.job_runs(t.job_id)) {
-                return Some(task);
-            }
-            self.cancel_task(task);
-        }
-        None
+        let state = self.rows.tasks.get(&task).map(|t| t.state);
+        let approved = self.rows.tasks.get(&task).is_some_and(|t| t.approved);
+        let over = |t: &Task| self.rows.jobs.get(&t.job_id).is_none_or(|j| j.is_over(self.now));
+        let late = self.rows.tasks.get(&task).is_none_or(over);
+        matches!(state, Some(TaskState::Failed | TaskState::Canceled))
+            && approved
+            && !late
+            && self.has_room(task)
     }
 
     fn restart_task(&mut self, task: Id) {
@@ -105,14 +160,12 @@ impl Decider<'_> {
         }
         self.move_task(task, TaskState::Queued, None);
         let Some(row) = self.task_mut(task) else { return };
-        row.progress = 0;
-        row.attempt += 1;
-        row.pushes = 0;
-        row.told_epoch = 0;
-        row.told_at = None;
+        row.forget_attempt();
+        row.tries = 1;
         row.first_progress_at = None;
-        let (device, module, dest) = (row.device_id, row.module.clone(), row.dest_version.clone());
-        let version = self.version_of(device, &module).map(|v| v.version.clone());
+        row.device_error = None;
+        let dest = row.dest_version.clone();
+        let version = self.version_of_task(task);
         if version.as_deref() == Some(&*dest) {
             self.end_task(task, TaskState::Succeeded, Reason::Success);
             return;

@@ -25,6 +25,9 @@ impl Decider<'_> {
         if old.is_some() {
             self.taken_over(device);
         }
+        for task in self.unfinished(device) {
+            self.resume_clock(task);
+        }
         if self.unfinished(device).iter().any(|task| self.awaits_push(*task, epoch)) {
             self.wait_for_report(device);
         }
@@ -54,16 +57,17 @@ impl Decider<'_> {
         self.device_event(device, EventKind::DeviceDisconnected);
     }
 
-    /// Frees the place in the queue and the download slot of a task whose device has gone.
+    /// Frees the place in the queue and the download slot of a task whose device has gone, and stops
+    /// its clock.
     fn let_go(&mut self, task: Id) {
+        self.stop_clock(task);
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if row.ready_at.is_none() && row.slot_until.is_none() {
             return;
         }
-        self.rows.slots_used -= i64::from(row.slot_until.is_some_and(|until| until > self.now));
+        self.free_slot(task);
         if let Some(row) = self.task_mut(task) {
             row.ready_at = None;
-            row.slot_until = None;
         }
     }
 

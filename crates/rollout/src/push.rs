@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::decide::{Decider, Limits, Offer, Outbound};
 use crate::event::EventKind;
 use crate::rate;
-use crate::rows::{Epoch, Id, Job, Ms, TaskState, Timer};
+use crate::rows::{Epoch, Id, Job, Ms, Reason, TaskState, Timer};
 
 /// How long a job that found no free download slot waits before it looks again.
 const SLOT_RETRY_MS: Ms = 500;
@@ -29,7 +29,7 @@ impl Decider<'_> {
             && task.ready_at.is_none()
             && !self.is_shared(task.device_id)
             && job.need_push
-            && self.job_runs(job.id)
+            && self.may_tell(task.id)
     }
 
     /// Lets a task wait for a rate token and a download slot.
@@ -64,6 +64,7 @@ impl Decider<'_> {
         for task in &ready {
             match self.pushable_to(*task) {
                 Some(_) if left == pushed => break,
+                Some(_) if self.pushed_too_often(*task) => {}
                 Some(epoch) => {
                     self.push(*task, epoch);
                     pushed += 1;
@@ -75,6 +76,18 @@ impl Decider<'_> {
         if left == 0 || !ready.is_empty() {
             self.push_again(job);
         }
+    }
+
+    /// Whether a task's device ignores its notices: then the attempt has failed.
+    fn pushed_too_often(&mut self, task: Id) -> bool {
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let (pushes, job) = (row.idle_pushes, self.rows.jobs.get(&row.job_id));
+        let too_often = job.and_then(|j| j.terms.most_pushes).is_some_and(|most| pushes >= most);
+        if too_often {
+            self.not_ready(task);
+            self.fail_attempt(task, Reason::TooManyPushes { pushes });
+        }
+        too_often
     }
 
     fn not_ready(&mut self, task: Id) {
@@ -99,8 +112,7 @@ impl Decider<'_> {
     fn pushable_to(&self, task: Id) -> Option<Epoch> {
         let row = self.rows.tasks.get(&task)?;
         let epoch = self.rows.sessions.get(&row.device_id)?.epoch;
-        let wanted = !row.state.is_terminal() && row.told_epoch != epoch && self.job_runs(row.job_id);
-        wanted.then_some(epoch)
+        (row.told_epoch != epoch && self.may_tell(task)).then_some(epoch)
     }
 
     fn push_again(&mut self, job: Id) {
@@ -125,6 +137,7 @@ impl Decider<'_> {
         self.told(task, epoch);
         let Some(row) = self.task_mut(task) else { return };
         row.pushes += 1;
+        row.idle_pushes += 1;
         let (push, device) = (row.pushes, row.device_id);
         self.task_event(task, EventKind::TaskPushed { push });
         if let Some(offer) = self.offer(task) {
@@ -142,17 +155,24 @@ impl Decider<'_> {
         let slot_was_free = row.slot_until.is_none_or(|until| until <= now);
         row.slot_until = Some(now + slot_ms);
         let queued = row.state == TaskState::Queued;
+        let first = queued && row.tries == 1;
+        let job = row.job_id;
         self.rows.slots_used += i64::from(slot_was_free);
         if queued {
             self.move_task(task, TaskState::Notified, None);
         }
+        if first {
+            self.count_offer(job);
+        }
+        self.start_clock(task);
     }
 
     /// What a notice of a task is made of.
     pub(crate) fn offer(&self, task: Id) -> Option<Offer> {
         let task = self.rows.tasks.get(&task)?;
         let package = self.rows.packages.get(&task.package_id)?.clone();
-        let protocol = self.rows.jobs.get(&task.job_id)?.protocol;
-        Some(Offer { task: task.id, stream_id: task.stream_id, protocol, package })
+        let job = self.rows.jobs.get(&task.job_id)?;
+        let (protocol, tags) = (job.protocol, job.terms.tags.clone());
+        Some(Offer { task: task.id, stream_id: task.stream_id, protocol, package, tags })
     }
 }

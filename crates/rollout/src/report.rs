@@ -4,7 +4,9 @@ use alloc::string::String;
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{DEFAULT_MODULE, Epoch, Id, ModuleVersion, Ms, Reason, Task, TaskState, Timer};
+use crate::rows::{
+    DEFAULT_MODULE, DeviceError, Epoch, Id, Job, JobState, ModuleVersion, Ms, Reason, Task, TaskState, Timer,
+};
 
 /// Most modules one device may report, so that a device cannot fill the table.
 const MOST_MODULES: usize = 64;
@@ -19,12 +21,10 @@ impl Decider<'_> {
             return;
         }
         let corrects = self.store_version(device, epoch, &module, &version);
-        let task = self
-            .unfinished(device)
-            .into_iter()
-            .find(|id| self.rows.tasks.get(id).is_some_and(|t| t.module == module));
-        if let Some(task) = task {
-            self.version_for_task(task, epoch, &version, corrects);
+        for task in self.unfinished(device) {
+            if self.rows.tasks.get(&task).is_some_and(|t| t.module == module && !t.state.is_terminal()) {
+                self.version_for_task(task, epoch, &version, corrects);
+            }
         }
     }
 
@@ -68,21 +68,34 @@ impl Decider<'_> {
             self.end_task(task, TaskState::Succeeded, Reason::Success);
             return;
         }
-        let started = row.state == TaskState::InProgress;
-        let is_source = row.src_version.as_deref() == Some(version);
-        if row.src_version.is_none() || corrects && self.began_on_a_made_up_version(task) {
-            self.set_source(task, version);
-        } else if !is_source {
-            self.settled(task);
-            if started {
-                return;
-            }
+        let begun = row.has_begun();
+        if begun {
+            self.heard(task);
         }
+        if corrects && self.began_on_a_made_up_version(task) {
+            self.set_source(task, version);
+        }
+        if self.speaks_against(task).is_some() {
+            self.settled(task);
+            return;
+        }
+        self.follow_source(task, version);
         if corrects {
             self.tell_again(task);
         }
         if self.awaits_push(task, epoch) {
             self.make_ready(task);
+        }
+    }
+
+    /// Before the first progress the source is what the device reports, once it has settled; the first
+    /// one known is taken at once.
+    fn follow_source(&mut self, task: Id, version: &str) {
+        let Some(row) = self.rows.tasks.get(&task) else { return };
+        match row.src_version.as_deref() {
+            None => self.set_source(task, version),
+            Some(source) if source != version => self.settled(task),
+            Some(_) => {}
         }
     }
 
@@ -97,6 +110,7 @@ impl Decider<'_> {
     fn tell_again(&mut self, task: Id) {
         if let Some(row) = self.task_mut(task).filter(|t| t.state == TaskState::Notified) {
             row.told_epoch = 0;
+            row.idle_pushes = (row.idle_pushes - 1).max(0);
         }
     }
 
@@ -104,7 +118,7 @@ impl Decider<'_> {
     /// has not had time to settle.
     fn began_on_a_made_up_version(&self, task: Id) -> bool {
         let Some((row, last, settled_at)) = self.last_report(task) else { return false };
-        row.state == TaskState::InProgress
+        row.has_begun()
             && row.progress < 100
             && row.first_progress_at.is_some_and(|at| at >= last.first_reported_at)
             && self.now < settled_at
@@ -118,24 +132,58 @@ impl Decider<'_> {
         self.is_present(row.device_id, last.epoch).then_some((row, last, last.first_reported_at + settle))
     }
 
+    fn heard(&mut self, task: Id) {
+        let now = self.now;
+        if let Some(row) = self.task_mut(task) {
+            row.heard_at = Some(now);
+        }
+        self.found(task);
+    }
+
+    /// Why the last version of a task's module means that the attempt has failed, if it does: it is
+    /// neither source nor target, or it is the source and came after step 100; before the task has
+    /// begun, it is none of those its job is for.
+    fn speaks_against(&self, task: Id) -> Option<Reason> {
+        let row = self.rows.tasks.get(&task).filter(|t| !t.state.is_terminal())?;
+        let last = self.version_of(row.device_id, &row.module)?;
+        let terms = &self.rows.jobs.get(&row.job_id)?.terms;
+        let (expected, reported) = (&row.dest_version, &last.version);
+        if reported == expected {
+            return None;
+        }
+        if !row.has_begun() {
+            let applies = self.rows.packages.get(&row.package_id)?.applies_to(Some(reported));
+            let excluded = !applies || !terms.takes_source(Some(reported));
+            return excluded.then(|| Reason::SourceExcluded { reported: reported.clone() });
+        }
+        // The first version ever heard is taken for the source.
+        if row.src_version.as_ref().is_none_or(|source| source == reported) {
+            let after_done = row.done_at.is_some_and(|at| at <= last.reported_at);
+            return (terms.rollback_fails && after_done)
+                .then(|| Reason::RolledBack { version: reported.clone() });
+        }
+        Some(Reason::VersionMismatch { expected: expected.clone(), reported: reported.clone() })
+    }
+
     /// What it means that a module's last report is neither a task's source nor its target: a started attempt
     /// has failed, before that it is the source. C SDK 3.x reports a made-up version before the real one, so a
     /// connection's first seconds must pass, and one that ends before them has told nothing.
     pub(crate) fn settled(&mut self, task: Id) {
+        let against = self.speaks_against(task);
         let Some((row, last, settled_at)) = self.last_report(task) else { return };
         let known = row.dest_version == last.version || row.src_version.as_ref() == Some(&last.version);
-        if row.state.is_terminal() || known {
+        if row.state.is_terminal() || (known && against.is_none()) {
             return;
         }
         if settled_at > self.now {
             self.set_timer(Timer::Settle(task), settled_at);
             return;
         }
-        let (expected, reported) = (row.dest_version.clone(), last.version.clone());
-        if row.state == TaskState::InProgress {
-            self.end_task(task, TaskState::Failed, Reason::VersionMismatch { expected, reported });
-        } else {
-            self.set_source(task, &reported);
+        let reported = last.version.clone();
+        match against {
+            None => self.set_source(task, &reported),
+            Some(reason @ Reason::SourceExcluded { .. }) => self.end_task(task, TaskState::Failed, reason),
+            Some(reason) => self.fail_attempt(task, reason),
         }
     }
 
@@ -143,47 +191,74 @@ impl Decider<'_> {
         if !self.hears(device, epoch) {
             return;
         }
-        let Some(task) = self.active_task(device, module) else { return };
+        let Some(task) = self.active_task(device, module).filter(|t| self.may_begin(*t)) else { return };
         if step < 0 { self.step_failed(task, step, desc) } else { self.step_done(task, step.min(100), desc) }
     }
 
+    /// Whether a device's word on a task can be meant for it: its job has started, its wave is open, and
+    /// it is approved.
+    fn may_begin(&self, task: Id) -> bool {
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let started = |j: &Job| j.state == JobState::InProgress && Self::is_wave_open(j, row.wave);
+        let started = self.rows.jobs.get(&row.job_id).is_some_and(started);
+        started && row.state != TaskState::Confirm
+    }
+
     fn step_failed(&mut self, task: Id, step: i32, desc: String) {
-        // A failure of a task the device was not told of speaks of an earlier attempt.
-        let told = self.rows.tasks.get(&task).is_some_and(|t| t.state != TaskState::Queued);
-        if told {
-            self.end_task(task, TaskState::Failed, Reason::DeviceFailed { step, desc });
+        // A failure of an attempt the device was not told of speaks of an earlier one.
+        if !self.rows.tasks.get(&task).is_some_and(Task::is_known) {
+            return;
         }
+        let Some(row) = self.task_mut(task) else { return };
+        row.device_error = Some(DeviceError { step, desc: desc.clone() });
+        self.fail_attempt(task, Reason::DeviceFailed { step, desc });
     }
 
     fn step_done(&mut self, task: Id, step: i32, desc: String) {
         let (now, slot_ms) = (self.now, self.limits.slot_ms);
+        let Some(row) = self.rows.tasks.get(&task) else { return };
+        // Between two attempts it can only be a late word of the one that failed.
+        if row.tries > 1 && !row.is_known() {
+            return;
+        }
+        let first = row.heard_at.is_none();
+        if first {
+            self.begun(task);
+            self.watch_silence(task);
+        }
+        self.found(task);
         let Some(row) = self.task_mut(task) else { return };
         let before = row.progress;
         row.progress = step;
+        row.heard_at = Some(now);
+        row.done_at = (step == 100).then_some(row.done_at.unwrap_or(now));
         row.ready_at = None;
+        row.idle_pushes = 0;
         let held_slot = row.slot_until.is_some_and(|until| until > now);
         row.slot_until = (step < 100).then_some(now + slot_ms);
         let holds_slot = row.slot_until.is_some();
-        let first = row.state != TaskState::InProgress;
         self.rows.slots_used += i64::from(holds_slot) - i64::from(held_slot);
-        if first {
-            self.started(task);
-        }
         if first || step / 10 != before / 10 {
             self.task_event(task, EventKind::TaskProgress { percent: step, desc });
         }
     }
 
-    fn started(&mut self, task: Id) {
+    /// An attempt begins. The timeout counts from the first of them.
+    fn begun(&mut self, task: Id) {
         let now = self.now;
+        self.clear_timers_of_attempt(task);
         if let Some(version) = self.last_report(task).map(|(_, last, _)| last.version.clone()) {
             self.set_source(task, &version);
         }
-        self.move_task(task, TaskState::InProgress, None);
         let Some(row) = self.task_mut(task) else { return };
-        row.first_progress_at = Some(now);
-        let job = row.job_id;
-        if let Some(timeout) = self.rows.jobs.get(&job).and_then(|j| j.timeout_ms) {
+        row.start_clock = None;
+        let (job, before, running) = (row.job_id, row.first_progress_at, row.state == TaskState::InProgress);
+        row.first_progress_at = Some(before.unwrap_or(now));
+        if !running {
+            self.move_task(task, TaskState::InProgress, None);
+        }
+        let timeout = self.rows.jobs.get(&job).and_then(|j| j.timeout_ms);
+        if let Some(timeout) = timeout.filter(|_| before.is_none()) {
             self.set_timer(Timer::Timeout(task), now + timeout);
         }
     }
@@ -193,7 +268,8 @@ impl Decider<'_> {
         let Some(timeout) = self.rows.jobs.get(&row.job_id).and_then(|j| j.timeout_ms) else { return };
         let due = row.first_progress_at.is_some_and(|at| at + timeout <= self.now);
         if row.state == TaskState::InProgress && due {
-            self.end_task(task, TaskState::Failed, Reason::Timeout { minutes: timeout / 60_000 });
+            let reason = self.cause(task, Reason::Timeout { minutes: timeout / 60_000 });
+            self.end_task(task, TaskState::Failed, reason);
         }
     }
 }

@@ -6,6 +6,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::Gate;
+use crate::terms::Terms;
+
 /// Milliseconds since 1970 UTC.
 pub type Ms = i64;
 /// A row's number: unique in the installation and growing with time.
@@ -154,10 +157,21 @@ pub struct Package {
     pub file_name: String,
     /// The version compiled into an ESP image, when one was found.
     pub image_version: Option<String>,
+    /// The version it is a difference to; `None` is a whole file.
+    pub src_version: Option<String>,
+    /// Its own words for the devices.
+    pub custom: Option<String>,
     /// Proved or not.
     pub state: PackageState,
     /// When it was made.
     pub created_at: Ms,
+}
+
+impl Package {
+    /// Whether a module that reports `version` can take it.
+    pub fn applies_to(&self, version: Option<&str>) -> bool {
+        self.src_version.as_deref().is_none_or(|source| version == Some(source))
+    }
 }
 
 /// What a job is for.
@@ -174,6 +188,8 @@ pub enum JobKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobState {
+    /// Its tasks are there; it starts by its schedule.
+    Planned,
     /// Tasks are made, pushed, answered.
     InProgress,
     /// Every task has ended.
@@ -209,6 +225,33 @@ pub enum Protocol {
     Http,
 }
 
+/// States an operator cancels tasks in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelStates {
+    /// Those that wait for approval.
+    pub confirm: bool,
+    /// Those not yet told.
+    pub queued: bool,
+    /// Those told that have not begun.
+    pub notified: bool,
+    /// Those that have begun.
+    pub in_progress: bool,
+}
+
+impl CancelStates {
+    /// Whether tasks in a state are meant.
+    pub fn has(self, state: TaskState) -> bool {
+        match state {
+            TaskState::Confirm => self.confirm,
+            TaskState::Queued => self.queued,
+            TaskState::Notified => self.notified,
+            TaskState::InProgress => self.in_progress,
+            TaskState::Succeeded | TaskState::Failed | TaskState::Canceled => false,
+        }
+    }
+}
+
 /// Work on a whole job that goes on in short chunks. The cursor is the last device or task done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
@@ -223,10 +266,82 @@ pub enum Work {
         /// Last task looked at.
         cursor: Id,
     },
+    /// Approves every task that waits for it.
+    Confirm {
+        /// Last task looked at.
+        cursor: Id,
+    },
+    /// Cancels the unfinished tasks in some states.
+    CancelSome {
+        /// Last task looked at.
+        cursor: Id,
+        /// Which states.
+        states: CancelStates,
+        /// Whether one has been cancelled.
+        any: bool,
+    },
+    /// Cancels what has not begun: the scheduled end has come.
+    Finish {
+        /// Last task looked at.
+        cursor: Id,
+    },
     /// Starts every failed or cancelled task again.
     Reupgrade {
         /// Last task looked at.
         cursor: Id,
+    },
+}
+
+/// What holds a running job: nothing of it is pushed or answered, running downloads go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum Hold {
+    /// An operator.
+    Paused,
+    /// A gate.
+    Halted {
+        /// Why.
+        halt: Halt,
+    },
+}
+
+/// Why a job halted by itself: a code with its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
+pub enum Halt {
+    /// More failures than allowed.
+    Failures {
+        /// How many.
+        failed: i64,
+        /// How many are allowed.
+        limit: i64,
+    },
+    /// A larger part of the devices told failed than allowed.
+    FailureRate {
+        /// How many failed.
+        failed: i64,
+        /// How many were told.
+        offered: i64,
+        /// What is allowed, in thousandths of a per cent.
+        limit: u32,
+    },
+    /// The upgrades that ended speak for the rejected failure rate.
+    Evidence {
+        /// How many failed.
+        failed: i64,
+        /// How many ended.
+        ended: i64,
+        /// The accepted rate in thousandths of a per cent.
+        accepted: u32,
+        /// The rejected rate in thousandths of a per cent.
+        rejected: u32,
+    },
+    /// No device of a wave succeeded in time.
+    WaveStalled {
+        /// Which wave, from 0.
+        wave: i32,
+        /// How long.
+        minutes: i64,
     },
 }
 
@@ -281,8 +396,16 @@ pub struct Job {
     pub rate_per_minute: i64,
     /// When the next push may leave, in microseconds (see [`crate::rate`]).
     pub next_push_us: i64,
+    /// What else was settled when it was made.
+    pub terms: Terms,
+    /// What holds it.
+    pub hold: Option<Hold>,
+    /// How far its waves and limits have come, if it has any.
+    pub gate: Option<Gate>,
     /// Unfinished work on the whole job.
     pub work: Option<Work>,
+    /// The last task of those that are being let go.
+    pub release: Option<Id>,
     /// When it was made.
     pub created_at: Ms,
     /// When it ended.
@@ -295,6 +418,8 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskState {
+    /// Waits for an operator or an app to approve it.
+    Confirm,
     /// Not yet told to the device.
     Queued,
     /// The notice left; no progress yet.
@@ -311,8 +436,15 @@ pub enum TaskState {
 
 impl TaskState {
     /// Every state, in the order of a life.
-    pub const ALL: [TaskState; 6] =
-        [Self::Queued, Self::Notified, Self::InProgress, Self::Succeeded, Self::Failed, Self::Canceled];
+    pub const ALL: [TaskState; 7] = [
+        Self::Confirm,
+        Self::Queued,
+        Self::Notified,
+        Self::InProgress,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Canceled,
+    ];
 
     /// Whether only a re-upgrade leads on from here.
     pub const fn is_terminal(self) -> bool {
@@ -322,6 +454,7 @@ impl TaskState {
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Confirm => "CONFIRM",
             Self::Queued => "QUEUED",
             Self::Notified => "NOTIFIED",
             Self::InProgress => "IN_PROGRESS",
@@ -357,13 +490,66 @@ pub enum Reason {
         /// Its length.
         minutes: i64,
     },
+    /// The source version came back after step 100.
+    RolledBack {
+        /// The source.
+        version: String,
+    },
+    /// The device was told, was connected long enough, and did not begin.
+    StartTimeout {
+        /// How long.
+        minutes: i64,
+    },
+    /// The device was told often enough and did not begin.
+    TooManyPushes {
+        /// How often.
+        pushes: i32,
+    },
+    /// The device speaks of the task's module, but in another case.
+    ModuleCase {
+        /// The task's module.
+        expected: String,
+        /// The device's.
+        reported: String,
+    },
     /// Another job's task was unfinished when this one was made.
     Conflict {
         /// That task.
         task: Id,
     },
+    /// Another job's task took its place.
+    Overwritten {
+        /// That job.
+        job: Id,
+    },
+    /// The scheduled end of its job came.
+    ScheduleEnded,
+    /// The device reported a version that is not among those its job is for.
+    SourceExcluded {
+        /// What came.
+        reported: String,
+    },
     /// The operator cancelled the task, or its job.
     CanceledByOperator,
+}
+
+/// The clock from telling a device to its first progress. It runs while the device is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StartClock {
+    /// The device is here: it has until then.
+    By(Ms),
+    /// The device is away: this is left.
+    Left(Ms),
+}
+
+/// What a device last said went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceError {
+    /// `-1` upgrade, `-2` download, `-3` verification, `-4` burning failed.
+    pub step: i32,
+    /// The device's own words.
+    pub desc: String,
 }
 
 /// One device in one job.
@@ -381,6 +567,8 @@ pub struct Task {
     pub device_id: Id,
     /// The package's module.
     pub module: String,
+    /// Its wave, from 0.
+    pub wave: i32,
     /// The stream the device reads blocks from; the same over pushes and restarts.
     pub stream_id: u32,
     /// Where it is.
@@ -391,10 +579,18 @@ pub struct Task {
     pub src_version: Option<String>,
     /// The target.
     pub dest_version: String,
-    /// 1, and one more with each re-upgrade.
+    /// 1, and one more with each retry and re-upgrade.
     pub attempt: i32,
+    /// Whether it needs no approval, or has it.
+    pub approved: bool,
+    /// Attempts since the task was made or last re-upgraded, this one included.
+    pub tries: i32,
+    /// Waiting for the next attempt until then.
+    pub retry_at: Option<Ms>,
     /// Notices pushed in this attempt.
     pub pushes: i32,
+    /// Notices pushed since the last progress.
+    pub idle_pushes: i32,
     /// The connection the device was last told on.
     pub told_epoch: Epoch,
     /// When it was last told.
@@ -403,8 +599,18 @@ pub struct Task {
     pub ready_at: Option<Ms>,
     /// Holds a download slot until then at the latest.
     pub slot_until: Option<Ms>,
-    /// First progress of this attempt; the timeout counts from here.
+    /// First progress since the task was made or last re-upgraded; the timeout counts from here.
     pub first_progress_at: Option<Ms>,
+    /// How long the device may take to begin this attempt, once told.
+    pub start_clock: Option<StartClock>,
+    /// The last the device said of this attempt, once it has begun.
+    pub heard_at: Option<Ms>,
+    /// Whether the device has begun and is silent for long.
+    pub lost: bool,
+    /// When step 100 came; from then on its version is awaited.
+    pub done_at: Option<Ms>,
+    /// What the device last said went wrong, beside what the platform makes of it.
+    pub device_error: Option<DeviceError>,
     /// Why it ended.
     pub reason: Option<Reason>,
     /// When it was made.
@@ -423,12 +629,26 @@ pub enum Timer {
     Timeout(Id),
     /// A task's module has had time to correct its report.
     Settle(Id),
+    /// A task's next attempt.
+    Retry(Id),
+    /// A task's device has had time to begin.
+    Unstarted(Id),
     /// A device has had time to report.
     Grace(Id),
     /// A device that two clients use may have come to rest.
     Quiet(Id),
     /// The next chunk of a job's work.
     Work(Id),
+    /// A job's scheduled start.
+    Start(Id),
+    /// A job's scheduled end.
+    Finish(Id),
+    /// The next tasks of a job that are let go.
+    Release(Id),
+    /// A job's wave has had its time.
+    Gate(Id),
+    /// A task's device has had time to speak.
+    Lost(Id),
     /// Events that are old enough are dropped, a chunk at a time.
     Retention,
 }
@@ -454,4 +674,13 @@ pub struct Rows {
     pub tasks: BTreeMap<Id, Task>,
     /// Download slots in use in the whole installation.
     pub slots_used: i64,
+}
+
+impl Rows {
+    /// A module of a device whose name differs from `module` only in case.
+    pub(crate) fn other_case(&self, device: Id, module: &str) -> Option<&str> {
+        let of_device = self.versions.range((device, String::new())..(device + 1, String::new()));
+        let mut names = of_device.map(|((_, name), _)| name.as_str());
+        names.find(|name| *name != module && name.eq_ignore_ascii_case(module))
+    }
 }

@@ -8,30 +8,42 @@ impl Decider<'_> {
     /// Moves a task, with its counts and its event.
     pub(crate) fn move_task(&mut self, task: Id, to: TaskState, reason: Option<Reason>) {
         let Some(row) = self.task_mut(task) else { return };
-        let (from, job) = (row.state, row.job_id);
+        let (from, job, wave) = (row.state, row.job_id, row.wave);
         row.state = to;
         row.reason.clone_from(&reason);
         self.count(job, from, -1);
         self.count(job, to, 1);
+        self.count_in_wave(job, wave, from, -1);
+        self.count_in_wave(job, wave, to, 1);
         self.task_event(task, EventKind::TaskState { from, to, reason });
     }
 
     /// Ends a task: frees what it holds, and its job if it was the last.
     pub(crate) fn end_task(&mut self, task: Id, to: TaskState, reason: Reason) {
-        let now = self.now;
+        self.free_slot(task);
+        self.clear_timers_of_attempt(task);
         let Some(row) = self.task_mut(task) else { return };
         row.ready_at = None;
-        let held_slot = row.slot_until.take().is_some_and(|until| until > now);
+        row.retry_at = None;
+        row.start_clock = None;
         if to == TaskState::Succeeded {
             row.progress = 100;
         }
         let (device, stream_id, job) = (row.device_id, row.stream_id, row.job_id);
-        self.rows.slots_used -= i64::from(held_slot);
+        self.count_end(job, to, &reason);
         self.move_task(task, to, Some(reason));
         self.clear_timer(Timer::Timeout(task));
-        self.clear_timer(Timer::Settle(task));
         self.out.outbound.push(Outbound::Revoke { device, stream_id });
         self.complete_if_done(job);
+        self.next_in_line(device);
+    }
+
+    /// Gives a task's download slot back.
+    pub(crate) fn free_slot(&mut self, task: Id) {
+        let now = self.now;
+        let Some(row) = self.task_mut(task) else { return };
+        let held_slot = row.slot_until.take().is_some_and(|until| until > now);
+        self.rows.slots_used -= i64::from(held_slot);
     }
 
     /// Completes a running job none of whose tasks is unfinished and none still to come.
@@ -46,14 +58,23 @@ impl Decider<'_> {
             _ => PackageState::Failed,
         };
         self.move_job(job, JobState::Completed);
+        self.clear_timer(Timer::Finish(job));
         self.verify_ended(job, verdict);
     }
 
     pub(crate) fn move_job(&mut self, job: Id, state: JobState) {
-        let ended_at = (state != JobState::InProgress).then_some(self.now);
+        let ended_at = matches!(state, JobState::Completed | JobState::Canceled).then_some(self.now);
         let Some(row) = self.job_mut(job) else { return };
         row.state = state;
         row.ended_at = ended_at;
+        if ended_at.is_some() {
+            row.hold = None;
+            row.release = None;
+        }
+        let gated = row.gate.is_some() && ended_at.is_some();
+        if gated {
+            self.clear_timer(Timer::Gate(job));
+        }
         self.job_event(job, EventKind::JobState { state });
     }
 

@@ -317,7 +317,21 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
                 }
             }
             Timer::Retention => drop_events(unit).await?,
-            Timer::Timeout(_) | Timer::Settle(_) | Timer::Grace(_) | Timer::Quiet(_) => {
+            Timer::Release(job) => {
+                if let Some(row) = store::jobs::get(&mut unit.tx, job).await? {
+                    inputs.extend(released(unit, &row).await?);
+                }
+            }
+            Timer::Start(_)
+            | Timer::Finish(_)
+            | Timer::Gate(_)
+            | Timer::Lost(_)
+            | Timer::Timeout(_)
+            | Timer::Settle(_)
+            | Timer::Retry(_)
+            | Timer::Unstarted(_)
+            | Timer::Grace(_)
+            | Timer::Quiet(_) => {
                 inputs.push(Input::Due(timer));
             }
         }
@@ -344,11 +358,21 @@ async fn chunk(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
             let (devices, last) = rows::enrol_chunk(&mut unit.tx, job, cursor, CHUNK).await?;
             return Ok(Some(Input::Enrol { job: job.id, work, devices, last }));
         }
-        Work::Cancel { cursor } => (cursor, Unworked::Unfinished),
+        Work::Cancel { cursor } | Work::CancelSome { cursor, .. } | Work::Finish { cursor } => {
+            (cursor, Unworked::Unfinished)
+        }
+        Work::Confirm { cursor } => (cursor, Unworked::Unapproved),
         Work::Reupgrade { cursor } => (cursor, Unworked::Restartable),
     };
     let (tasks, last) = rows::task_chunk(&mut unit.tx, job.id, cursor, which, CHUNK).await?;
     Ok(Some(Input::Tasks { job: job.id, work, tasks, last }))
+}
+
+/// The next tasks that a job lets go.
+async fn released(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
+    let Some(cursor) = job.release else { return Ok(None) };
+    let (tasks, last) = rows::task_chunk(&mut unit.tx, job.id, cursor, Unworked::Unfinished, CHUNK).await?;
+    Ok(Some(Input::Release { job: job.id, cursor, tasks, last }))
 }
 
 /// The rows that inputs speak of.
@@ -368,14 +392,33 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => {
             keys.devices.insert(*device);
         }
-        Input::Due(Timer::Timeout(task) | Timer::Settle(task))
+        Input::Due(
+            Timer::Timeout(task)
+            | Timer::Settle(task)
+            | Timer::Retry(task)
+            | Timer::Unstarted(task)
+            | Timer::Lost(task),
+        )
         | Input::CancelTask(task)
+        | Input::ConfirmTask(task)
         | Input::ReupgradeTask(task) => {
             keys.tasks.insert(*task);
         }
         // Nothing is decided about events.
         Input::Due(Timer::Retention) => {}
-        Input::Due(Timer::Push(job) | Timer::Work(job))
+        Input::Due(
+            Timer::Push(job)
+            | Timer::Work(job)
+            | Timer::Start(job)
+            | Timer::Finish(job)
+            | Timer::Release(job)
+            | Timer::Gate(job),
+        )
+        | Input::SkipWave(job)
+        | Input::CancelSome { job, .. }
+        | Input::PauseJob(job)
+        | Input::ResumeJob(job)
+        | Input::ConfirmJob(job)
         | Input::CancelJob(job)
         | Input::ReupgradeJob(job) => {
             keys.jobs.insert(*job);
@@ -384,7 +427,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
             keys.jobs.insert(*job);
             keys.devices.extend(devices);
         }
-        Input::Tasks { job, tasks, .. } => {
+        Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
             keys.jobs.insert(*job);
             keys.tasks.extend(tasks);
         }

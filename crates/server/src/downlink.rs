@@ -2,16 +2,19 @@
 
 use bytes::Bytes;
 use door::Downlink;
-use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, Protocol, SignMethod};
+use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, Protocol, SignMethod, Tag};
 use wire::Emit;
 use wire::json::RawStr;
-use wire::message::{self, Digest, GetReply, Id, Notice, Source};
+use wire::message::{self, Digest, ExtData, GetReply, Id, Notice, Source};
 use wire::topic::{Kind, Topic};
 
 use crate::links::Links;
 
 /// The number of a package's only file in its stream.
 pub(crate) const FILE_ID: u32 = 1;
+
+/// What a package's own words are called in `extData`.
+const CUSTOM: &str = "_package_udi";
 
 /// "System error" (docs/protocol.md 4.1).
 const SYSTEM_ERROR: i32 = 500;
@@ -85,6 +88,8 @@ impl Writer {
                 Some(format!("{base}{}", self.links.path(offer.task, now)))
             }
         };
+        let ext_data = ext_data(offer);
+        let ext_data = ext_data.as_deref().map(ExtData::new).transpose()?;
         let (sign, md5) = (sign(package), Some(&*package.md5));
         let size = u64::try_from(package.size).unwrap_or(0);
         let source = match &url {
@@ -95,8 +100,8 @@ impl Writer {
             version: RawStr::from_raw(&package.version).unwrap_or_default(),
             module: (package.module != DEFAULT_MODULE).then_some(&*package.module),
             sign_method: digest(package.sign_method),
-            is_diff: false,
-            ext_data: None,
+            is_diff: package.src_version.is_some(),
+            ext_data,
             digest_sign: None,
             source,
         })?)
@@ -109,8 +114,10 @@ impl Writer {
         package: &Package,
         product_key: &str,
         protocol: Protocol,
+        tags: &[Tag],
     ) -> Result<usize, OfferError> {
-        let offer = Offer { task: 0, stream_id: u32::MAX, protocol, package: package.clone() };
+        let offer =
+            Offer { task: 0, stream_id: u32::MAX, protocol, package: package.clone(), tags: tags.to_vec() };
         // A time with 13 digits, as it has until the year 2286.
         let payload = self.notice_bytes(&offer, 9_999_999_999_999 - crate::links::VALID_MS)?;
         let longest_name = "n".repeat(32);
@@ -125,6 +132,16 @@ pub(crate) fn failed(ask: &Ask) -> Option<Downlink> {
     let Ask::Get { id } = ask else { return None };
     let reply = GetReply::error(Id::from_raw(id).unwrap_or_default(), SYSTEM_ERROR);
     Some(Downlink { kind: Kind::FirmwareGetReply, payload: bytes(&reply) })
+}
+
+/// The job's and the package's words for the device as compact JSON; nothing if there are none.
+fn ext_data(offer: &Offer) -> Option<String> {
+    let text = |value: &str| serde_json::Value::from(value).to_string();
+    let tags = offer.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str()));
+    let custom = offer.package.custom.iter().map(|custom| (CUSTOM, custom.as_str()));
+    let members: Vec<String> =
+        tags.chain(custom).map(|(key, value)| format!("{}:{}", text(key), text(value))).collect();
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 
 fn sign(package: &Package) -> &str {

@@ -174,7 +174,8 @@ impl Server {
         let device = store::devices::get(&mut tx, task.device_id).await?;
         drop(tx);
         let enabled = device.is_some_and(|view| view.device.enabled);
-        let readable = enabled && !task.state.is_terminal() && job.state == JobState::InProgress;
+        let readable =
+            enabled && task.approved && !task.state.is_terminal() && job.state == JobState::InProgress;
         let file = Arc::new(self.open_package(package).await?);
         Ok(Some(Found { task, protocol: job.protocol, readable, file }))
     }

@@ -1,6 +1,8 @@
 //! Jobs as operators see them. Their changes are [`crate::committer::apply`]'s.
 
-use rollout::{Id, Job, JobState, Protocol};
+use std::collections::BTreeMap;
+
+use rollout::{Id, Job, JobState, Protocol, Terms};
 
 use crate::committer::load_counts;
 use crate::record::{Record, column_list, int};
@@ -31,6 +33,12 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Job>, Error> {
     let mut found = tx.select_in("id", &[id], "").await?;
     load_counts(tx, &mut found).await?;
     Ok(found.pop())
+}
+
+/// The terms of jobs.
+pub async fn terms_of(tx: &mut Tx, ids: &[Id]) -> Result<BTreeMap<Id, Terms>, Error> {
+    let found: Vec<Job> = tx.select_in("id", ids, "").await?;
+    Ok(found.into_iter().map(|job| (job.id, job.terms)).collect())
 }
 
 /// Jobs after the one numbered `after`.

@@ -6,13 +6,20 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 6;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
 
 /// One step a version.
-const STEPS: [&str; SCHEMA as usize] = [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+const STEPS: [&str; SCHEMA as usize] = [
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
+    include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
+];
 
 /// What a database holds.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Which fields of which rows lie in which columns.
 
 use rollout::{
-    Device, EventKind, Job, JobKind, JobState, ModuleVersion, Package, PackageState, Product, Protocol,
-    Reason, Rivalry, Scope, Session, SignMethod, Task, TaskState, Work,
+    Device, DeviceError, EventKind, Gate, Hold, Job, JobKind, JobState, ModuleVersion, Package, PackageState,
+    Product, Protocol, Reason, Rivalry, Scope, Session, SignMethod, StartClock, Task, TaskState, Terms, Work,
 };
 
 use crate::Error;
@@ -116,7 +116,8 @@ record!(
     Package, "package", key ["id"],
     fixed ["product_id", "module", "sha256"],
     [
-        id, product_id, name, module, version, sign_method, size, md5, sha256, file_name, image_version, state,
+        id, product_id, name, module, version, sign_method, size, md5, sha256, file_name, image_version, src_version, custom,
+        state,
         created_at
     ],
     hidden [], beside []
@@ -126,7 +127,7 @@ record!(
     fixed ["product_id", "package_id"],
     [
         id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
-        next_push_us, work, created_at, ended_at
+        next_push_us, terms, hold, gate, work, release, created_at, ended_at
     ],
     hidden [], beside [counts]
 );
@@ -134,15 +135,15 @@ record!(
     Task, "task", key ["id"],
     fixed ["job_id", "device_id", "stream_id"],
     [
-        id, job_id, product_id, package_id, device_id, module, stream_id, state, progress, src_version,
-        dest_version, attempt, pushes, told_epoch, told_at, ready_at, slot_until, first_progress_at, reason,
-        created_at, updated_at
+        id, job_id, product_id, package_id, device_id, module, wave, stream_id, state, progress, src_version,
+        dest_version, attempt, approved, tries, retry_at, pushes, idle_pushes, told_epoch, told_at, ready_at, slot_until,
+        first_progress_at, start_clock, heard_at, lost, done_at, device_error, reason, created_at, updated_at
     ],
     hidden [int("open")], beside []
 );
 
 word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
-json_field!(Scope, Work, Reason, EventKind, Rivalry);
+json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
 /// Tables without a record of their own.
 const OTHERS: [&Table; 7] = [

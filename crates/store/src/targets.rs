@@ -1,6 +1,6 @@
 //! Whom a job would be for, looked at before it is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rollout::Id;
 
@@ -18,11 +18,10 @@ pub async fn versions_of(tx: &mut Tx, devices: &[Id], module: &str) -> Result<BT
     found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
-/// Those of some devices that have a task that has not ended.
-pub async fn busy(tx: &mut Tx, devices: &[Id]) -> Result<BTreeSet<Id>, Error> {
+/// What some devices have not finished: device, module and job of each task.
+pub async fn unfinished(tx: &mut Tx, devices: &[Id]) -> Result<Vec<(Id, String, Id)>, Error> {
     let rows = devices.iter().map(|id| vec![(*id).into()]).collect();
-    let statement =
-        "select distinct t.device_id from v join task t on t.device_id = v.device_id and t.open = 1";
+    let statement = "select t.device_id, t.module, t.job_id from v join task t on t.device_id = v.device_id and t.open = 1";
     let found = tx.bulk_rows(&[int("device_id")], rows, statement).await?;
-    found.iter().map(|row| row.get(0)).collect()
+    found.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
 }

@@ -83,13 +83,16 @@ fn members(kind: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Row numbers stay inside; outside they are ids.
+/// Row numbers and milliseconds stay inside; outside they are ids and times.
 fn public_ids(params: &mut Map<String, Value>) {
-    for (name, kind) in [("package", IdKind::Package), ("task", IdKind::Task)] {
+    for (name, kind) in [("package", IdKind::Package), ("task", IdKind::Task), ("job", IdKind::Job)] {
         if let Some(number) = params.get(name).and_then(Value::as_i64) {
             params.remove(name);
             params.insert(format!("{name}Id"), kind.text(number).into());
         }
+    }
+    if let Some(at) = params.get("at").and_then(Value::as_i64) {
+        params.insert("at".into(), time::text(at).into());
     }
     params.values_mut().filter_map(Value::as_object_mut).for_each(public_ids);
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::TaskState;
+use super::{TaskState, Terms};
 use crate::extract::id;
 use crate::{Problem, time};
 
@@ -35,6 +35,14 @@ pub struct Job {
     /// Most pushes in any minute.
     #[schema(example = 10_000)]
     pub rate_per_minute: i64,
+    /// What else is settled.
+    pub terms: Terms,
+    /// What holds it: nothing of it is pushed or answered, running downloads go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// How far its waves and limits have come, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// Whether an order on the whole job is still being carried out, as making its tasks.
     pub busy: bool,
     /// Its tasks by state.
@@ -62,12 +70,152 @@ pub enum JobKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobState {
+    /// Its tasks are there; it starts by its schedule.
+    Planned,
     /// Tasks are made, pushed, answered.
     InProgress,
     /// Every task has ended.
     Completed,
     /// Stopped by an operator.
     Canceled,
+}
+
+/// What holds a running job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Hold {
+    /// An operator.
+    Paused,
+    /// A gate.
+    Halted {
+        /// Why.
+        halt: Halt,
+    },
+}
+
+/// Why a job halted by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "code")]
+pub enum Halt {
+    /// More failures than allowed since the start or the last resume.
+    Failures {
+        /// How many.
+        failed: i64,
+        /// How many are allowed.
+        limit: i64,
+    },
+    /// A larger part of the devices told failed than allowed.
+    FailureRate {
+        /// How many failed.
+        failed: i64,
+        /// How many were told.
+        offered: i64,
+        /// Per cent allowed.
+        #[serde(rename = "limitPercent")]
+        limit_percent: f64,
+    },
+    /// The upgrades that ended speak for the rejected failure rate.
+    Evidence {
+        /// How many failed.
+        failed: i64,
+        /// How many ended.
+        ended: i64,
+        /// Accepted failures in per cent.
+        #[serde(rename = "acceptedPercent")]
+        accepted_percent: f64,
+        /// Rejected failures in per cent.
+        #[serde(rename = "rejectedPercent")]
+        rejected_percent: f64,
+    },
+    /// No device of a wave succeeded in time.
+    WaveStalled {
+        /// Which wave, from 1.
+        wave: i32,
+        /// How long.
+        minutes: i64,
+    },
+}
+
+impl From<rollout::Halt> for Halt {
+    fn from(halt: rollout::Halt) -> Self {
+        use rollout::Halt as Row;
+        let percent = |thousandths: u32| f64::from(thousandths) / 1_000.0;
+        match halt {
+            Row::Failures { failed, limit } => Self::Failures { failed, limit },
+            Row::FailureRate { failed, offered, limit } => {
+                Self::FailureRate { failed, offered, limit_percent: percent(limit) }
+            }
+            Row::Evidence { failed, ended, accepted, rejected } => Self::Evidence {
+                failed,
+                ended,
+                accepted_percent: percent(accepted),
+                rejected_percent: percent(rejected),
+            },
+            Row::WaveStalled { wave, minutes } => Self::WaveStalled { wave: wave + 1, minutes },
+        }
+    }
+}
+
+/// How far a job with waves or limits has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The last wave that is open, from 1.
+    #[schema(example = 1)]
+    pub wave: i32,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub opened_at: String,
+    /// When it had enough successes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub enough_at: Option<String>,
+    /// Devices told since the start or the last resume.
+    pub offered: i64,
+    /// Failures since then, those lost among them.
+    pub failures: i64,
+    /// Its waves.
+    pub waves: Vec<WaveCounts>,
+}
+
+/// The tasks of one wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "each is what its name says; lost ones began and are silent")]
+pub struct WaveCounts {
+    pub total: i64,
+    pub succeeded: i64,
+    pub failed: i64,
+    pub lost: i64,
+}
+
+impl From<rollout::Gate> for Progress {
+    fn from(gate: rollout::Gate) -> Self {
+        let failures = gate.failures();
+        let counts = |w: &rollout::WaveCounts| WaveCounts {
+            total: w.total,
+            succeeded: w.succeeded,
+            failed: w.failed,
+            lost: w.lost,
+        };
+        Self {
+            wave: gate.wave + 1,
+            opened_at: time::text(gate.opened_at),
+            enough_at: gate.enough_at.map(time::text),
+            offered: gate.offered,
+            failures,
+            waves: gate.waves.iter().map(counts).collect(),
+        }
+    }
+}
+
+impl From<rollout::Hold> for Hold {
+    fn from(hold: rollout::Hold) -> Self {
+        match hold {
+            rollout::Hold::Paused => Self::Paused,
+            rollout::Hold::Halted { halt } => Self::Halted { halt: halt.into() },
+        }
+    }
 }
 
 /// How the file travels.
@@ -100,6 +248,7 @@ pub enum JobScope {
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each is the state of its name; see TaskState")]
 pub struct Counts {
+    pub confirm: i64,
     pub queued: i64,
     pub notified: i64,
     pub in_progress: i64,
@@ -131,6 +280,9 @@ pub struct NewJob {
     /// Most pushes in any minute; 10 000 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_minute: Option<i64>,
+    /// What else is settled; as usual if absent.
+    #[serde(default)]
+    pub terms: Terms,
     /// Takes a notice that devices with 2 KB buffers cannot receive.
     #[serde(default)]
     pub allow_large_notice: bool,
@@ -168,10 +320,37 @@ pub struct CreatedJob {
     pub matched: i64,
     /// Devices of the scope that already report the version, and get none.
     pub on_target: i64,
-    /// Devices among `matched` whose task fails at once, because another of theirs has not ended.
+    /// Devices of the scope that report none of `srcVersions`, and get no task.
+    pub excluded: i64,
+    /// Devices among `matched` with another unfinished task in the way; what becomes of it says
+    /// `overwrite` of the terms.
     pub busy: i64,
     /// Bytes of the job's largest notice as an MQTT packet.
     pub largest_notice: usize,
+}
+
+/// Which tasks of a job to cancel.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelTasks {
+    /// Those in these states: `CONFIRM`, `QUEUED`, `NOTIFIED`, `IN_PROGRESS`.
+    pub states: Vec<TaskState>,
+}
+
+impl From<CancelTasks> for rollout::CancelStates {
+    fn from(cancel: CancelTasks) -> Self {
+        let has = |state| cancel.states.contains(&state);
+        let ended = [TaskState::Succeeded, TaskState::Failed, TaskState::Canceled];
+        if ended.into_iter().any(has) {
+            return Self::default();
+        }
+        Self {
+            confirm: has(TaskState::Confirm),
+            queued: has(TaskState::Queued),
+            notified: has(TaskState::Notified),
+            in_progress: has(TaskState::InProgress),
+        }
+    }
 }
 
 /// Which jobs are wanted.
@@ -201,6 +380,7 @@ impl Counts {
     /// Tasks in a state.
     pub fn get(&self, state: TaskState) -> i64 {
         match state {
+            TaskState::Confirm => self.confirm,
             TaskState::Queued => self.queued,
             TaskState::Notified => self.notified,
             TaskState::InProgress => self.in_progress,
@@ -230,6 +410,9 @@ impl Job {
             need_push: row.need_push,
             timeout_minutes: row.timeout_ms.map(|ms| ms / 60_000),
             rate_per_minute: row.rate_per_minute,
+            terms: row.terms.into(),
+            hold: row.hold.map(Into::into),
+            progress: row.gate.map(Into::into),
             busy: row.work.is_some(),
             counts: row.counts.into(),
             created_at: time::text(row.created_at),
@@ -240,8 +423,8 @@ impl Job {
 
 impl CreatedJob {
     pub(crate) fn of(created: server::CreatedJob, names: &server::Names) -> Self {
-        let server::CreatedJob { job, matched, on_target, busy, largest_notice } = created;
-        Self { job: Job::of(job, names), matched, on_target, busy, largest_notice }
+        let server::CreatedJob { job, matched, on_target, excluded, busy, largest_notice } = created;
+        Self { job: Job::of(job, names), matched, on_target, excluded, busy, largest_notice }
     }
 }
 
@@ -257,6 +440,7 @@ impl TryFrom<NewJob> for server::NewJob {
             need_push: new.need_push,
             timeout_minutes: new.timeout_minutes,
             rate_per_minute: new.rate_per_minute,
+            terms: new.terms.try_into()?,
             allow_large_notice: new.allow_large_notice,
             allow_sha256_over_mqtt: new.allow_sha256_over_mqtt,
         })
@@ -275,7 +459,7 @@ impl TryFrom<NewScope> for server::NewScope {
     }
 }
 
-fn thousandths(percent: f64) -> Result<u32, Problem> {
+pub(super) fn thousandths(percent: f64) -> Result<u32, Problem> {
     let thousandths = (percent * 1_000.0).round();
     let exact = (thousandths - percent * 1_000.0).abs() < 1e-6;
     if exact && (1.0..=100_000.0).contains(&thousandths) {
@@ -299,8 +483,9 @@ impl From<rollout::Scope> for JobScope {
 
 impl From<rollout::Counts> for Counts {
     fn from(counts: rollout::Counts) -> Self {
-        use rollout::TaskState::{Canceled, Failed, InProgress, Notified, Queued, Succeeded};
+        use rollout::TaskState::{Canceled, Confirm, Failed, InProgress, Notified, Queued, Succeeded};
         Self {
+            confirm: counts.get(Confirm),
             queued: counts.get(Queued),
             notified: counts.get(Notified),
             in_progress: counts.get(InProgress),
@@ -332,6 +517,7 @@ impl From<JobKind> for rollout::JobKind {
 impl From<rollout::JobState> for JobState {
     fn from(state: rollout::JobState) -> Self {
         match state {
+            rollout::JobState::Planned => Self::Planned,
             rollout::JobState::InProgress => Self::InProgress,
             rollout::JobState::Completed => Self::Completed,
             rollout::JobState::Canceled => Self::Canceled,

@@ -12,6 +12,8 @@ mod page;
 mod product;
 mod status;
 mod task;
+mod terms;
+mod waiting;
 
 pub use device::*;
 pub use event::*;
@@ -22,3 +24,5 @@ pub use page::*;
 pub use product::*;
 pub use status::*;
 pub use task::*;
+pub use terms::*;
+pub use waiting::*;

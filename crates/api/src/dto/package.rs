@@ -39,6 +39,12 @@ pub struct Package {
     /// The version compiled into an ESP image, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_version: Option<String>,
+    /// The version it is a difference to; absent is a whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src_version: Option<String>,
+    /// Its own words for the devices, in `extData` of their notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<String>,
     /// Whether it has been proved on test devices.
     pub state: PackageState,
     /// When it was made.
@@ -100,6 +106,12 @@ pub struct NewPackage {
     /// The file's name.
     #[serde(default)]
     pub file_name: String,
+    /// The version it is a difference to; a whole file if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src_version: Option<String>,
+    /// Its own words for the devices: at most 4096 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<String>,
 }
 
 /// Which packages are wanted.
@@ -134,6 +146,8 @@ impl Package {
             sha256: row.sha256,
             file_name: row.file_name,
             image_version: row.image_version,
+            src_version: row.src_version,
+            custom: row.custom,
             state: row.state.into(),
             created_at: time::text(row.created_at),
         }
@@ -150,6 +164,8 @@ impl From<NewPackage> for server::NewPackage {
             need_verify: new.need_verify,
             accept_image_version: new.accept_image_version,
             file_name: new.file_name,
+            src_version: new.src_version,
+            custom: new.custom,
         }
     }
 }

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
 use crate::cursor::{List, paging};
-use crate::dto::{CreatedJob, Job, JobQuery, NewJob, Page, Task, TaskQuery};
+use crate::dto::{CancelTasks, CreatedJob, Job, JobQuery, NewJob, Page, Task, TaskQuery};
 use crate::extract::{Json, Path, Query, id};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -15,6 +15,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(create_job, list_jobs))
         .routes(routes!(get_job))
         .routes(routes!(cancel_job))
+        .routes(routes!(cancel_job_tasks))
+        .routes(routes!(pause_job))
+        .routes(routes!(resume_job))
+        .routes(routes!(skip_wave))
+        .routes(routes!(approve_job))
         .routes(routes!(reupgrade_job))
         .routes(routes!(list_job_tasks))
 }
@@ -62,6 +67,58 @@ async fn get_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum
     responses((status = 200, body = Job, description = "The job as it is now.")))]
 async fn cancel_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
     answer(&api, api.server.cancel_job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Cancel the tasks of a job that are in some states
+///
+/// In the moments that follow. A job left without unfinished tasks is cancelled.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/cancel-tasks", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    request_body = CancelTasks,
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn cancel_job_tasks(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Json(cancel): Json<CancelTasks>,
+) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.cancel_job_tasks(id(IdKind::Job, &job)?, cancel.into()).await?).await
+}
+
+/// Pause a job
+///
+/// From now on nothing of it is pushed, and devices that ask are told that there is nothing. Downloads
+/// that have begun go on.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/pause", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn pause_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.pause_job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Let a held job go on
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/resume", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn resume_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.resume_job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Open a job's next wave now
+///
+/// Without waiting for its gate.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/skip", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn skip_wave(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.skip_wave(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Approve every task of a job that waits for it
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/approve", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now; its tasks go in the moments that follow.")))]
+async fn approve_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.approve_job(id(IdKind::Job, &job)?).await?).await
 }
 
 /// Start a job's failed and cancelled tasks again

@@ -6,11 +6,14 @@ use utoipa_axum::routes;
 
 use super::{Answer, Api};
 use crate::cursor::{List, paging};
-use crate::dto::{Package, PackageQuery, Page};
+use crate::dto::{Job, Package, PackageQuery, Page};
 use crate::extract::{Path, Query, id};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_packages)).routes(routes!(get_package, remove_package))
+    OpenApiRouter::new()
+        .routes(routes!(list_packages))
+        .routes(routes!(get_package, remove_package))
+        .routes(routes!(cancel_package_jobs))
 }
 
 /// List packages
@@ -33,6 +36,20 @@ async fn get_package(State(api): State<Api>, Path(package): Path<String>) -> Ans
     let package = api.server.package(id(IdKind::Package, &package)?).await?;
     let names = api.names_of(package.product_id).await?;
     Ok(axum::Json(Package::of(package, &names)))
+}
+
+/// Cancel every job of a package that has not ended
+#[utoipa::path(post, path = "/api/v1/packages/{packageId}/cancel", tag = "packages",
+    params(("packageId" = String, Path, description = "The package.")),
+    responses((status = 200, body = Vec<Job>, description = "The jobs cancelled; their tasks end in the moments that follow.")))]
+async fn cancel_package_jobs(
+    State(api): State<Api>,
+    Path(package): Path<String>,
+) -> Answer<axum::Json<Vec<Job>>> {
+    let package = api.server.package(id(IdKind::Package, &package)?).await?;
+    let names = api.names_of(package.product_id).await?;
+    let jobs = api.server.cancel_package_jobs(package.id).await?;
+    Ok(axum::Json(jobs.into_iter().map(|job| Job::of(job, &names)).collect()))
 }
 
 /// Remove a package

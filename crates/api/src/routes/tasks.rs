@@ -11,6 +11,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(get_task))
         .routes(routes!(cancel_task))
+        .routes(routes!(approve_task))
         .routes(routes!(reupgrade_task))
 }
 
@@ -28,6 +29,14 @@ async fn get_task(State(api): State<Api>, Path(task): Path<String>) -> Answer<ax
     responses((status = 200, body = Task, description = "The task as it is now.")))]
 async fn cancel_task(State(api): State<Api>, Path(task): Path<String>) -> Answer<axum::Json<Task>> {
     answer(&api, api.server.cancel_task(id(IdKind::Task, &task)?).await?).await
+}
+
+/// Approve a task that waits for it
+#[utoipa::path(post, path = "/api/v1/tasks/{taskId}/approve", tag = "tasks",
+    params(("taskId" = String, Path, description = "The task.")),
+    responses((status = 200, body = Task, description = "The task as it is now.")))]
+async fn approve_task(State(api): State<Api>, Path(task): Path<String>) -> Answer<axum::Json<Task>> {
+    answer(&api, api.server.approve_task(id(IdKind::Task, &task)?).await?).await
 }
 
 /// Start a failed or cancelled task again

@@ -1,8 +1,12 @@
 use std::process::ExitCode;
 
-use api::dto::{CreatedJob, Job, JobKind, JobScope, NewJob, NewScope, Protocol, Task};
+use api::dto::{
+    CreatedJob, Evidence, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress, Protocol,
+    Share, Tag, Task, WaveCounts,
+};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use super::wait::halted;
 use super::{Format, or_dash, spelt, task, watch, when};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
@@ -10,9 +14,9 @@ use crate::output::{facts, out};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Try a package on a few devices
-    Verify(Verify),
+    Verify(Box<Verify>),
     /// Roll a package out
-    Start(Start),
+    Start(Box<Start>),
     /// List jobs
     List {
         /// Id of a package [default: of all packages]
@@ -28,7 +32,7 @@ pub(crate) enum Command {
         /// Id of the job, job_…
         id: String,
         /// Only those in this state
-        #[arg(long, value_name = "STATE", value_parser = ["QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED"], ignore_case = true)]
+        #[arg(long, value_name = "STATE", value_parser = ["CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED"], ignore_case = true)]
         state: Option<String>,
         #[command(flatten)]
         format: Format,
@@ -40,6 +44,24 @@ pub(crate) enum Command {
     },
     /// Cancel a job
     Cancel(Named),
+    /// Cancel the tasks of a job that are in some states
+    CancelTasks {
+        /// Id of the job, job_…
+        id: String,
+        /// In this state; may be given several times
+        #[arg(long, value_name = "STATE", required = true, value_parser = ["CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS"], ignore_case = true)]
+        state: Vec<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Hold a job: nothing of it is pushed, running downloads go on
+    Pause(Named),
+    /// Let a held job go on
+    Resume(Named),
+    /// Open a job's next wave now
+    Skip(Named),
+    /// Approve every task of a job that waits for it
+    Approve(Named),
     /// Start failed and cancelled tasks of a job again
     ReUpgrade {
         /// Id of the job, job_…
@@ -112,7 +134,126 @@ struct Terms {
     #[arg(long)]
     allow_sha256_over_mqtt: bool,
     #[command(flatten)]
+    retries: Retries,
+    #[command(flatten)]
+    gate: Gate,
+    #[command(flatten)]
+    waves: Waves,
+    #[command(flatten)]
     format: Format,
+}
+
+/// Which devices it is for, and when they are told.
+#[derive(Args)]
+struct Gate {
+    /// Let each task wait for an approval (job approve, task approve)
+    #[arg(long)]
+    need_approval: bool,
+    /// Only devices whose module reports this version; may be given several times
+    #[arg(long, value_name = "VERSION")]
+    from: Vec<String>,
+    /// Start then, as 2026-11-23T01:00:00Z [default: at once]
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<String>,
+    /// Cancel then what has not begun [default: never]
+    #[arg(long, value_name = "TIME")]
+    end_at: Option<String>,
+    /// Cancel at the end what has begun, too
+    #[arg(long, requires = "end_at")]
+    end_running: bool,
+    /// A word for the devices, in extData of their notices; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
+    tag: Vec<Tag>,
+}
+
+/// How it grows, and when it halts by itself.
+#[derive(Args)]
+struct Waves {
+    /// Waves, each with all before it, as 1%,10%,100% or 5,50,100%; the last takes what is left
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = share)]
+    waves: Vec<Share>,
+    /// Successes in a wave before the next opens [default: 90%]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    min_success: Option<Share>,
+    /// Minutes from enough successes to the next wave [default: 60]
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<i64>,
+    /// Minutes after which one success is enough, and without one the job halts; 0 is no limit
+    /// [default: 1440]
+    #[arg(long, value_name = "MINUTES")]
+    max_wait: Option<i64>,
+    /// Halt when more devices have failed
+    #[arg(long, value_name = "N")]
+    max_failures: Option<i64>,
+    /// Halt when a larger part of the devices told has failed
+    #[arg(long, value_name = "PER_CENT")]
+    max_failure_rate: Option<f64>,
+    /// Devices that must be told before the part is looked at [default: 10]
+    #[arg(long, value_name = "N", requires = "max_failure_rate")]
+    min_offers: Option<i64>,
+    /// Halt when what has ended speaks for the second failure rate and against the first, in per cent,
+    /// as 1:10
+    #[arg(long, value_name = "ACCEPTED:REJECTED", value_parser = evidence)]
+    evidence: Option<Evidence>,
+    /// Minutes of silence after which a device that has begun counts as failed, 0 is never
+    /// [default: 60]
+    #[arg(long, value_name = "MINUTES")]
+    lost_after: Option<i64>,
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let wrong = |_| format!("{text:?} is no share: write it as 10% or as a number of devices");
+    match text.strip_suffix('%') {
+        Some(percent) => Ok(Share::Percent { percent: percent.parse().map_err(|_| wrong(()))? }),
+        None => Ok(Share::Count { n: text.parse().map_err(|_| wrong(()))? }),
+    }
+}
+
+fn evidence(text: &str) -> Result<Evidence, String> {
+    let rates = text.split_once(':').and_then(|(a, r)| Some((a.parse().ok()?, r.parse().ok()?)));
+    let (accepted_percent, rejected_percent) =
+        rates.ok_or_else(|| format!("{text:?} are no two rates: write them as 1:10"))?;
+    Ok(Evidence { accepted_percent, rejected_percent })
+}
+
+fn tag(text: &str) -> Result<Tag, String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    Ok(Tag { key: key.into(), value: value.into() })
+}
+
+/// What happens when an attempt fails, and when it has failed.
+#[derive(Args)]
+struct Retries {
+    /// How often a device may try in all [default: 3]
+    #[arg(long, value_name = "N")]
+    attempts: Option<i32>,
+    /// Minutes from a failed attempt to the next, 0 is at once [default: 1]
+    #[arg(long, value_name = "MINUTES")]
+    retry_interval: Option<i64>,
+    /// Let a device that comes back with its old version after 100 % go on, instead of taking the
+    /// attempt for failed
+    #[arg(long)]
+    ignore_rollback: bool,
+    /// Minutes a connected device may take to begin once told, 0 is no limit [default: 30]
+    #[arg(long, value_name = "MINUTES")]
+    start_timeout: Option<i64>,
+    /// Pushes without progress before the attempt has failed, 0 is no limit [default: 5]
+    #[arg(long, value_name = "N")]
+    most_pushes: Option<i32>,
+    /// What becomes of this job's task when another of the device has not ended: it fails, it takes
+    /// the other's place unless that is in progress, or it waits
+    #[arg(long, value_enum, default_value = "queue")]
+    overwrite: Rival,
+    /// Run beside tasks for other modules of the same device, of jobs that say the same
+    #[arg(long)]
+    multi_module: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rival {
+    Keep,
+    Replace,
+    Queue,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -134,8 +275,60 @@ impl Terms {
             need_push: !self.no_push,
             timeout_minutes: self.timeout,
             rate_per_minute: self.rate,
+            terms: self.waves.terms(self.gate.terms(self.retries.terms())),
             allow_large_notice: self.allow_large_notice,
             allow_sha256_over_mqtt: self.allow_sha256_over_mqtt,
+        }
+    }
+}
+
+impl Retries {
+    fn terms(&self) -> api::dto::Terms {
+        api::dto::Terms {
+            attempts: self.attempts,
+            retry_count: None,
+            retry_interval_minutes: self.retry_interval,
+            rollback_fails: self.ignore_rollback.then_some(false),
+            start_timeout_minutes: self.start_timeout,
+            most_pushes: self.most_pushes,
+            overwrite: Some(match self.overwrite {
+                Rival::Keep => Overwrite::Keep,
+                Rival::Replace => Overwrite::Replace,
+                Rival::Queue => Overwrite::Queue,
+            }),
+            multi_module: Some(self.multi_module),
+            ..api::dto::Terms::default()
+        }
+    }
+}
+
+impl Waves {
+    fn terms(&self, terms: api::dto::Terms) -> api::dto::Terms {
+        api::dto::Terms {
+            waves: self.waves.clone(),
+            min_success: self.min_success,
+            soak_minutes: self.soak,
+            max_wait_minutes: self.max_wait,
+            max_failures: self.max_failures,
+            max_failure_percent: self.max_failure_rate,
+            min_offers: self.min_offers,
+            evidence: self.evidence,
+            lost_after_minutes: self.lost_after,
+            ..terms
+        }
+    }
+}
+
+impl Gate {
+    fn terms(&self, terms: api::dto::Terms) -> api::dto::Terms {
+        api::dto::Terms {
+            need_confirm: Some(self.need_approval),
+            src_versions: self.from.clone(),
+            start_at: self.start_at.clone(),
+            end_at: self.end_at.clone(),
+            end_running: Some(self.end_running),
+            tags: self.tag.clone(),
+            ..terms
         }
     }
 }
@@ -174,13 +367,25 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
             format.list(client, &path, &filter, &task::HEAD, task::row)?;
         }
         Command::Watch { id } => return watch::run(&path(&id), client),
-        Command::Cancel(named) => {
-            let job: Job = client.order(&format!("{}/cancel", path(&named.id)))?;
-            named.format.show(&job, show)?;
+        Command::Cancel(named) => order("cancel", &named, client)?,
+        Command::CancelTasks { id, state, format } => {
+            let states: Vec<_> = state.iter().map(|state| state.to_uppercase()).collect();
+            let wanted = serde_json::json!({ "states": states });
+            let job: Job = client.post(&format!("{}/cancel-tasks", path(&id)), &wanted)?;
+            format.show(&job, show)?;
         }
+        Command::Pause(named) => order("pause", &named, client)?,
+        Command::Resume(named) => order("resume", &named, client)?,
+        Command::Skip(named) => order("skip", &named, client)?,
+        Command::Approve(named) => order("approve", &named, client)?,
         Command::ReUpgrade { id, task, format } => reupgrade(&id, &task, format, client)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn order(what: &str, named: &Named, client: &Client) -> anyhow::Result<()> {
+    let job: Job = client.order(&format!("{}/{what}", path(&named.id)))?;
+    named.format.show(&job, show)
 }
 
 /// The job's place in the API.
@@ -191,14 +396,26 @@ fn path(id: &str) -> String {
 fn make(new: &NewJob, format: Format, client: &Client) -> anyhow::Result<()> {
     let created: CreatedJob = client.post("/jobs", new)?;
     format.show(&created, |created| {
-        let CreatedJob { job, matched, on_target, busy, largest_notice } = created;
+        let CreatedJob { job, matched, on_target, excluded, busy, largest_notice } = created;
         out!("made job {} for {matched} devices; {on_target} more have the version already", job.id);
+        if *excluded > 0 {
+            out!("{excluded} are left out, as they report none of the versions it is for");
+        }
         if *busy > 0 {
-            out!("{busy} of them have another upgrade that has not ended: this one fails at once there");
+            out!("{busy} of them have another upgrade that has not ended: {}", beside(&job.terms));
         }
         out!("its largest notice has {largest_notice} bytes");
         out!("watch it: otaru job watch {}", job.id);
     })
+}
+
+/// What becomes of tasks whose device is busy.
+fn beside(terms: &api::dto::Terms) -> &'static str {
+    match terms.overwrite {
+        Some(Overwrite::Keep) => "this one fails at once there",
+        Some(Overwrite::Replace) => "this one takes its place, or fails if it is in progress",
+        _ => "this one waits behind it there",
+    }
 }
 
 fn reupgrade(id: &str, tasks: &[String], format: Format, client: &Client) -> anyhow::Result<()> {
@@ -242,6 +459,27 @@ fn row(job: &Job) -> Vec<String> {
     ]
 }
 
+fn held(hold: &Hold) -> String {
+    match hold {
+        Hold::Paused => "paused".into(),
+        Hold::Halted { halt } => halted(halt),
+    }
+}
+
+fn waves(progress: &Progress) -> String {
+    let wave = |w: &WaveCounts| {
+        format!("{} of {} succeeded, {} failed, {} lost", w.succeeded, w.total, w.failed, w.lost)
+    };
+    let all: Vec<String> = progress.waves.iter().map(wave).collect();
+    format!("{} of {} open ({})", progress.wave, all.len(), all.join("; "))
+}
+
+fn attempts(terms: &api::dto::Terms) -> String {
+    let attempts = terms.attempts.unwrap_or_default();
+    let interval = terms.retry_interval_minutes.unwrap_or_default();
+    if attempts > 1 { format!("{attempts}, {interval} min apart") } else { attempts.to_string() }
+}
+
 fn show(job: &Job) {
     let timeout = job.timeout_minutes.map(|minutes| format!("{minutes} min"));
     facts(&[
@@ -256,6 +494,12 @@ fn show(job: &Job) {
         ("push", if job.need_push { "yes" } else { "no, devices ask" }.into()),
         ("timeout", or_dash(timeout.as_ref())),
         ("rate", format!("{} a minute", job.rate_per_minute)),
+        ("held", job.hold.as_ref().map_or("no".into(), held)),
+        ("waves", or_dash(job.progress.as_ref().map(waves).as_ref())),
+        ("starts", or_dash(job.terms.start_at.as_ref().map(|t| when(t)).as_ref())),
+        ("ends", or_dash(job.terms.end_at.as_ref().map(|t| when(t)).as_ref())),
+        ("approval", if job.terms.need_confirm == Some(true) { "needed" } else { "no" }.into()),
+        ("attempts", attempts(&job.terms)),
         ("created", when(&job.created_at)),
         ("ended", or_dash(job.ended_at.as_ref().map(|t| when(t)).as_ref())),
     ]);

@@ -10,6 +10,7 @@ pub(crate) mod package;
 pub(crate) mod product;
 pub(crate) mod status;
 pub(crate) mod task;
+mod wait;
 pub(crate) mod watch;
 
 use std::fmt::Write as _;

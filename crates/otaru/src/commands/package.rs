@@ -1,7 +1,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use api::dto::Package;
+use api::dto::{Job, Package};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -27,6 +27,11 @@ pub(crate) enum Command {
         id: String,
         #[command(flatten)]
         format: Format,
+    },
+    /// Cancel every job of a package that has not ended
+    Cancel {
+        /// Id of the package, pkg_…
+        id: String,
     },
     /// Remove a package whose jobs have all ended
     Remove {
@@ -60,6 +65,12 @@ pub(crate) struct Add {
     /// Take an ESP image whose compiled-in version is another one
     #[arg(long)]
     accept_image_version: bool,
+    /// The version the file is a difference to [default: it is a whole file]
+    #[arg(long, value_name = "V")]
+    diff_from: Option<String>,
+    /// Its own words for the devices, in extData of their notices
+    #[arg(long, value_name = "TEXT")]
+    custom: Option<String>,
     #[command(flatten)]
     format: Format,
 }
@@ -81,6 +92,11 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Show { id, format } => {
             let package: Package = client.get(&path(&id))?;
             format.show(&package, show)
+        }
+        Command::Cancel { id } => {
+            let jobs: Vec<Job> = client.order(&format!("{}/cancel", path(&id)))?;
+            out!("cancelled {} jobs of {id}", jobs.len());
+            Ok(())
         }
         Command::Remove { id } => {
             client.delete(&path(&id))?;
@@ -115,6 +131,8 @@ fn target(add: &Add) -> String {
     query.push(("needVerify", (!add.no_verify).to_string()));
     query.push(("acceptImageVersion", add.accept_image_version.to_string()));
     query.extend(add.module.iter().map(|module| ("module", module.clone())));
+    query.extend(add.diff_from.iter().map(|version| ("srcVersion", version.clone())));
+    query.extend(add.custom.iter().map(|custom| ("custom", custom.clone())));
     query.extend(add.name.iter().map(|name| ("name", name.clone())));
     let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
     format!("{}/packages?{}", product::path(&add.product_key), query.join("&"))
@@ -166,6 +184,8 @@ fn show(package: &Package) {
         ("sha256", package.sha256.clone()),
         ("sign method", spelt(&package.sign_method)),
         ("file", package.file_name.clone()),
+        ("difference to", or_dash(package.src_version.as_ref())),
+        ("own words", or_dash(package.custom.as_ref())),
         ("image version", or_dash(package.image_version.as_ref())),
         ("state", spelt(&package.state)),
         ("created", when(&package.created_at)),

@@ -43,7 +43,7 @@ pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: 
             looked => looked?,
         };
         heard = Instant::now();
-        if job.state != JobState::InProgress && !job.busy {
+        if matches!(job.state, JobState::Completed | JobState::Canceled) && !job.busy {
             break job;
         }
         let waits = counts(&job.counts);
@@ -78,8 +78,9 @@ fn conclude(job: &Job, path: &str, client: &Client) -> anyhow::Result<ExitCode> 
 
 /// Tasks by state, but for the states without any.
 pub(crate) fn counts(counts: &Counts) -> String {
-    let Counts { queued, notified, in_progress, succeeded, failed, canceled } = *counts;
+    let Counts { confirm, queued, notified, in_progress, succeeded, failed, canceled } = *counts;
     let named = [
+        (confirm, "to be approved"),
         (queued, "queued"),
         (notified, "notified"),
         (in_progress, "in progress"),

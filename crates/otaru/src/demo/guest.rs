@@ -66,6 +66,7 @@ impl Guest {
 
     fn tell(&self, task: &Task) {
         match task.state {
+            TaskState::Confirm => {}
             TaskState::Queued => out!("{NAME}: waiting for its first report"),
             TaskState::Notified => out!("{NAME}: the notice has left; it may ask for blocks now"),
             TaskState::InProgress => out!("{NAME}: {} %", task.progress),

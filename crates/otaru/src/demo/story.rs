@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use api::dto::{
     Counts, CreatedJob, Credentials, Device, Job, JobKind, NewDevice, NewJob, NewModule, NewProduct,
-    NewScope, Package, Page, Product, Protocol, Task,
+    NewScope, Package, Page, Product, Protocol, Task, Terms,
 };
 
 use super::fleet::Fleet;
@@ -145,9 +145,14 @@ impl Story {
             NewScope::Named { device_names } => {
                 order(&format!("job verify {package} {}", device_names.join(" ")))
             }
-            _ => order(&format!("job start {package} --all")),
+            _ => order(&format!("job start {package} --all --attempts 1")),
         }
-        let created: CreatedJob = self.client.post("/jobs", &new_job(package, kind, scope))?;
+        let mut new = new_job(package, kind, scope);
+        if kind == JobKind::Static {
+            // The device that fails on purpose is to wait for the order to start again.
+            new.terms.attempts = Some(1);
+        }
+        let created: CreatedJob = self.client.post("/jobs", &new)?;
         self.follow(fleet, &created.job.id)
     }
 
@@ -183,6 +188,7 @@ pub(super) fn new_job(package: &str, kind: JobKind, scope: NewScope) -> NewJob {
         need_push: true,
         timeout_minutes: None,
         rate_per_minute: None,
+        terms: Terms::default(),
         allow_large_notice: false,
         allow_sha256_over_mqtt: false,
     }

@@ -63,7 +63,7 @@ fn verified_on_one_rolled_out_to_all() {
 #[test]
 fn a_failure_is_told_and_mended() {
     let (platform, package) = prepared();
-    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1", "--attempts", "1"]);
     let mut device = platform.device("lamp-1", &["--fail-at", "30"]);
     let watched = platform.run(&["job", "watch", &verify]);
     assert_eq!(watched.code, 1);

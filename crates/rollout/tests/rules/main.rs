@@ -4,11 +4,15 @@
 //! what must hold always. The other modules each tell one part of the rules.
 #![allow(clippy::unwrap_used)]
 
+mod attempts;
+mod conflicts;
+mod gates;
 mod orders;
 mod pushes;
 mod random;
 mod reports;
 mod rivalry;
+mod schedule;
 mod scope;
 mod tables;
 mod tasks;

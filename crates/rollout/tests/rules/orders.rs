@@ -361,3 +361,31 @@ fn a_job_that_is_being_cancelled_is_not_started_again() {
     world.tick();
     assert_eq!((world.job(job).state, world.job(job).counts.unfinished()), (JobState::Canceled, 0));
 }
+
+#[test]
+fn tasks_of_a_job_are_cancelled_by_their_states() {
+    let mut world = World::new();
+    let [told, begun] = world.online();
+    let away = world.device();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.progress(begun, 10);
+    let states = CancelStates { queued: true, notified: true, ..CancelStates::default() };
+    world.run(Input::CancelSome { job, states });
+    let found = [away, told, begun].map(|d| world.state(job, d));
+    assert_eq!(found, [TaskState::Canceled, TaskState::Canceled, TaskState::InProgress]);
+    assert_eq!((world.job(job).state, world.job(job).work), (JobState::InProgress, None));
+    let states = CancelStates { in_progress: true, ..CancelStates::default() };
+    world.run(Input::CancelSome { job, states });
+    assert_eq!((world.state(job, begun), world.job(job).state), (TaskState::Canceled, JobState::Canceled));
+}
+
+#[test]
+fn a_job_whose_tasks_are_cancelled_one_by_one_is_completed() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, Order::to(Pick::All));
+    world.run(Input::CancelTask(world.task(job, device).id));
+    assert_eq!(world.job(job).state, JobState::Completed);
+}

@@ -20,6 +20,12 @@ enum Op {
     Progress { device: usize, module: usize, step: i32, late: bool },
     Ask { device: usize, module: usize, old: bool, late: bool },
     CancelJob(usize),
+    PauseJob(usize),
+    CancelSome(usize, bool),
+    ResumeJob(usize),
+    ConfirmJob(usize),
+    SkipWave(usize),
+    ConfirmTask(usize),
     ReupgradeJob(usize),
     CancelTask(usize),
     ReupgradeTask(usize),
@@ -42,10 +48,16 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (device, module, any::<bool>(), late())
             .prop_map(|(device, module, old, late)| Op::Ask { device, module, old, late }),
         1 => job.clone().prop_map(Op::CancelJob),
+        1 => job.clone().prop_map(Op::PauseJob),
+        1 => (job.clone(), any::<bool>()).prop_map(|(job, told)| Op::CancelSome(job, told)),
+        1 => job.clone().prop_map(Op::ResumeJob),
+        1 => job.clone().prop_map(Op::ConfirmJob),
+        1 => job.clone().prop_map(Op::SkipWave),
+        1 => task.clone().prop_map(Op::ConfirmTask),
         2 => job.clone().prop_map(Op::ReupgradeJob),
         1 => task.clone().prop_map(Op::CancelTask),
         3 => task.clone().prop_map(Op::ReupgradeTask),
-        2 => (0..6_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
+        3 => (0..8_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
         2 => (job, task, 0..3_usize).prop_map(|(job, cursor, kind)| Op::Chunk { job, cursor, kind }),
     ]
 }
@@ -65,24 +77,72 @@ struct Setting {
     chunk: usize,
     need_push: bool,
     timeout_ms: Option<Ms>,
+    terms: Terms,
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
     let timeout = prop::option::of(Just(2 * MINUTE));
-    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, any::<bool>(), timeout).prop_map(
-        |(downloads, rates, chunk, need_push, timeout_ms)| Setting {
+    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, any::<bool>(), timeout, terms()).prop_map(
+        |(downloads, rates, chunk, need_push, timeout_ms, terms)| Setting {
             downloads,
             rates,
             chunk,
             need_push,
             timeout_ms,
+            terms,
         },
     )
 }
 
+fn terms() -> impl Strategy<Value = Terms> {
+    let interval = prop_oneof![Just(0), Just(MINUTE)];
+    let start = prop::option::of(Just(5 * MINUTE));
+    let overwrite = prop_oneof![Just(Overwrite::Keep), Just(Overwrite::Replace), Just(Overwrite::Queue)];
+    let conflicts = (overwrite, any::<bool>(), any::<bool>());
+    let gates = (any::<bool>(), prop::option::of(0..3_i64));
+    (1..4_i32, interval, any::<bool>(), start, prop::option::of(1..3_i32), conflicts, gates).prop_map(
+        |(
+            attempts,
+            retry_interval_ms,
+            rollback_fails,
+            start_timeout_ms,
+            most_pushes,
+            (overwrite, multi_module, need_confirm),
+            (in_waves, failures),
+        )| Terms {
+            attempts,
+            retry_interval_ms,
+            rollback_fails,
+            start_timeout_ms,
+            most_pushes,
+            overwrite,
+            multi_module,
+            need_confirm,
+            waves: if in_waves { two_waves() } else { vec![] },
+            soak_ms: MINUTE,
+            max_wait_ms: Some(5 * MINUTE),
+            limits: FailureLimits { failures, ..FailureLimits::default() },
+            lost_ms: Some(3 * MINUTE),
+            ..Terms::default()
+        },
+    )
+}
+
+/// Two waves, of about half of the devices each.
+fn two_waves() -> Vec<Wave> {
+    [0, i64::MAX].map(|threshold| Wave { share: Share::Count { n: 2 }, threshold }).to_vec()
+}
+
 /// A setting whose bounds four devices do not reach.
 fn wide() -> Setting {
-    Setting { downloads: 500, rates: [10_000; 2], chunk: 2, need_push: true, timeout_ms: Some(2 * MINUTE) }
+    Setting {
+        downloads: 500,
+        rates: [10_000; 2],
+        chunk: 2,
+        need_push: true,
+        timeout_ms: Some(2 * MINUTE),
+        terms: Terms::default(),
+    }
 }
 
 /// A world, and what makes an [`Op`] an [`Input`] of it.
@@ -119,6 +179,7 @@ impl Play {
             need_push: which == 0 || self.setting.need_push,
             timeout_ms: self.setting.timeout_ms,
             rate_per_minute: self.setting.rates[which],
+            terms: self.setting.terms.clone(),
             ..base
         };
         self.jobs[which] = Some(self.world.order(self.packages[which], order));
@@ -166,6 +227,15 @@ impl Play {
                 module: MODULES[module].into(),
                 ask: if old { Ask::OldRequest } else { Ask::Get { id: "7".into() } },
             },
+            Op::CancelSome(job, told) => {
+                let states = CancelStates { notified: told, queued: !told, ..CancelStates::default() };
+                Input::CancelSome { job: self.jobs[job]?, states }
+            }
+            Op::PauseJob(job) => Input::PauseJob(self.jobs[job]?),
+            Op::ResumeJob(job) => Input::ResumeJob(self.jobs[job]?),
+            Op::SkipWave(job) => Input::SkipWave(self.jobs[job]?),
+            Op::ConfirmJob(job) => Input::ConfirmJob(self.jobs[job]?),
+            Op::ConfirmTask(n) => Input::ConfirmTask(self.nth_task(n)),
             Op::CancelJob(job) => Input::CancelJob(self.jobs[job]?),
             Op::ReupgradeJob(job) => Input::ReupgradeJob(self.jobs[job]?),
             Op::CancelTask(n) => Input::CancelTask(self.nth_task(n)),
@@ -181,8 +251,10 @@ impl Play {
             0 => Timer::Push(self.jobs[subject % 2]?),
             1 => Timer::Timeout(self.nth_task(subject)),
             2 => Timer::Settle(self.nth_task(subject)),
-            3 => Timer::Grace(self.devices[subject % DEVICES]),
-            4 => Timer::Quiet(self.devices[subject % DEVICES]),
+            3 => Timer::Retry(self.nth_task(subject)),
+            4 => Timer::Unstarted(self.nth_task(subject)),
+            5 => Timer::Grace(self.devices[subject % DEVICES]),
+            6 => Timer::Quiet(self.devices[subject % DEVICES]),
             _ => Timer::Work(self.jobs[subject % 2]?),
         })
     }
@@ -241,10 +313,21 @@ proptest! {
     fn whatever_comes_the_rules_hold_and_nothing_stalls(script in script(), setting in setting()) {
         let mut play = Play::new(setting);
         play.play(&script);
+        let jobs: Vec<Id> = play.jobs.iter().flatten().copied().collect();
+        for job in jobs {
+            play.world.run(Input::ResumeJob(job));
+            play.world.run(Input::ConfirmJob(job));
+        }
         play.all_report(["1", "1"]);
         for task in play.world.tables.tasks.values().filter(|t| !t.state.is_terminal()) {
             let pushed = task.told_epoch == play.world.epoch(task.device_id);
-            prop_assert!(pushed || !play.world.job(task.job_id).need_push, "never pushed: {task:?}");
+            let behind = matches!(
+                play.world.waiting(task),
+                Some(Waiting::QueuedBehind { .. } | Waiting::WaveNotOpen { .. } | Waiting::Halted { .. })
+            );
+            let job = play.world.job(task.job_id);
+            let asks = !job.need_push || job.hold.is_some();
+            prop_assert!(pushed || behind || asks, "never pushed: {task:?}");
         }
         play.all_report(TARGETS);
         let tables = &play.world.tables;

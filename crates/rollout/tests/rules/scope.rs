@@ -98,3 +98,15 @@ proptest! {
         prop_assert!(small_share.is_subset(&taken(&world, package, Pick::Percent(large))));
     }
 }
+
+#[test]
+fn a_difference_is_for_those_on_its_source_only() {
+    let mut world = World::new();
+    let [one, other] = world.online();
+    let silent = world.device();
+    world.report(other, DEFAULT_MODULE, "1.1");
+    let package = world.package("2");
+    world.tables.packages.get_mut(&package).unwrap().src_version = Some("1".into());
+    assert_eq!(taken(&world, package, Pick::All), BTreeSet::from([one]));
+    assert_eq!(taken(&world, package, Pick::Named(vec![other, silent])), BTreeSet::new());
+}

@@ -155,19 +155,39 @@ impl Wanted {
             | Input::Progressed { device, .. }
             | Input::Asked { device, .. }
             | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => drop(self.devices.insert(*device)),
-            Input::Due(Timer::Timeout(task) | Timer::Settle(task))
+            Input::Due(
+                Timer::Timeout(task)
+                | Timer::Settle(task)
+                | Timer::Retry(task)
+                | Timer::Unstarted(task)
+                | Timer::Lost(task),
+            )
             | Input::CancelTask(task)
+            | Input::ConfirmTask(task)
             | Input::ReupgradeTask(task) => drop(self.tasks.insert(*task)),
             Input::Due(Timer::Push(job)) => self.add_ready(*job, tables, at),
             Input::Due(Timer::Retention) => {}
-            Input::Due(Timer::Work(job)) | Input::CancelJob(job) | Input::ReupgradeJob(job) => {
+            Input::Due(
+                Timer::Work(job)
+                | Timer::Start(job)
+                | Timer::Finish(job)
+                | Timer::Release(job)
+                | Timer::Gate(job),
+            )
+            | Input::SkipWave(job)
+            | Input::CancelJob(job)
+            | Input::CancelSome { job, .. }
+            | Input::PauseJob(job)
+            | Input::ResumeJob(job)
+            | Input::ConfirmJob(job)
+            | Input::ReupgradeJob(job) => {
                 self.jobs.insert(*job);
             }
             Input::Enrol { job, devices, .. } => {
                 self.jobs.insert(*job);
                 self.devices.extend(devices);
             }
-            Input::Tasks { job, tasks, .. } => {
+            Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
                 self.jobs.insert(*job);
                 self.tasks.extend(tasks);
             }

@@ -116,6 +116,7 @@ fn t6_a_get_is_answered_and_notifies_with_and_without_need_push() {
             stream_id: task.stream_id,
             protocol: Protocol::Mqtt,
             package: world.tables.packages[&package].clone(),
+            tags: vec![],
         };
         assert_eq!((task.state, task.pushes), (TaskState::Notified, 0));
         assert_eq!(world.tables.sent, [Outbound::Answer { to: (device, epoch), ask, offer: Some(offer) }]);

@@ -24,7 +24,8 @@ impl Watch {
     pub(crate) fn check(&mut self, inputs: &[Input], changes: &Changes, before: &Tables, world: &World) {
         let after = &world.tables;
         counts_are_a_recount(after);
-        one_unfinished_task_a_device(after);
+        waves_are_a_recount(after);
+        one_at_a_time(after);
         ended_tasks_stay_ended(inputs, before, after);
         self.events_tell_every_task_state(changes, after);
         events_tell_jobs_packages_and_versions(changes, before, after);
@@ -34,6 +35,7 @@ impl Watch {
         self.success_is_a_report(changes, after);
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
+        what_is_held_starts_nobody(inputs, changes, before, world);
         pushes_respect_the_slots(inputs, changes, before, world);
     }
 
@@ -41,7 +43,11 @@ impl Watch {
         for event in &changes.events {
             let Some(task) = event.task_id else { continue };
             match &event.kind {
-                EventKind::TaskCreated => drop(self.told_states.insert(task, TaskState::Queued)),
+                EventKind::TaskCreated => {
+                    let approve = after.jobs[&after.tasks[&task].job_id].terms.need_confirm;
+                    let state = if approve { TaskState::Confirm } else { TaskState::Queued };
+                    self.told_states.insert(task, state);
+                }
                 EventKind::TaskState { from, to, reason } => {
                     assert!(leads_to(*from, *to), "{from:?} does not lead to {to:?}");
                     assert_eq!(reason.is_some(), to.is_terminal(), "a reason is why a task ended");
@@ -105,11 +111,30 @@ impl Watch {
     }
 }
 
+/// Held before and after a batch and not resumed in it, or not started, a job tells no device anything.
+fn what_is_held_starts_nobody(inputs: &[Input], changes: &Changes, before: &Tables, world: &World) {
+    for out in &changes.outbound {
+        let offer = match out {
+            Outbound::Notice { offer, .. } | Outbound::Answer { offer: Some(offer), .. } => offer,
+            _ => continue,
+        };
+        let task = &world.tables.tasks[&offer.task];
+        let job = &world.tables.jobs[&task.job_id];
+        let silent = |j: &Job| j.hold.is_some() || j.state == JobState::Planned;
+        let resumed = inputs.contains(&Input::ResumeJob(job.id));
+        assert!(!silent(&before.jobs[&job.id]) || !silent(job) || resumed, "told of a held job: {offer:?}");
+        assert!(job.terms.end_at.is_none_or(|end| end > world.now), "told after the end: {offer:?}");
+        assert!(task.approved, "told without approval: {offer:?}");
+        assert!(job.gate.as_ref().is_none_or(|g| task.wave <= g.wave), "told before its wave: {offer:?}");
+    }
+}
+
 fn leads_to(from: TaskState, to: TaskState) -> bool {
     use TaskState::*;
     match from {
-        Queued => to != Queued,
-        Notified => !matches!(to, Queued | Notified),
+        Confirm => to == Queued || to.is_terminal(),
+        Queued => !matches!(to, Confirm | Queued),
+        Notified => !matches!(to, Confirm | Queued | Notified),
         InProgress => to.is_terminal(),
         Succeeded => false,
         Failed | Canceled => to == Queued,
@@ -132,10 +157,35 @@ fn counts_are_a_recount(after: &Tables) {
     }
 }
 
-fn one_unfinished_task_a_device(after: &Tables) {
-    let mut busy = BTreeSet::new();
-    for task in after.tasks.values().filter(|t| !t.state.is_terminal()) {
-        assert!(busy.insert(task.device_id), "device {} has two unfinished tasks", task.device_id);
+fn waves_are_a_recount(after: &Tables) {
+    for job in after.jobs.values() {
+        let Some(gate) = &job.gate else { continue };
+        let of_job: Vec<&Task> = after.tasks.values().filter(|t| t.job_id == job.id).collect();
+        for (wave, counts) in (0..).zip(&gate.waves) {
+            let count = |wanted: &dyn Fn(&Task) -> bool| {
+                of_job.iter().filter(|t| t.wave == wave && wanted(t)).count() as i64
+            };
+            let found = WaveCounts {
+                total: count(&|_| true),
+                succeeded: count(&|t| t.state == TaskState::Succeeded),
+                failed: count(&|t| t.state == TaskState::Failed),
+                lost: count(&|t| t.lost),
+            };
+            assert_eq!(*counts, found, "wave {wave} of job {}", job.id);
+        }
+    }
+}
+
+/// Two tasks in each other's way are never both told, unless one only waits to be cancelled.
+fn one_at_a_time(after: &Tables) {
+    let runs = |t: &Task| after.jobs[&t.job_id].state != JobState::Canceled;
+    let told = |t: &&Task| runs(t) && matches!(t.state, TaskState::Notified | TaskState::InProgress);
+    let told: Vec<&Task> = after.tasks.values().filter(told).collect();
+    let multi = |t: &Task| after.jobs[&t.job_id].terms.multi_module;
+    for (n, a) in told.iter().enumerate() {
+        let mut others = told[n + 1..].iter().filter(|b| b.device_id == a.device_id);
+        let rival = others.find(|b| a.module == b.module || !(multi(a) && multi(b)));
+        assert!(rival.is_none(), "{a:?} and {rival:?} run at once");
     }
 }
 
@@ -144,7 +194,10 @@ fn ended_tasks_stay_ended(inputs: &[Input], before: &Tables, after: &Tables) {
     for old in before.tasks.values().filter(|t| t.state.is_terminal()) {
         let new = &after.tasks[&old.id];
         if new != old {
-            assert!(restarted && new.attempt > old.attempt, "an ended task moved: {old:?} to {new:?}");
+            assert!(
+                restarted && new.attempt > old.attempt && new.tries == 1,
+                "an ended task moved: {old:?} to {new:?}"
+            );
             assert_ne!(old.state, TaskState::Succeeded);
         }
     }
@@ -156,7 +209,7 @@ fn events_tell_jobs_packages_and_versions(changes: &Changes, before: &Tables, af
         if before.jobs[&job.id].state != job.state {
             assert!(told(EventKind::JobState { state: job.state }));
         }
-        assert_eq!(job.ended_at.is_some(), job.state != JobState::InProgress);
+        assert_eq!(job.ended_at.is_some(), matches!(job.state, JobState::Completed | JobState::Canceled));
     }
     for package in after.packages.values() {
         if before.packages[&package.id].state != package.state {
@@ -218,11 +271,20 @@ fn pushes_respect_the_slots(inputs: &[Input], changes: &Changes, before: &Tables
 pub(crate) fn what_waits_has_a_timer(after: &Tables) {
     for task in after.tasks.values() {
         assert!(task.ready_at.is_none() || after.timers.contains_key(&Timer::Push(task.job_id)), "{task:?}");
+        assert!(task.retry_at.is_none() || after.timers.contains_key(&Timer::Retry(task.id)), "{task:?}");
+        if matches!(task.start_clock, Some(StartClock::By(_))) {
+            assert!(after.timers.contains_key(&Timer::Unstarted(task.id)), "{task:?}");
+            assert!(after.sessions.contains_key(&task.device_id), "only connected time counts: {task:?}");
+        }
         if task.state.is_terminal() {
             assert_eq!((task.ready_at, task.slot_until), (None, None));
-            let left = [Timer::Timeout(task.id), Timer::Settle(task.id)];
+            let left = [Timer::Timeout, Timer::Settle, Timer::Retry, Timer::Unstarted, Timer::Lost]
+                .map(|timer| timer(task.id));
             assert!(!left.iter().any(|timer| after.timers.contains_key(timer)), "{left:?}");
         }
+    }
+    for job in after.jobs.values().filter(|j| j.release.is_some()) {
+        assert!(after.timers.contains_key(&Timer::Release(job.id)), "the release of job {} stalls", job.id);
     }
     for device in after.devices.values().filter(|d| d.shared_since().is_some()) {
         assert!(after.timers.contains_key(&Timer::Quiet(device.id)), "{device:?} is never pushed to again");

@@ -23,18 +23,32 @@ pub(crate) enum Pick {
     Percent(u32),
 }
 
-/// What an operator asks for. `Order::to(pick)` is a plain pushed static job over MQTT.
+/// What an operator asks for. `Order::to(pick)` is a plain pushed static job over MQTT, by the cloud's
+/// own rules.
 pub(crate) struct Order {
     pub(crate) kind: JobKind,
     pub(crate) pick: Pick,
     pub(crate) need_push: bool,
     pub(crate) timeout_ms: Option<Ms>,
     pub(crate) rate_per_minute: i64,
+    pub(crate) terms: Terms,
 }
 
 impl Order {
     pub(crate) fn to(pick: Pick) -> Self {
-        Self { kind: JobKind::Static, pick, need_push: true, timeout_ms: None, rate_per_minute: 10_000 }
+        Self {
+            kind: JobKind::Static,
+            pick,
+            need_push: true,
+            timeout_ms: None,
+            rate_per_minute: 10_000,
+            terms: Terms::as_the_cloud(),
+        }
+    }
+
+    /// The same with the answers to the cloud's troubles, as a job has them unless told otherwise.
+    pub(crate) fn usual(pick: Pick) -> Self {
+        Self { terms: Terms::default(), ..Self::to(pick) }
     }
 
     pub(crate) fn verify(devices: Vec<Id>) -> Self {
@@ -115,6 +129,8 @@ impl World {
             sha256: "0".repeat(64),
             file_name: "app.bin".into(),
             image_version: None,
+            src_version: None,
+            custom: None,
             state: PackageState::Unverified,
             created_at: self.now,
         };
@@ -140,6 +156,9 @@ impl World {
             self.tables.packages.get_mut(&package).unwrap().state = PackageState::Verifying;
         }
         let id = job.id;
+        let starts = job.terms.start_at.map(|at| (Timer::Start(id), at));
+        let ends = job.terms.end_at.map(|at| (Timer::Finish(id), at));
+        self.tables.timers.extend(starts.into_iter().chain(ends));
         self.tables.jobs.insert(id, job);
         self.tables.timers.insert(Timer::Work(id), self.now);
         id
@@ -151,18 +170,34 @@ impl World {
             product_id: PRODUCT,
             package_id: package,
             kind: order.kind,
-            state: JobState::InProgress,
+            state: if order.terms.start_at.is_some() { JobState::Planned } else { JobState::InProgress },
             scope,
             need_push: order.need_push,
             protocol: Protocol::Mqtt,
             timeout_ms: order.timeout_ms,
             rate_per_minute: order.rate_per_minute,
             next_push_us: 0,
+            terms: order.terms.clone(),
+            hold: None,
+            gate: Gate::of(&order.terms, self.now),
             work: Some(Work::Enrol { cursor: 0 }),
+            release: None,
             created_at: self.now,
             ended_at: None,
             counts: Counts::default(),
         }
+    }
+
+    /// Waves of a job of `package` for all, as the server makes them: so many devices, the last takes
+    /// what is left.
+    pub(crate) fn waves(&self, package: Id, sizes: &[usize]) -> Vec<Wave> {
+        let of_all = |d: &&Device| d.enabled && d.first_online_at.is_some();
+        let mut spreads: Vec<i64> =
+            self.tables.devices.values().filter(of_all).map(|d| spread(package, d.id)).collect();
+        spreads.sort_unstable();
+        let threshold = |n: &usize| spreads.get(n - 1).copied().unwrap_or(i64::MAX);
+        let wave = |n: &usize| Wave { share: Share::Count { n: *n as i64 }, threshold: threshold(n) };
+        sizes.iter().map(wave).collect()
     }
 
     /// The spread of the last device of a share: the floor(n·p/100) lowest, at least one.
@@ -247,6 +282,12 @@ impl World {
         self.tables.packages[&package].state
     }
 
+    /// What a task waits for.
+    pub(crate) fn waiting(&self, task: &Task) -> Option<Waiting> {
+        let rows = self.tables.load(&[Input::CancelTask(task.id)], self.now, self.limits);
+        waiting(&rows, task, self.limits, self.now)
+    }
+
     /// Devices that were sent a notice since the last call, in order.
     pub(crate) fn notices(&mut self) -> Vec<Id> {
         let of_notice = |out: Outbound| match out {
@@ -303,6 +344,7 @@ impl World {
     fn input_of(&self, timer: Timer) -> Option<Input> {
         match timer {
             Timer::Work(job) => self.next_chunk(job),
+            Timer::Release(job) => self.next_released(job),
             other => Some(Input::Due(other)),
         }
     }
@@ -319,12 +361,24 @@ impl World {
                 let (devices, last) = self.chunk_after(all, cursor);
                 Some(Input::Enrol { job, work, devices, last })
             }
-            Work::Cancel { cursor } | Work::Reupgrade { cursor } => {
+            Work::Cancel { cursor }
+            | Work::CancelSome { cursor, .. }
+            | Work::Confirm { cursor }
+            | Work::Finish { cursor }
+            | Work::Reupgrade { cursor } => {
                 let of_job = self.tables.tasks.values().filter(|t| t.job_id == job).map(|t| t.id).collect();
                 let (tasks, last) = self.chunk_after(of_job, cursor);
                 Some(Input::Tasks { job, work, tasks, last })
             }
         }
+    }
+
+    fn next_released(&self, job: Id) -> Option<Input> {
+        let cursor = self.tables.jobs.get(&job)?.release?;
+        let open = |t: &&Task| t.job_id == job && !t.state.is_terminal();
+        let of_job = self.tables.tasks.values().filter(open).map(|t| t.id).collect();
+        let (tasks, last) = self.chunk_after(of_job, cursor);
+        Some(Input::Release { job, cursor, tasks, last })
     }
 
     fn chunk_after(&self, all: Vec<Id>, cursor: Id) -> (Vec<Id>, bool) {

@@ -317,7 +317,8 @@ impl Server {
         let mut tx = self.read().await?;
         let device = find_device(&mut tx, product_key, device_name).await?.device;
         let found = store::tasks::list_by_device(&mut tx, device.id, paging.after, paging.limit).await;
-        found.map_err(failed("read tasks"))
+        let Slice { items, next } = found.map_err(failed("read tasks"))?;
+        Ok(Slice { items: self.views(&mut tx, items).await?, next })
     }
 }
 

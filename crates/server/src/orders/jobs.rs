@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use rollout::{
-    Changes, Counts, EventKind, Id, Input, Job, JobKind, JobState, Package, PackageState, Product, Protocol,
-    Scope, SignMethod, TaskState, Timer, Work, spread,
+    CancelStates, Changes, Counts, EventKind, Gate, Id, Input, Job, JobKind, JobState, Overwrite, Package,
+    PackageState, Product, Protocol, Scope, Share, SignMethod, TaskState, Terms, Timer, Wave, Work, spread,
 };
 use store::committer::{self as rows, Keys};
 use store::jobs::Filter;
-use store::tasks::TaskView;
 use store::{Slice, Tx};
 
 use super::packages::{package_in, unknown_package};
@@ -37,6 +36,8 @@ pub struct NewJob {
     pub timeout_minutes: Option<i64>,
     /// Pushes in any minute; 10 000 if absent.
     pub rate_per_minute: Option<i64>,
+    /// What else is settled.
+    pub terms: Terms,
     /// Takes a notice that devices with 2 KB buffers cannot receive.
     pub allow_large_notice: bool,
     /// Takes SHA-256 over MQTT, where C SDK 4.x checks nothing.
@@ -66,7 +67,9 @@ pub struct CreatedJob {
     pub matched: i64,
     /// Devices of the scope that already report the target version.
     pub on_target: i64,
-    /// Devices that will get a task which fails at once, because another of theirs is unfinished.
+    /// Devices of the scope whose module does not report a source version of the job or its package.
+    pub excluded: i64,
+    /// Devices among `matched` with another unfinished task in the way: see [`rollout::Overwrite`].
     pub busy: i64,
     /// Bytes of its largest notice as an MQTT packet.
     pub largest_notice: usize,
@@ -93,6 +96,8 @@ const MOST_VERIFY_DEVICES: usize = 10;
 const RATE_PER_MINUTE: i64 = 10_000;
 const MOST_RATE: i64 = 1_000_000;
 const LONGEST_TIMEOUT_MINUTES: i64 = 7 * 24 * 60;
+const MOST_ATTEMPTS: i64 = 100;
+const MOST_PUSHES: i64 = 10_000;
 
 /// The devices of a scope, looked at before the job is made.
 struct Matched {
@@ -100,27 +105,32 @@ struct Matched {
     targets: Vec<Id>,
     matched: i64,
     on_target: i64,
+    excluded: i64,
     busy: i64,
+    waves: Vec<Wave>,
 }
 
 /// A device a scope may take.
 struct Candidate {
     device: Id,
     on_target: bool,
+    excluded: bool,
     busy: bool,
 }
 
 impl Matched {
-    fn new(scope: Scope, targets: Vec<Id>, taken: &[&Candidate]) -> Self {
+    fn new(scope: Scope, targets: Vec<Id>, taken: &[&Candidate], package: Id, terms: &Terms) -> Self {
         let count = |wanted: fn(&Candidate) -> bool| {
             i64::try_from(taken.iter().filter(|c| wanted(c)).count()).unwrap_or(i64::MAX)
         };
         Self {
             scope,
             targets,
-            matched: count(|c| !c.on_target),
+            matched: count(|c| !c.on_target && !c.excluded),
             on_target: count(|c| c.on_target),
-            busy: count(|c| c.busy && !c.on_target),
+            excluded: count(|c| c.excluded && !c.on_target),
+            busy: count(|c| c.busy && !c.on_target && !c.excluded),
+            waves: waves(&terms.waves, package, taken),
         }
     }
 }
@@ -139,12 +149,13 @@ impl Server {
         let largest_notice = self.check_notice(&new, &package, &product)?;
         let matched = self.match_scope(&new, &package, &product).await?;
         let job = self.insert_job(&new, &package, &matched).await?;
-        let Matched { matched, on_target, busy, .. } = matched;
-        Ok(CreatedJob { job, matched, on_target, busy, largest_notice })
+        let Matched { matched, on_target, excluded, busy, .. } = matched;
+        Ok(CreatedJob { job, matched, on_target, excluded, busy, largest_notice })
     }
 
     fn check_notice(&self, new: &NewJob, package: &Package, product: &Product) -> Result<usize, OrderError> {
-        let bytes = self.core.writer.largest_notice(package, &product.product_key, new.protocol);
+        let bytes =
+            self.core.writer.largest_notice(package, &product.product_key, new.protocol, &new.terms.tags);
         let bytes = bytes.map_err(|error| match error {
             OfferError::NoPublicUrl => OrderError::conflict(
                 "publicUrlUnset",
@@ -170,23 +181,26 @@ impl Server {
         product: &Product,
     ) -> Result<Matched, OrderError> {
         let matched = match &new.scope {
-            NewScope::Named(names) => self.match_named(names, package, product).await?,
-            NewScope::All => self.match_share(None, package).await?,
-            NewScope::Percent { thousandths } => self.match_share(Some(*thousandths), package).await?,
+            NewScope::Named(names) => self.match_named(names, new, package, product).await?,
+            NewScope::All => self.match_share(None, new, package).await?,
+            NewScope::Percent { thousandths } => self.match_share(Some(*thousandths), new, package).await?,
         };
         if matched.matched > 0 {
             return Ok(matched);
         }
         let text = format!(
-            "no device would get a task: {} of the scope already report {:?}, and a device that never connected belongs only to a job that names it",
-            matched.on_target, package.version
+            "no device would get a task: {} of the scope already report {:?}, {} report none of the source versions wanted, and a device that never connected belongs only to a job that names it",
+            matched.on_target, package.version, matched.excluded
         );
-        Err(OrderError::conflict("noDeviceMatched", text).with("onTarget", matched.on_target))
+        Err(OrderError::conflict("noDeviceMatched", text)
+            .with("onTarget", matched.on_target)
+            .with("excluded", matched.excluded))
     }
 
     async fn match_named(
         &self,
         names: &[String],
+        new: &NewJob,
         package: &Package,
         product: &Product,
     ) -> Result<Matched, OrderError> {
@@ -209,23 +223,34 @@ impl Server {
                 .with("first", first));
         }
         let targets: Vec<Id> = found.into_values().collect();
-        let candidates = candidates(&mut tx, &targets, package).await?;
-        Ok(Matched::new(Scope::Named, targets, &candidates.iter().collect::<Vec<_>>()))
+        let candidates = candidates(&mut tx, &targets, package, &new.terms).await?;
+        Ok(Matched::new(
+            Scope::Named,
+            targets,
+            &candidates.iter().collect::<Vec<_>>(),
+            package.id,
+            &new.terms,
+        ))
     }
 
     /// Looks at every device the scope could take, in short reads.
-    async fn match_share(&self, thousandths: Option<u32>, package: &Package) -> Result<Matched, OrderError> {
+    async fn match_share(
+        &self,
+        thousandths: Option<u32>,
+        new: &NewJob,
+        package: &Package,
+    ) -> Result<Matched, OrderError> {
         let read = failed("read devices");
         let (mut found, mut cursor, mut end) = (Vec::new(), 0, false);
         while !end {
             let mut tx = self.read().await?;
             let (devices, last) =
                 rows::enrollable(&mut tx, package.product_id, cursor, LOOKED_AT_ONCE).await.map_err(&read)?;
-            found.append(&mut candidates(&mut tx, &devices, package).await?);
+            found.append(&mut candidates(&mut tx, &devices, package, &new.terms).await?);
             cursor = devices.last().copied().unwrap_or(cursor);
             end = last;
         }
-        Ok(share(thousandths, package.id, &found))
+        Ok(share(thousandths, package.id, &found, &new.terms))
     }
 
     async fn insert_job(
@@ -237,19 +262,26 @@ impl Server {
         let mut unit = self.begin().await?;
         let mut package = package_in(&mut unit.tx, package.id).await?;
         check_verified(new, &package)?;
+        check_schedule(&new.terms, unit.now)?;
+        let terms = Terms { waves: matched.waves.clone(), ..new.terms.clone() };
+        let gate = Gate::of(&terms, unit.now);
         let job = Job {
             id: self.core.next_id(),
             product_id: package.product_id,
             package_id: package.id,
             kind: new.kind,
-            state: JobState::InProgress,
+            state: if new.terms.start_at.is_some() { JobState::Planned } else { JobState::InProgress },
             scope: matched.scope,
             need_push: new.need_push,
             protocol: new.protocol,
             timeout_ms: new.timeout_minutes.map(|m| m * 60_000),
             rate_per_minute: new.rate_per_minute.unwrap_or(RATE_PER_MINUTE),
             next_push_us: 0,
+            terms,
+            hold: None,
+            gate,
             work: Some(Work::Enrol { cursor: 0 }),
+            release: None,
             created_at: unit.now,
             ended_at: None,
             counts: Counts::default(),
@@ -258,6 +290,9 @@ impl Server {
         store::jobs::create(&mut unit.tx, &job, &matched.targets).await.map_err(&write)?;
         let mut changes = Changes::default();
         changes.timers.insert(Timer::Work(job.id), Some(unit.now));
+        let schedule =
+            [(Timer::Start(job.id), job.terms.start_at), (Timer::Finish(job.id), job.terms.end_at)];
+        changes.timers.extend(schedule.into_iter().filter(|(_, at)| at.is_some()));
         unit.told(job.product_id, None, Some(job.id), EventKind::JobCreated);
         if new.kind == JobKind::Verify {
             package.state = PackageState::Verifying;
@@ -292,7 +327,7 @@ impl Server {
     pub async fn cancel_job(&self, id: Id) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
-        if job.state != JobState::InProgress {
+        if matches!(job.state, JobState::Completed | JobState::Canceled) {
             let text = format!(
                 "the job {} has ended already; only a running job can be cancelled",
                 IdKind::Job.text(id)
@@ -300,6 +335,75 @@ impl Server {
             return Err(OrderError::conflict("jobEnded", text).with("job", IdKind::Job.text(id)));
         }
         unit.order(Input::CancelJob(id)).await?;
+        unit.finish().await?;
+        self.job(id).await
+    }
+
+    /// Cancels the unfinished tasks of a job that are in some states, in the moments that follow. A job
+    /// left without unfinished tasks is cancelled.
+    pub async fn cancel_job_tasks(&self, id: Id, states: CancelStates) -> Result<Job, OrderError> {
+        if states == CancelStates::default() {
+            let text =
+                "states must name at least one of CONFIRM, QUEUED, NOTIFIED and IN_PROGRESS, and no other";
+            return Err(OrderError::invalid("statesInvalid", text).with("field", "states"));
+        }
+        let why = "tasks are cancelled by their states in a job that has not ended and is not busy with another order";
+        self.order_job(id, Input::CancelSome { job: id, states }, "jobBusy", why).await
+    }
+
+    /// Cancels every job of a package that has not ended.
+    pub async fn cancel_package_jobs(&self, package: Id) -> Result<Vec<Job>, OrderError> {
+        let (mut canceled, mut after) = (Vec::new(), None);
+        loop {
+            let paging = Paging { after, limit: 200 };
+            let page = self.jobs(JobFilter::Package(package), paging).await?;
+            for job in page.items.iter().filter(|job| job.ended_at.is_none()) {
+                canceled.push(self.cancel_job(job.id).await?);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(canceled);
+            }
+        }
+    }
+
+    /// Holds a running job: nothing of it is pushed or answered, running downloads go on.
+    pub async fn pause_job(&self, id: Id) -> Result<Job, OrderError> {
+        let why = "only a running job that is not held can be paused";
+        self.order_job(id, Input::PauseJob(id), "jobNotRunning", why).await
+    }
+
+    /// Lets a held job go on.
+    pub async fn resume_job(&self, id: Id) -> Result<Job, OrderError> {
+        self.order_job(id, Input::ResumeJob(id), "jobNotHeld", "only a held job can be resumed").await
+    }
+
+    /// Opens the next wave of a job without waiting for its gate.
+    pub async fn skip_wave(&self, id: Id) -> Result<Job, OrderError> {
+        let why = "only a running job that is not held and has a wave left can skip to it";
+        self.order_job(id, Input::SkipWave(id), "noWaveToOpen", why).await
+    }
+
+    /// Approves every task of a job that waits for it; they go in the moments that follow.
+    pub async fn approve_job(&self, id: Id) -> Result<Job, OrderError> {
+        let why = "only tasks of a running job within its schedule can be approved, when it is not busy with another order";
+        self.order_job(id, Input::ConfirmJob(id), "jobNotRunning", why).await
+    }
+
+    /// Carries out an order that a job can be in no state for.
+    async fn order_job(
+        &self,
+        id: Id,
+        input: Input,
+        code: &'static str,
+        why: &str,
+    ) -> Result<Job, OrderError> {
+        let mut unit = self.begin().await?;
+        let job = job_in(&mut unit.tx, id).await?;
+        if unit.order(input).await? == 0 {
+            let text = format!("the job {} is {:?}: {why}", IdKind::Job.text(id), job.state);
+            return Err(OrderError::conflict(code, text).with("job", IdKind::Job.text(id)));
+        }
         unit.finish().await?;
         self.job(id).await
     }
@@ -326,74 +430,11 @@ impl Server {
         unit.finish().await?;
         self.job(id).await
     }
-
-    /// The tasks of a job in the order they were made, of one state or of all.
-    pub async fn job_tasks(
-        &self,
-        id: Id,
-        state: Option<TaskState>,
-        paging: Paging,
-    ) -> Result<Slice<TaskView, Id>, OrderError> {
-        let mut tx = self.read().await?;
-        job_in(&mut tx, id).await?;
-        let found = store::tasks::list_by_job(&mut tx, id, state, paging.after, paging.limit).await;
-        found.map_err(failed("read tasks"))
-    }
-
-    /// One task.
-    pub async fn task(&self, id: Id) -> Result<TaskView, OrderError> {
-        let mut tx = self.read().await?;
-        let found = store::tasks::get(&mut tx, id).await.map_err(failed("read tasks"))?;
-        found.ok_or_else(|| unknown_task(id))
-    }
-
-    /// Cancels one task.
-    pub async fn cancel_task(&self, id: Id) -> Result<TaskView, OrderError> {
-        let view = self.task(id).await?;
-        if view.task.state.is_terminal() {
-            let text = format!(
-                "the task {} has ended already ({})",
-                IdKind::Task.text(id),
-                view.task.state.as_str()
-            );
-            return Err(OrderError::conflict("taskEnded", text).with("state", view.task.state.as_str()));
-        }
-        let mut unit = self.begin().await?;
-        unit.order(Input::CancelTask(id)).await?;
-        unit.finish().await?;
-        self.task(id).await
-    }
-
-    /// Starts a failed or cancelled task again.
-    pub async fn reupgrade_task(&self, id: Id) -> Result<TaskView, OrderError> {
-        let view = self.task(id).await?;
-        if !matches!(view.task.state, TaskState::Failed | TaskState::Canceled) {
-            let text = format!(
-                "the task {} is {}; only a failed or cancelled one can be started again",
-                IdKind::Task.text(id),
-                view.task.state.as_str()
-            );
-            return Err(OrderError::conflict("taskNotEnded", text).with("state", view.task.state.as_str()));
-        }
-        let mut unit = self.begin().await?;
-        let job = job_in(&mut unit.tx, view.task.job_id).await?;
-        check_again(&mut unit.tx, &job).await?;
-        let changes = unit.order(Input::ReupgradeTask(id)).await?;
-        if changes == 0 {
-            let text = format!(
-                "the task {} cannot be started again now: its device has another unfinished task, or its job is still busy with its last order",
-                IdKind::Task.text(id)
-            );
-            return Err(OrderError::conflict("taskBlocked", text).with("task", IdKind::Task.text(id)));
-        }
-        unit.finish().await?;
-        self.task(id).await
-    }
 }
 
 impl Unit {
     /// Carries an order out; tells how many tasks and jobs it changed.
-    async fn order(&mut self, input: Input) -> Result<usize, OrderError> {
+    pub(super) async fn order(&mut self, input: Input) -> Result<usize, OrderError> {
         let inputs = vec![input];
         let changes = self.decide(&keys(&inputs), inputs).await.map_err(failed("carry out an order"))?;
         Ok(changes.tasks.len() + changes.jobs.len())
@@ -410,13 +451,36 @@ impl Unit {
     }
 }
 
-async fn candidates(tx: &mut Tx, devices: &[Id], package: &Package) -> Result<Vec<Candidate>, OrderError> {
+/// Those of some devices with an unfinished task in the way.
+async fn busy(
+    tx: &mut Tx,
+    devices: &[Id],
+    package: &Package,
+    multi_module: bool,
+) -> Result<BTreeSet<Id>, store::Error> {
+    let tasks = store::targets::unfinished(tx, devices).await?;
+    let jobs: BTreeSet<Id> = tasks.iter().map(|(_, _, job)| *job).collect();
+    let terms = store::jobs::terms_of(tx, &jobs.into_iter().collect::<Vec<_>>()).await?;
+    let beside = |module: &str, job: &Id| {
+        multi_module && module != package.module && terms.get(job).is_some_and(|t| t.multi_module)
+    };
+    Ok(tasks.iter().filter(|(_, module, job)| !beside(module, job)).map(|(device, _, _)| *device).collect())
+}
+
+async fn candidates(
+    tx: &mut Tx,
+    devices: &[Id],
+    package: &Package,
+    terms: &Terms,
+) -> Result<Vec<Candidate>, OrderError> {
     let read = failed("read devices");
     let versions = store::targets::versions_of(tx, devices, &package.module).await.map_err(&read)?;
-    let busy = store::targets::busy(tx, devices).await.map_err(&read)?;
+    let busy = busy(tx, devices, package, terms.multi_module).await.map_err(&read)?;
+    let excluded = |version: Option<&str>| !terms.takes_source(version) || !package.applies_to(version);
     let candidate = |device: &Id| Candidate {
         device: *device,
         on_target: versions.get(device).is_some_and(|v| *v == package.version),
+        excluded: excluded(versions.get(device).map(String::as_str)),
         busy: busy.contains(device),
     };
     Ok(devices.iter().map(candidate).collect())
@@ -424,9 +488,9 @@ async fn candidates(tx: &mut Tx, devices: &[Id], package: &Package) -> Result<Ve
 
 /// Of all devices the `floor(n·p/100)` with the lowest spreads, at least one. Those on target are
 /// left out only then, so that a share stays a part of a larger one while it succeeds.
-fn share(thousandths: Option<u32>, package: Id, found: &[Candidate]) -> Matched {
+fn share(thousandths: Option<u32>, package: Id, found: &[Candidate], terms: &Terms) -> Matched {
     let Some(thousandths) = thousandths else {
-        return Matched::new(Scope::All, Vec::new(), &found.iter().collect::<Vec<_>>());
+        return Matched::new(Scope::All, Vec::new(), &found.iter().collect::<Vec<_>>(), package, terms);
     };
     let mut spreads: Vec<i64> = found.iter().map(|c| spread(package, c.device)).collect();
     let wanted = (found.len() as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
@@ -435,7 +499,24 @@ fn share(thousandths: Option<u32>, package: Id, found: &[Candidate]) -> Matched 
         None => i64::MIN,
     };
     let taken: Vec<&Candidate> = found.iter().filter(|c| spread(package, c.device) <= threshold).collect();
-    Matched::new(Scope::Percent { thousandths, threshold }, Vec::new(), &taken)
+    Matched::new(Scope::Percent { thousandths, threshold }, Vec::new(), &taken, package, terms)
+}
+
+/// The waves of a job over the devices it takes, in the order of their spreads. As with a share, those
+/// on target belong to one too, so that it stays the same while it succeeds.
+fn waves(wanted: &[Wave], package: Id, taken: &[&Candidate]) -> Vec<Wave> {
+    let mut spreads: Vec<i64> = taken.iter().map(|c| spread(package, c.device)).collect();
+    spreads.sort_unstable();
+    let all = i64::try_from(spreads.len()).unwrap_or(i64::MAX);
+    let size = |share: Share| match share {
+        Share::Count { n } => n,
+        Share::Percent { thousandths } => all * i64::from(thousandths) / 100_000,
+    };
+    let threshold = |share| {
+        let last = usize::try_from(size(share).max(1) - 1).unwrap_or(usize::MAX);
+        spreads.get(last).copied().unwrap_or(i64::MAX)
+    };
+    wanted.iter().map(|wave| Wave { threshold: threshold(wave.share), ..*wave }).collect()
 }
 
 fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
@@ -448,6 +529,15 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
     };
     range("timeoutMinutes", new.timeout_minutes, LONGEST_TIMEOUT_MINUTES)?;
     range("ratePerMinute", new.rate_per_minute, MOST_RATE)?;
+    let terms = &new.terms;
+    let minutes = |ms: i64| ms / 60_000;
+    range("attempts", Some(terms.attempts.into()), MOST_ATTEMPTS)?;
+    range("startTimeoutMinutes", terms.start_timeout_ms.map(minutes), LONGEST_TIMEOUT_MINUTES)?;
+    range("mostPushes", terms.most_pushes.map(i64::from), MOST_PUSHES)?;
+    check_retry(new)?;
+    check_conflicts(terms)?;
+    check_lists(terms)?;
+    check_gates(new)?;
     match &new.scope {
         NewScope::Percent { thousandths } if !(1..=100_000).contains(thousandths) => {
             Err(OrderError::invalid("percentInvalid", "the per cent of a job are 0.001 to 100"))
@@ -465,6 +555,129 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
         NewScope::Named(_) => Ok(()),
         _ if new.kind == JobKind::Verify => {
             Err(OrderError::invalid("verifyNamesDevices", "a verification is for devices named one by one"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The timeout counts on over attempts: an interval as long as it would leave no time for a second.
+fn check_retry(new: &NewJob) -> Result<(), OrderError> {
+    let interval = new.terms.retry_interval_ms / 60_000;
+    let most = new.timeout_minutes.map_or(LONGEST_TIMEOUT_MINUTES, |timeout| timeout - 1);
+    if new.terms.attempts == 1 || (0..=most).contains(&interval) {
+        return Ok(());
+    }
+    let text = format!(
+        "retryIntervalMinutes {interval} is not allowed: 0 to {most}{}",
+        if new.timeout_minutes.is_some() { ", so that it is shorter than timeoutMinutes" } else { "" }
+    );
+    Err(OrderError::invalid("retryIntervalInvalid", text)
+        .with("field", "retryIntervalMinutes")
+        .with("most", most))
+}
+
+fn check_conflicts(terms: &Terms) -> Result<(), OrderError> {
+    if !(terms.multi_module && terms.overwrite == Overwrite::Replace) {
+        return Ok(());
+    }
+    let text = "multiModule true does not go with overwrite replace: it replaces tasks of the same module anyway, and lets those of others run. Allowed are keep and queue";
+    Err(OrderError::invalid("termsContradict", text).with("fields", ["multiModule", "overwrite"]))
+}
+
+const MOST_WAVES: usize = 50;
+
+fn check_gates(new: &NewJob) -> Result<(), OrderError> {
+    let terms = &new.terms;
+    let refuse =
+        |field: &'static str, text: &str| Err(OrderError::invalid("gateInvalid", text).with("field", field));
+    let part = |thousandths: u32| (1..=100_000).contains(&thousandths);
+    let fits = |share: Share| match share {
+        Share::Count { n } => n > 0,
+        Share::Percent { thousandths } => part(thousandths),
+    };
+    let grows = |pair: &[Wave]| match (pair[0].share, pair[1].share) {
+        (Share::Count { n: a }, Share::Count { n: b }) => a < b,
+        (Share::Percent { thousandths: a }, Share::Percent { thousandths: b }) => a < b,
+        (Share::Count { .. }, Share::Percent { thousandths }) => thousandths == 100_000,
+        (Share::Percent { .. }, Share::Count { .. }) => false,
+    };
+    if !terms.waves.is_empty() && new.kind == JobKind::Verify {
+        return refuse("waves", "a verification has no waves: it is for a few devices named one by one");
+    }
+    if terms.waves.len() > MOST_WAVES
+        || !terms.waves.iter().all(|w| fits(w.share))
+        || !terms.waves.windows(2).all(grows)
+    {
+        return refuse(
+            "waves",
+            "waves are at most 50, each larger than the one before: all as numbers of devices or all as 0.001 to 100 per cent; the last may be 100 per cent in any case, and takes what is left",
+        );
+    }
+    if !fits(terms.min_success) || terms.soak_ms < 0 || terms.max_wait_ms.is_some_and(|wait| wait <= 0) {
+        return refuse(
+            "gate",
+            "a gate needs at least one success, or 0.001 to 100 per cent; its times are 0 or more minutes",
+        );
+    }
+    if terms.max_wait_ms.is_some_and(|wait| wait < terms.soak_ms) {
+        return refuse("maxWaitMinutes", "maxWaitMinutes must not be shorter than soakMinutes");
+    }
+    let limits = &terms.limits;
+    if limits.failures.is_some_and(|n| n < 0)
+        || limits.min_offers < 0
+        || limits.failure_thousandths.is_some_and(|p| p >= 100_000)
+    {
+        return refuse(
+            "limits",
+            "limits are 0 or more failures, and 0 to below 100 per cent of at least 0 devices told",
+        );
+    }
+    if limits.evidence.is_some_and(|e| !part(e.accepted) || e.rejected >= 100_000 || e.accepted >= e.rejected)
+    {
+        return refuse(
+            "evidence",
+            "evidence needs an accepted failure rate above 0 and a larger rejected one below 100 per cent",
+        );
+    }
+    Ok(())
+}
+
+const MOST_SOURCES: usize = 100;
+const MOST_TAGS: usize = 50;
+const LONGEST_TAGS: usize = 4_096;
+
+fn check_lists(terms: &Terms) -> Result<(), OrderError> {
+    let unique = |names: Vec<&String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    let sources = terms.src_versions.iter().collect::<Vec<_>>();
+    if sources.len() > MOST_SOURCES || !unique(sources) {
+        let text = format!("srcVersions takes at most {MOST_SOURCES} versions, each once");
+        return Err(OrderError::invalid("srcVersionsInvalid", text).with("field", "srcVersions"));
+    }
+    let length: usize = terms.tags.iter().map(|t| t.key.chars().count() + t.value.chars().count()).sum();
+    let keys = terms.tags.iter().map(|t| &t.key).collect::<Vec<_>>();
+    let plain = |key: &&String| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    if keys.len() > MOST_TAGS || length > LONGEST_TAGS || !keys.iter().all(plain) || !unique(keys) {
+        let text = format!(
+            "tags take at most {MOST_TAGS} keys, each once, of letters, digits and dots, and {LONGEST_TAGS} characters in all"
+        );
+        return Err(OrderError::invalid("tagsInvalid", text).with("field", "tags"));
+    }
+    Ok(())
+}
+
+fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
+    let refuse = |field: &'static str, text: &str| {
+        Err(OrderError::invalid("scheduleInvalid", text).with("field", field))
+    };
+    if terms.start_at.is_some_and(|at| at <= now) {
+        return refuse("startAt", "startAt must lie in the future; leave it out to start at once");
+    }
+    match terms.end_at {
+        Some(end) if end <= terms.start_at.unwrap_or(now) => {
+            refuse("endAt", "endAt must lie after the start of the job")
+        }
+        None if terms.end_running => {
+            refuse("endRunning", "endRunning says what becomes of running tasks at endAt: give endAt too")
         }
         _ => Ok(()),
     }
@@ -508,7 +721,7 @@ fn check_verified(new: &NewJob, package: &Package) -> Result<(), OrderError> {
     if ok { Ok(()) } else { Err(OrderError::conflict(code, text).with("package", id)) }
 }
 
-async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
+pub(super) async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
     let package = package_in(tx, job.package_id).await?;
     if rollout::may_run_again(job, Some(&package)) {
         return Ok(());
@@ -521,7 +734,7 @@ async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
     Err(OrderError::conflict("packageNotVerifiable", text).with("job", job).with("package", id))
 }
 
-async fn job_in(tx: &mut Tx, id: Id) -> Result<Job, OrderError> {
+pub(super) async fn job_in(tx: &mut Tx, id: Id) -> Result<Job, OrderError> {
     let found = store::jobs::get(tx, id).await.map_err(failed("read jobs"))?;
     found.ok_or_else(|| unknown_job(id))
 }
@@ -531,40 +744,53 @@ fn unknown_job(id: Id) -> OrderError {
     OrderError::not_found("jobNotFound", format!("there is no job {id}")).with("job", id)
 }
 
-fn unknown_task(id: Id) -> OrderError {
-    let id = IdKind::Task.text(id);
-    OrderError::not_found("taskNotFound", format!("there is no task {id}")).with("task", id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fleet(n: i64) -> Vec<Candidate> {
-        (0..n).map(|device| Candidate { device, on_target: false, busy: device % 10 == 0 }).collect()
+        (0..n)
+            .map(|device| Candidate { device, on_target: false, excluded: false, busy: device % 10 == 0 })
+            .collect()
     }
 
     #[test]
     fn a_share_is_the_floor_but_at_least_one() {
-        let matched = |thousandths, n| share(Some(thousandths), 7, &fleet(n)).matched;
+        let matched = |thousandths, n| share(Some(thousandths), 7, &fleet(n), &Terms::default()).matched;
         assert_eq!(
             (matched(10_000, 55), matched(1, 55), matched(100_000, 55), matched(50_000, 0)),
             (5, 1, 55, 0)
         );
-        let all = share(None, 7, &fleet(55));
+        let all = share(None, 7, &fleet(55), &Terms::default());
         assert_eq!((all.matched, all.busy, all.scope), (55, 6, Scope::All));
     }
 
     #[test]
     fn a_share_that_succeeded_is_a_part_of_a_larger_one() {
         let mut fleet = fleet(100);
-        let Scope::Percent { threshold, .. } = share(Some(10_000), 7, &fleet).scope else {
+        let Scope::Percent { threshold, .. } = share(Some(10_000), 7, &fleet, &Terms::default()).scope else {
             panic!("no share")
         };
         for candidate in &mut fleet {
             candidate.on_target = spread(7, candidate.device) <= threshold;
         }
-        let larger = share(Some(30_000), 7, &fleet);
+        let larger = share(Some(30_000), 7, &fleet, &Terms::default());
         assert_eq!((larger.matched, larger.on_target), (20, 10));
+    }
+
+    #[test]
+    fn waves_are_cumulative_and_the_last_takes_what_is_left() {
+        let wave = |share| Wave { share, threshold: 0 };
+        let percent = |thousandths| wave(Share::Percent { thousandths });
+        let sizes = |wanted: &[Wave], n| {
+            let fleet = fleet(n);
+            let taken: Vec<&Candidate> = fleet.iter().collect();
+            let in_wave = |w: &Wave| fleet.iter().filter(|c| spread(7, c.device) <= w.threshold).count();
+            waves(wanted, 7, &taken).iter().map(in_wave).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[percent(1_000), percent(10_000), percent(100_000)], 250), [2, 25, 250]);
+        assert_eq!(sizes(&[wave(Share::Count { n: 3 }), percent(100_000)], 250), [3, 250]);
+        assert_eq!(sizes(&[percent(1_000)], 5), [1], "never nobody");
+        assert_eq!(sizes(&[wave(Share::Count { n: 9 })], 5), [5]);
     }
 }

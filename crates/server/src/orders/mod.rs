@@ -9,6 +9,7 @@ mod modules;
 mod names;
 mod packages;
 mod products;
+mod tasks;
 
 pub use answers::under_key;
 pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
@@ -22,7 +23,7 @@ pub use store::Slice;
 pub use store::devices::{DeviceView, Filter as DeviceFilter};
 pub use store::events::Numbered;
 pub use store::modules::Module;
-pub use store::tasks::TaskView;
+pub use tasks::TaskView;
 
 use rollout::{Event, EventKind, Id, Product};
 

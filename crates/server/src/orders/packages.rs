@@ -28,6 +28,10 @@ pub struct NewPackage {
     pub accept_image_version: bool,
     /// The file's name.
     pub file_name: String,
+    /// The version it is a difference to; absent is a whole file.
+    pub src_version: Option<String>,
+    /// Its own words for the devices, in `extData` of their notices.
+    pub custom: Option<String>,
 }
 
 /// An upload on its way. Dropped, it leaves nothing behind.
@@ -52,6 +56,8 @@ impl Server {
         new: NewPackage,
     ) -> Result<PackageUpload, OrderError> {
         check_version(&new.version)?;
+        check_difference(&new)?;
+        check_custom(new.custom.as_deref().unwrap_or_default())?;
         check_text("name", new.name.as_deref().unwrap_or_default(), 64)?;
         check_text("file name", &new.file_name, 255)?;
         let product = self.find_product(product_key).await?;
@@ -171,6 +177,8 @@ impl PackageUpload {
             sha256: file.sha256.clone(),
             file_name: new.file_name,
             image_version: image.map(|i| i.version),
+            src_version: new.src_version,
+            custom: new.custom,
             state: if new.need_verify { PackageState::Unverified } else { PackageState::NotRequired },
             created_at: unit.now,
         };
@@ -192,6 +200,33 @@ pub(super) async fn package_in(tx: &mut Tx, id: Id) -> Result<Package, OrderErro
 pub(super) fn unknown_package(id: Id) -> OrderError {
     let id = IdKind::Package.text(id);
     OrderError::not_found("packageNotFound", format!("there is no package {id}")).with("package", id)
+}
+
+fn check_difference(new: &NewPackage) -> Result<(), OrderError> {
+    let Some(source) = &new.src_version else { return Ok(()) };
+    check_version(source)?;
+    if *source != new.version {
+        return Ok(());
+    }
+    let text = format!(
+        "srcVersion {source:?} is the version itself: a difference leads from one version to another"
+    );
+    Err(OrderError::invalid("srcVersionInvalid", text).with("field", "srcVersion"))
+}
+
+/// Longest own words of a package.
+const LONGEST_CUSTOM: usize = 4_096;
+
+fn check_custom(custom: &str) -> Result<(), OrderError> {
+    let object = serde_json::json!({ "_package_udi": custom }).to_string();
+    let sendable = wire::message::ExtData::new(&object).is_ok();
+    if sendable && custom.chars().count() <= LONGEST_CUSTOM {
+        return Ok(());
+    }
+    let text = format!(
+        "custom is not allowed: at most {LONGEST_CUSTOM} characters, and every brace in it needs its other one, or devices could not read the notice"
+    );
+    Err(OrderError::invalid("customInvalid", text).with("field", "custom"))
 }
 
 fn check_version(version: &str) -> Result<(), OrderError> {

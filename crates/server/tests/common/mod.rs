@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mqtt::{Connect, Packet, Properties, Publish, QoS, Subscribe, Unsubscribe, Version};
 use otaru_server::rollout::{
-    Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState,
+    Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState, Terms,
 };
 use otaru_server::{
     Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, Server, TaskView,
@@ -217,6 +217,8 @@ pub fn new_package(version: &str) -> NewPackage {
         need_verify: false,
         accept_image_version: false,
         file_name: "firmware.bin".into(),
+        src_version: None,
+        custom: None,
     }
 }
 
@@ -229,6 +231,7 @@ pub fn new_job(package: &Package) -> NewJob {
         need_push: true,
         timeout_minutes: None,
         rate_per_minute: None,
+        terms: Terms::as_the_cloud(),
         allow_large_notice: false,
         allow_sha256_over_mqtt: false,
     }

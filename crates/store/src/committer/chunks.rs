@@ -8,17 +8,22 @@ use crate::sql::{Field, Row, Tx, Val};
 /// Which tasks an order on a whole job touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unworked {
-    /// Those that have not ended: a cancel.
+    /// Those that have not ended: a cancel, an end, a release.
     Unfinished,
     /// Those that failed or were cancelled: a re-upgrade.
     Restartable,
+    /// Those that wait for approval.
+    Unapproved,
 }
 
 impl Unworked {
     const fn states(self) -> &'static [TaskState] {
         match self {
-            Self::Unfinished => &[TaskState::Queued, TaskState::Notified, TaskState::InProgress],
+            Self::Unfinished => {
+                &[TaskState::Confirm, TaskState::Queued, TaskState::Notified, TaskState::InProgress]
+            }
             Self::Restartable => &[TaskState::Failed, TaskState::Canceled],
+            Self::Unapproved => &[TaskState::Confirm],
         }
     }
 }

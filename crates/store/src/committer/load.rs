@@ -41,6 +41,22 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     Ok(rows)
 }
 
+/// What tells why unfinished tasks wait: their devices' sessions, versions and unfinished tasks, with
+/// jobs and products. Locks nothing.
+pub async fn surroundings(tx: &mut Tx, tasks: &[&Task], now: Ms) -> Result<Rows, Error> {
+    let devices: BTreeSet<Id> = tasks.iter().map(|t| t.device_id).collect();
+    let mut rows = Rows::default();
+    let unfinished = tx.select_in("device_id", &list(&devices), " and open = 1").await?;
+    rows.tasks = unfinished.into_iter().map(by(|t: &Task| t.id)).collect();
+    load_presence(tx, &list(&devices), &mut rows).await?;
+    let ids: BTreeSet<Id> = rows.tasks.values().map(|t| t.job_id).collect();
+    let jobs = tx.select_in("id", &list(&ids), "").await?;
+    rows.jobs = jobs.into_iter().map(by(|j: &Job| j.id)).collect();
+    load_products(tx, &mut rows).await?;
+    rows.slots_used = slots_used(tx, now).await?;
+    Ok(rows)
+}
+
 async fn load_devices(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
     let mut ids = keys.devices.clone();
     ids.extend(devices_of(tx, &list(&keys.tasks)).await?);
@@ -49,10 +65,15 @@ async fn load_devices(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), E
     rows.devices =
         tx.select_in("id", &ids, &lock).await?.into_iter().map(by(|d: &rollout::Device| d.id)).collect();
     let ids = list(rows.devices.keys());
-    rows.sessions =
-        tx.select_in("device_id", &ids, "").await?.into_iter().map(by(|s: &Session| s.device_id)).collect();
+    load_presence(tx, &ids, rows).await
+}
+
+/// What devices are and say at present.
+async fn load_presence(tx: &mut Tx, devices: &[Id], rows: &mut Rows) -> Result<(), Error> {
+    let sessions = tx.select_in("device_id", devices, "").await?;
+    rows.sessions = sessions.into_iter().map(by(|s: &Session| s.device_id)).collect();
     let key = |v: &rollout::ModuleVersion| (v.device_id, v.module.clone());
-    rows.versions = tx.select_in("device_id", &ids, "").await?.into_iter().map(by(key)).collect();
+    rows.versions = tx.select_in("device_id", devices, "").await?.into_iter().map(by(key)).collect();
     Ok(())
 }
 

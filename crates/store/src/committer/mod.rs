@@ -11,5 +11,5 @@ pub(crate) use chunks::tasks_in;
 pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
 pub use clock::{Times, now, reserve_streams, times};
 pub(crate) use load::load_counts;
-pub use load::{Keys, MAX_SLOTS, load, slots_used};
+pub use load::{Keys, MAX_SLOTS, load, slots_used, surroundings};
 pub use timers::{claim_timers, next_timer_at};

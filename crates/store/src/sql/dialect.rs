@@ -104,10 +104,10 @@ impl Dialect {
         }
     }
 
-    /// Rows that one statement takes. SQLite allows 32 766 parameters.
+    /// Rows that one statement takes. SQLite allows 32 766 parameters, so a row may have 63 columns.
     pub(crate) const fn max_rows(self) -> usize {
         match self {
-            Self::Sqlite => 1024,
+            Self::Sqlite => 512,
             Self::Postgres => 8192,
         }
     }
@@ -155,7 +155,7 @@ const fn array_cast(kind: Kind) -> &'static str {
 }
 
 fn type_word(word: &str) -> Cow<'_, str> {
-    let bare = word.trim_end_matches(',');
+    let bare = word.trim_end_matches([',', ';']);
     let other = match bare {
         "integer" => "bigint",
         "text" => "text collate \"C\"",

@@ -225,10 +225,11 @@ on_both! {
         let tasks_new: Vec<_> = (1..).zip(states).map(task).collect();
         apply(&store, Changes { tasks_new: tasks_new.clone(), ..Changes::default() }).await;
         let mut tx = store.begin().await.unwrap();
-        for which in [Unworked::Unfinished, Unworked::Restartable] {
+        for which in [Unworked::Unfinished, Unworked::Restartable, Unworked::Unapproved] {
             let wanted = |t: &&rollout::Task| match which {
                 Unworked::Unfinished => !t.state.is_terminal(),
                 Unworked::Restartable => matches!(t.state, TaskState::Failed | TaskState::Canceled),
+                Unworked::Unapproved => t.state == TaskState::Confirm,
             };
             let wanted: Vec<Id> = tasks_new.iter().filter(wanted).map(|t| t.id).collect();
             let (mut found, mut cursor) = (vec![], 0);

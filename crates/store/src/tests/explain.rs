@@ -85,6 +85,7 @@ on_both! {
         indexed!(tx,
             committer::apply(&mut tx, &changes),
             committer::load(&mut tx, &keys, 5),
+            committer::surroundings(&mut tx, &[&sample::task(100, JOB, 10)], 5),
             committer::ready_tasks(&mut tx, JOB, 10),
             committer::claim_timers(&mut tx, 5, 10),
             committer::enrollable(&mut tx, PRODUCT, 5, 10),

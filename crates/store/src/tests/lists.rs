@@ -219,7 +219,7 @@ on_both! {
     async fn packages_are_listed_and_removed(home: Home) {
         let store = filled(home, 0..0).await;
         let mut tx = store.begin().await.unwrap();
-        let odd = rollout::Package { id: 6, image_version: Some("1.9".into()), ..sample::package() };
+        let odd = rollout::Package { id: 6, image_version: Some("1.9".into()), src_version: Some("1".into()), custom: Some("{}".into()), ..sample::package() };
         packages::create(&mut tx, &odd).await.unwrap();
         assert_eq!(packages::get(&mut tx, 6).await.unwrap(), Some(odd.clone()));
         let page = packages::list(&mut tx, Some(PRODUCT), None, 1).await.unwrap();

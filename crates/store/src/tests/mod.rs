@@ -6,6 +6,7 @@ mod committer;
 mod explain;
 mod home;
 mod lists;
+mod migrate;
 mod open;
 mod roundtrip;
 mod sample;

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use rollout::{
-    Changes, Counts, Device, Event, EventKind, Id, Job, JobState, ModuleVersion, Ms, Package, PackageState,
-    Reason, Rivalry, Rows, Session, Task, TaskState, Timer, Work,
+    CancelStates, Changes, Counts, Device, DeviceError, Event, EventKind, FailureLimits, Gate, Halt, Hold,
+    Id, Job, JobState, ModuleVersion, Ms, Package, PackageState, Reason, Rivalry, Rows, Session, StartClock,
+    Task, TaskState, Terms, Timer, Work,
 };
 
 use super::home::Home;
@@ -98,20 +99,28 @@ fn reason() -> impl Strategy<Value = Reason> {
         (text(), text()).prop_map(|(expected, reported)| Reason::VersionMismatch { expected, reported }),
         any::<i64>().prop_map(|minutes| Reason::Timeout { minutes }),
         any::<i64>().prop_map(|task| Reason::Conflict { task }),
+        any::<i64>().prop_map(|job| Reason::Overwritten { job }),
+        (text(), text()).prop_map(|(expected, reported)| Reason::ModuleCase { expected, reported }),
     ]
 }
 
 fn timer() -> impl Strategy<Value = Timer> {
-    (0..6usize, 0..3i64).prop_map(|(kind, id)| {
-        [
-            Timer::Push(id),
-            Timer::Timeout(id),
-            Timer::Settle(id),
-            Timer::Grace(id),
-            Timer::Work(id),
-            Timer::Quiet(id),
-        ][kind]
-    })
+    let kinds = vec![
+        Timer::Push,
+        Timer::Timeout,
+        Timer::Settle,
+        Timer::Retry,
+        Timer::Unstarted,
+        Timer::Grace,
+        Timer::Work,
+        Timer::Start,
+        Timer::Finish,
+        Timer::Release,
+        Timer::Gate,
+        Timer::Lost,
+        Timer::Quiet,
+    ];
+    (select(kinds), 0..3i64).prop_map(|(kind, id)| kind(id))
 }
 
 fn rivalry() -> impl Strategy<Value = Rivalry> {
@@ -120,8 +129,15 @@ fn rivalry() -> impl Strategy<Value = Rivalry> {
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    (0..3usize, any::<i64>()).prop_map(|(kind, cursor)| {
-        [Work::Enrol { cursor }, Work::Cancel { cursor }, Work::Reupgrade { cursor }][kind]
+    (0..6usize, any::<i64>()).prop_map(|(kind, cursor)| {
+        [
+            Work::Enrol { cursor },
+            Work::Cancel { cursor },
+            Work::Confirm { cursor },
+            Work::CancelSome { cursor, states: CancelStates::default(), any: true },
+            Work::Finish { cursor },
+            Work::Reupgrade { cursor },
+        ][kind]
     })
 }
 
@@ -141,7 +157,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
 
 fn step() -> impl Strategy<Value = Step> {
     let job = select(JOBS.to_vec());
-    let job_state = select(vec![JobState::InProgress, JobState::Completed, JobState::Canceled]);
+    let job_state =
+        select(vec![JobState::Planned, JobState::InProgress, JobState::Completed, JobState::Canceled]);
     let package = select(vec![PackageState::Verifying, PackageState::Verified, PackageState::Failed]);
     prop_oneof![
         (device(), any::<bool>(), [time(), time(), time()], option::of(rivalry()))
@@ -281,6 +298,16 @@ impl Model {
                         slot_until: c,
                         first_progress_at: d,
                         progress: n,
+                        tries: n,
+                        approved: n > 0,
+                        lost: n < 0,
+                        wave: n,
+                        idle_pushes: n,
+                        retry_at: b,
+                        heard_at: c,
+                        done_at: d,
+                        start_clock: a.map(StartClock::By).or(b.map(StartClock::Left)),
+                        device_error: Some(DeviceError { step: n, desc: format!("{reason:?}") }),
                         told_epoch: n.into(),
                         reason,
                         ..old
@@ -290,7 +317,22 @@ impl Model {
                 }
                 Step::Job { job, state, work, next_push_us, ended_at } => {
                     let old = &self.rows.jobs[&job];
-                    let row = Job { state, work, next_push_us, ended_at, ..old.clone() };
+                    let terms = Terms { attempts: 7, start_timeout_ms: ended_at, ..Terms::default() };
+                    let halt = Halt::Failures { failed: next_push_us, limit: 1 };
+                    let (hold, release) = (work.map(|_| Hold::Halted { halt }), ended_at);
+                    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+                    let gate = Gate::of(&Terms { limits, ..Terms::default() }, next_push_us);
+                    let row = Job {
+                        state,
+                        work,
+                        next_push_us,
+                        terms,
+                        ended_at,
+                        hold,
+                        gate,
+                        release,
+                        ..old.clone()
+                    };
                     self.rows.jobs.insert(job, row);
                     jobs.insert(job);
                 }

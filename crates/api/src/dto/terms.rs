@@ -1,0 +1,341 @@
+use serde::{Deserialize, Serialize};
+use server::rollout;
+use utoipa::ToSchema;
+
+use super::job::thousandths;
+use crate::{Problem, time};
+
+/// What else is settled when a job is made. What is absent is as usual.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Terms {
+    /// How often a device may try in all; 3 if absent. Cancelling, the job's timeout and a conflict
+    /// with another job are never followed by another attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 3)]
+    pub attempts: Option<i32>,
+    /// The same as `attempts`, without the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_count: Option<i32>,
+    /// Minutes from a failed attempt to the next; 1 if absent, 0 is at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1)]
+    pub retry_interval_minutes: Option<i64>,
+    /// Whether the source version, reported after step 100, is a failed attempt; true if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = true)]
+    pub rollback_fails: Option<bool>,
+    /// Minutes a connected device may take from being told to its first progress before the attempt
+    /// has failed; 30 if absent, 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 30)]
+    pub start_timeout_minutes: Option<i64>,
+    /// Pushes without progress after which the attempt has failed; 5 if absent, 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 5)]
+    pub most_pushes: Option<i32>,
+    /// What becomes of a device's task when another job's has not ended; `queue` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<Overwrite>,
+    /// Whether tasks for other modules of the same device, of jobs that say the same, run beside these;
+    /// false if absent. It lets a task replace one of the same module that is not in progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub multi_module: Option<bool>,
+    /// Whether each task waits for an operator or an app to approve it; false if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub need_confirm: Option<bool>,
+    /// Only devices whose module reports one of these versions; all if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub src_versions: Vec<String>,
+    /// When the job starts; at once if absent. Its tasks are made now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, example = "2026-11-23T01:00:00Z")]
+    pub start_at: Option<String>,
+    /// When the job ends: what has not begun is cancelled, what has begun finishes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, example = "2026-11-23T05:00:00Z")]
+    pub end_at: Option<String>,
+    /// Whether what has begun is cancelled at the end too; false if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub end_running: Option<bool>,
+    /// For the devices to read, in `extData` of their notices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// Waves of a static job, each with all before it: per cent or numbers of its devices. The last
+    /// takes what is left. One wave for all if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<Share>,
+    /// Successes in a wave before the next opens; 90 per cent of its tasks if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_success: Option<Share>,
+    /// Minutes from enough successes to the next wave; 60 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 60)]
+    pub soak_minutes: Option<i64>,
+    /// Minutes from the opening of a wave after which one success is enough, and without one the job
+    /// halts; 1440 if absent, 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1_440)]
+    pub max_wait_minutes: Option<i64>,
+    /// The job halts when more devices have failed; no limit if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<i64>,
+    /// The job halts when a larger part of the devices told has failed, in per cent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failure_percent: Option<f64>,
+    /// Devices that must be told before `maxFailurePercent` is looked at; 10 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_offers: Option<i64>,
+    /// The job halts when what has ended speaks for the rejected failure rate and against the accepted
+    /// one: Wald's sequential test, with error rates of 5 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// Minutes of silence after which a device that has begun is lost, and counts as failed until it
+    /// speaks; 60 if absent, 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 60)]
+    pub lost_after_minutes: Option<i64>,
+}
+
+/// A number of devices, or a part of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Share {
+    /// So many.
+    Count {
+        /// How many.
+        n: i64,
+    },
+    /// A part.
+    Percent {
+        /// 0.001 to 100, in steps of 0.001.
+        percent: f64,
+    },
+}
+
+/// Two failure rates for a sequential test.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Evidence {
+    /// A rate in per cent that is fine.
+    #[schema(example = 1)]
+    pub accepted_percent: f64,
+    /// A rate in per cent that is not.
+    #[schema(example = 10)]
+    pub rejected_percent: f64,
+}
+
+impl From<rollout::Share> for Share {
+    fn from(share: rollout::Share) -> Self {
+        match share {
+            rollout::Share::Count { n } => Self::Count { n },
+            rollout::Share::Percent { thousandths } => Self::Percent { percent: percent(thousandths) },
+        }
+    }
+}
+
+impl TryFrom<Share> for rollout::Share {
+    type Error = Problem;
+
+    fn try_from(share: Share) -> Result<Self, Problem> {
+        Ok(match share {
+            Share::Count { n } => Self::Count { n },
+            Share::Percent { percent } => Self::Percent { thousandths: thousandths(percent)? },
+        })
+    }
+}
+
+fn percent(thousandths: u32) -> f64 {
+    f64::from(thousandths) / 1_000.0
+}
+
+/// A word for the devices of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// Letters, digits and dots.
+    #[schema(example = "ring")]
+    pub key: String,
+    /// What it says.
+    #[schema(example = "beta")]
+    pub value: String,
+}
+
+/// What becomes of a new task when another job's task of the device has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Overwrite {
+    /// It fails, and the old one goes on.
+    Keep,
+    /// It takes the place of one that is not in progress, and fails beside one that is.
+    Replace,
+    /// It waits until the old one has ended.
+    Queue,
+}
+
+impl From<rollout::Overwrite> for Overwrite {
+    fn from(row: rollout::Overwrite) -> Self {
+        match row {
+            rollout::Overwrite::Keep => Self::Keep,
+            rollout::Overwrite::Replace => Self::Replace,
+            rollout::Overwrite::Queue => Self::Queue,
+        }
+    }
+}
+
+impl From<Overwrite> for rollout::Overwrite {
+    fn from(overwrite: Overwrite) -> Self {
+        match overwrite {
+            Overwrite::Keep => Self::Keep,
+            Overwrite::Replace => Self::Replace,
+            Overwrite::Queue => Self::Queue,
+        }
+    }
+}
+
+impl From<rollout::Terms> for Terms {
+    fn from(row: rollout::Terms) -> Self {
+        Self {
+            attempts: Some(row.attempts),
+            retry_count: None,
+            retry_interval_minutes: Some(row.retry_interval_ms / 60_000),
+            rollback_fails: Some(row.rollback_fails),
+            start_timeout_minutes: Some(row.start_timeout_ms.map_or(0, |ms| ms / 60_000)),
+            most_pushes: Some(row.most_pushes.unwrap_or(0)),
+            overwrite: Some(row.overwrite.into()),
+            multi_module: Some(row.multi_module),
+            need_confirm: Some(row.need_confirm),
+            src_versions: row.src_versions,
+            start_at: row.start_at.map(time::text),
+            end_at: row.end_at.map(time::text),
+            end_running: Some(row.end_running),
+            tags: row.tags.into_iter().map(|t| Tag { key: t.key, value: t.value }).collect(),
+            waves: row.waves.iter().map(|wave| wave.share.into()).collect(),
+            min_success: Some(row.min_success.into()),
+            soak_minutes: Some(row.soak_ms / 60_000),
+            max_wait_minutes: Some(row.max_wait_ms.map_or(0, |ms| ms / 60_000)),
+            max_failures: row.limits.failures,
+            max_failure_percent: row.limits.failure_thousandths.map(percent),
+            min_offers: Some(row.limits.min_offers),
+            evidence: row.limits.evidence.map(|e| Evidence {
+                accepted_percent: percent(e.accepted),
+                rejected_percent: percent(e.rejected),
+            }),
+            lost_after_minutes: Some(row.lost_ms.map_or(0, |ms| ms / 60_000)),
+        }
+    }
+}
+
+impl TryFrom<Terms> for rollout::Terms {
+    type Error = Problem;
+
+    fn try_from(terms: Terms) -> Result<Self, Problem> {
+        let usual = Self::default();
+        let limits = limits(&terms)?;
+        Ok(Self {
+            attempts: attempts(&terms)?.unwrap_or(usual.attempts),
+            retry_interval_ms: terms.retry_interval_minutes.map_or(usual.retry_interval_ms, ms),
+            rollback_fails: terms.rollback_fails.unwrap_or(usual.rollback_fails),
+            start_timeout_ms: limit(terms.start_timeout_minutes.map(ms), usual.start_timeout_ms),
+            most_pushes: limit(terms.most_pushes, usual.most_pushes),
+            overwrite: terms.overwrite.map_or(usual.overwrite, Into::into),
+            multi_module: terms.multi_module.unwrap_or(usual.multi_module),
+            need_confirm: terms.need_confirm.unwrap_or(usual.need_confirm),
+            src_versions: terms.src_versions,
+            start_at: moment("startAt", terms.start_at)?,
+            end_at: moment("endAt", terms.end_at)?,
+            end_running: terms.end_running.unwrap_or(usual.end_running),
+            tags: terms.tags.into_iter().map(|t| rollout::Tag { key: t.key, value: t.value }).collect(),
+            waves: terms.waves.into_iter().map(wave).collect::<Result<_, _>>()?,
+            min_success: terms.min_success.map_or(Ok(usual.min_success), TryInto::try_into)?,
+            soak_ms: terms.soak_minutes.map_or(usual.soak_ms, ms),
+            max_wait_ms: limit(terms.max_wait_minutes.map(ms), usual.max_wait_ms),
+            limits,
+            lost_ms: limit(terms.lost_after_minutes.map(ms), usual.lost_ms),
+        })
+    }
+}
+
+/// Where a wave ends is found with the devices of the job.
+fn wave(share: Share) -> Result<rollout::Wave, Problem> {
+    Ok(rollout::Wave { share: share.try_into()?, threshold: i64::MAX })
+}
+
+fn limits(terms: &Terms) -> Result<rollout::FailureLimits, Problem> {
+    let part = |percent: Option<f64>| percent.map(thousandths).transpose();
+    let evidence = terms.evidence.map(|e| {
+        let (accepted, rejected) = (thousandths(e.accepted_percent)?, thousandths(e.rejected_percent)?);
+        Ok::<_, Problem>(rollout::Evidence { accepted, rejected })
+    });
+    let failure_thousandths = part(terms.max_failure_percent)?;
+    Ok(rollout::FailureLimits {
+        failures: terms.max_failures,
+        failure_thousandths,
+        min_offers: terms.min_offers.unwrap_or(if failure_thousandths.is_some() { 10 } else { 0 }),
+        evidence: evidence.transpose()?,
+    })
+}
+
+fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let detail =
+        || format!("{field} {text:?} is no time: write it as RFC 3339 in UTC, like 2026-11-23T01:00:00Z");
+    let ms = time::parse(&text)
+        .ok_or_else(|| Problem::unprocessable("timeInvalid", detail()).with("field", field))?;
+    Ok(Some(ms))
+}
+
+fn ms(minutes: i64) -> i64 {
+    minutes.saturating_mul(60_000)
+}
+
+/// A limit as it was given: 0 is none.
+fn limit<T: PartialEq + Default>(given: Option<T>, usual: Option<T>) -> Option<T> {
+    given.map_or(usual, |given| (given != T::default()).then_some(given))
+}
+
+fn attempts(terms: &Terms) -> Result<Option<i32>, Problem> {
+    match (terms.attempts, terms.retry_count) {
+        (Some(_), Some(_)) => Err(Problem::unprocessable(
+            "termsContradict",
+            "attempts and retryCount say the same thing (retryCount leaves the first attempt out): give one of them",
+        )
+        .with("fields", ["attempts", "retryCount"])),
+        (attempts, None) => Ok(attempts),
+        (None, Some(retries)) => Ok(Some(retries.saturating_add(1))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(terms: Terms) -> rollout::Terms {
+        terms.try_into().unwrap()
+    }
+
+    #[test]
+    fn what_is_absent_is_as_usual() {
+        assert_eq!(row(Terms::default()), rollout::Terms::default());
+        assert_eq!(row(Terms::from(rollout::Terms::default())), rollout::Terms::default());
+    }
+
+    #[test]
+    fn zero_is_no_limit_and_comes_back_as_zero() {
+        let none = Terms { start_timeout_minutes: Some(0), most_pushes: Some(0), ..Terms::default() };
+        let made = row(none);
+        assert_eq!((made.start_timeout_ms, made.most_pushes), (None, None));
+        let told = Terms::from(made);
+        assert_eq!((told.start_timeout_minutes, told.most_pushes), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn a_retry_count_wins_over_the_usual_attempts_but_not_over_given_ones() {
+        assert_eq!(row(Terms { retry_count: Some(5), ..Terms::default() }).attempts, 6);
+        let both = Terms { retry_count: Some(1), attempts: Some(2), ..Terms::default() };
+        assert_eq!(rollout::Terms::try_from(both).unwrap_err().code, "termsContradict");
+    }
+}

@@ -1,0 +1,351 @@
+//! Waves and gates: when a job goes on to more devices, and when it halts by itself.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::Decider;
+use crate::event::EventKind;
+use crate::rows::{Halt, Hold, Id, Job, Ms, Reason, TaskState, Timer, Work};
+use crate::terms::{FailureLimits, Share, Terms, Wave};
+
+/// A hundred per cent in thousandths.
+const WHOLE: i64 = 100_000;
+/// Both error rates of the sequential test.
+const ERROR_RATE: f64 = 0.05;
+
+/// How far a job with waves or limits has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// The last wave that is open, from 0.
+    pub wave: i32,
+    /// Since when, or since the last resume.
+    pub opened_at: Ms,
+    /// When it had enough successes.
+    pub enough_at: Option<Ms>,
+    /// Its tasks by wave.
+    pub waves: Vec<WaveCounts>,
+    /// Devices told since the start or the last resume.
+    pub offered: i64,
+    /// Of the upgrades that ended since then: successes.
+    pub succeeded: i64,
+    /// Of the upgrades that ended since then: failures.
+    pub failed: i64,
+    /// Tasks that were lost at the last resume.
+    pub lost_before: i64,
+}
+
+/// The tasks of one wave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveCounts {
+    /// All of them.
+    pub total: i64,
+    /// Those that succeeded.
+    pub succeeded: i64,
+    /// Those that failed.
+    pub failed: i64,
+    /// Those that began and are silent.
+    pub lost: i64,
+}
+
+impl Gate {
+    /// The gate of a job that is just being made; `None` if it needs none.
+    pub fn of(terms: &Terms, now: Ms) -> Option<Self> {
+        let needed = !terms.waves.is_empty() || terms.limits != FailureLimits::default();
+        needed.then(|| Self {
+            wave: 0,
+            opened_at: terms.start_at.unwrap_or(now),
+            enough_at: None,
+            waves: (0..terms.waves.len().max(1)).map(|_| WaveCounts::default()).collect(),
+            offered: 0,
+            succeeded: 0,
+            failed: 0,
+            lost_before: 0,
+        })
+    }
+
+    fn lost(&self) -> i64 {
+        self.waves.iter().map(|w| w.lost).sum()
+    }
+
+    /// Failures since the start or the last resume; who is lost counts as one.
+    pub fn failures(&self) -> i64 {
+        self.failed + (self.lost() - self.lost_before).max(0)
+    }
+
+    fn wave_mut(&mut self, wave: i32) -> Option<&mut WaveCounts> {
+        self.waves.get_mut(usize::try_from(wave).ok()?)
+    }
+
+    fn open_wave(&self) -> WaveCounts {
+        usize::try_from(self.wave).ok().and_then(|n| self.waves.get(n)).copied().unwrap_or_default()
+    }
+
+    fn is_last(&self) -> bool {
+        usize::try_from(self.wave).unwrap_or(0) + 1 >= self.waves.len()
+    }
+}
+
+impl Terms {
+    /// The wave of a device with this spread.
+    pub(crate) fn wave_of(&self, spread: i64) -> i32 {
+        let of = |wave: &Wave| spread <= wave.threshold;
+        let last = self.waves.len().saturating_sub(1);
+        i32::try_from(self.waves.iter().position(of).unwrap_or(last)).unwrap_or(0)
+    }
+
+    /// Successes a wave of `total` tasks needs.
+    fn enough(&self, total: i64) -> i64 {
+        match self.min_success {
+            Share::Count { n } => n.min(total),
+            Share::Percent { thousandths } => {
+                (total * i64::from(thousandths)).div_euclid(WHOLE).max(1).min(total)
+            }
+        }
+    }
+}
+
+/// Why failures have passed a limit, if they have.
+fn exceeded(limits: &FailureLimits, gate: &Gate) -> Option<Halt> {
+    let (failed, offered) = (gate.failures(), gate.offered);
+    if let Some(limit) = limits.failures
+        && failed > limit
+    {
+        return Some(Halt::Failures { failed, limit });
+    }
+    if let Some(limit) = limits.failure_thousandths
+        && offered >= limits.min_offers
+        && failed * WHOLE > offered * i64::from(limit)
+    {
+        return Some(Halt::FailureRate { failed, offered, limit });
+    }
+    let evidence = limits.evidence?;
+    let ended = failed + gate.succeeded;
+    let (accepted, rejected) = (evidence.accepted, evidence.rejected);
+    speaks_for(f64::from(accepted), f64::from(rejected), failed, gate.succeeded).then_some(Halt::Evidence {
+        failed,
+        ended,
+        accepted,
+        rejected,
+    })
+}
+
+/// Wald's sequential probability ratio test: whether so many failures and successes speak for the
+/// rejected failure rate and against the accepted one. Rates in thousandths of a per cent.
+fn speaks_for(accepted: f64, rejected: f64, failed: i64, succeeded: i64) -> bool {
+    let (p0, p1) = (accepted / WHOLE as f64, rejected / WHOLE as f64);
+    let ratio = failed as f64 * libm::log(p1 / p0) + succeeded as f64 * libm::log((1.0 - p1) / (1.0 - p0));
+    ratio >= libm::log((1.0 - ERROR_RATE) / ERROR_RATE)
+}
+
+impl Decider<'_> {
+    pub(crate) fn gate_mut(&mut self, job: Id) -> Option<&mut Gate> {
+        self.rows.jobs.get(&job)?.gate.as_ref()?;
+        self.touched.insert(job);
+        self.job_mut(job)?.gate.as_mut()
+    }
+
+    /// Keeps the counts of a task's wave.
+    pub(crate) fn count_in_wave(&mut self, job: Id, wave: i32, state: TaskState, n: i64) {
+        let Some(counts) = self.gate_mut(job).and_then(|gate| gate.wave_mut(wave)) else { return };
+        counts.total += n;
+        match state {
+            TaskState::Succeeded => counts.succeeded += n,
+            TaskState::Failed => counts.failed += n,
+            _ => {}
+        }
+    }
+
+    /// A device was told of a task for the first time in its life.
+    pub(crate) fn count_offer(&mut self, job: Id) {
+        if let Some(gate) = self.gate_mut(job) {
+            gate.offered += 1;
+        }
+    }
+
+    /// An upgrade ended. One that another job or its filter prevented is none.
+    pub(crate) fn count_end(&mut self, job: Id, to: TaskState, reason: &Reason) {
+        let prevented = matches!(reason, Reason::Conflict { .. } | Reason::SourceExcluded { .. });
+        let Some(gate) = self.gate_mut(job).filter(|_| !prevented) else { return };
+        match to {
+            TaskState::Succeeded => gate.succeeded += 1,
+            TaskState::Failed => gate.failed += 1,
+            _ => {}
+        }
+    }
+
+    /// Whether a wave of a job is open.
+    pub(crate) fn is_wave_open(job: &Job, wave: i32) -> bool {
+        job.gate.as_ref().is_none_or(|gate| wave <= gate.wave)
+    }
+
+    /// Looks at the gates of the jobs that an input touched.
+    pub(crate) fn judge_touched(&mut self) {
+        for job in core::mem::take(&mut self.touched) {
+            self.judge(job);
+        }
+        self.touched.clear();
+    }
+
+    /// Halts a job whose failures have passed a limit, or opens its next wave if it is time.
+    pub(crate) fn judge(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job) else { return };
+        let Some(gate) = row.gate.as_ref().filter(|_| row.speaks(self.now)) else { return };
+        if let Some(halt) = exceeded(&row.terms.limits, gate) {
+            self.hold(job, Hold::Halted { halt });
+            return;
+        }
+        if gate.is_last() || matches!(row.work, Some(Work::Enrol { .. })) {
+            return;
+        }
+        let counts = gate.open_wave();
+        if counts.total == 0 {
+            self.open_next(job);
+            return;
+        }
+        let enough = counts.succeeded >= row.terms.enough(counts.total);
+        let enough_at = enough.then(|| gate.enough_at.unwrap_or(self.now));
+        let changed = enough_at != gate.enough_at;
+        let soaked_at = enough_at.map(|at| at + row.terms.soak_ms);
+        let patience_at = row.terms.max_wait_ms.map(|wait| gate.opened_at + wait);
+        if changed && let Some(gate) = self.gate_mut(job) {
+            gate.enough_at = enough_at;
+        }
+        self.pass_or_wait(job, counts, soaked_at, patience_at);
+    }
+
+    fn pass_or_wait(&mut self, job: Id, counts: WaveCounts, soaked_at: Option<Ms>, patience_at: Option<Ms>) {
+        let due = |at: Option<Ms>| at.is_some_and(|at| at <= self.now);
+        if due(soaked_at) || (due(patience_at) && counts.succeeded > 0) {
+            self.open_next(job);
+        } else if due(patience_at) {
+            self.stalled(job);
+        } else if let Some(at) = soaked_at.into_iter().chain(patience_at).min() {
+            self.set_timer(Timer::Gate(job), at);
+        }
+    }
+
+    fn stalled(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job) else { return };
+        let wave = row.gate.as_ref().map_or(0, |gate| gate.wave);
+        let minutes = row.terms.max_wait_ms.unwrap_or(0) / 60_000;
+        self.hold(job, Hold::Halted { halt: Halt::WaveStalled { wave, minutes } });
+    }
+
+    /// Opens the next wave, and looks at its gate in turn.
+    fn open_next(&mut self, job: Id) {
+        let now = self.now;
+        let Some(gate) = self.gate_mut(job) else { return };
+        gate.wave += 1;
+        gate.opened_at = now;
+        gate.enough_at = None;
+        let wave = gate.wave;
+        self.clear_timer(Timer::Gate(job));
+        self.job_event(job, EventKind::WaveOpened { wave });
+        self.release(job);
+        self.judge(job);
+    }
+
+    /// The operator opens the next wave without waiting for its gate.
+    pub(crate) fn skip_wave(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.speaks(self.now)) else { return };
+        if row.gate.as_ref().is_some_and(|gate| !gate.is_last()) {
+            self.open_next(job);
+        }
+    }
+
+    /// What has failed until now does not halt the job again.
+    pub(crate) fn forgive(&mut self, job: Id) {
+        let now = self.now;
+        if let Some(gate) = self.gate_mut(job) {
+            gate.lost_before = gate.lost();
+            (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
+            gate.opened_at = now;
+        }
+    }
+
+    /// The clock of a task's silence starts with its first progress.
+    pub(crate) fn watch_silence(&mut self, task: Id) {
+        let Some(row) = self.rows.tasks.get(&task) else { return };
+        if let Some(limit) = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.lost_ms) {
+            self.set_timer(Timer::Lost(task), self.now + limit);
+        }
+    }
+
+    /// Marks a task whose device began and has said nothing for long.
+    pub(crate) fn silent(&mut self, task: Id) {
+        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.has_begun() && !t.lost) else { return };
+        let Some(limit) = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.lost_ms) else { return };
+        let Some(at) = row.heard_at.map(|heard| heard + limit) else { return };
+        if at > self.now {
+            self.set_timer(Timer::Lost(task), at);
+            return;
+        }
+        self.mark_lost(task, true);
+        self.task_event(task, EventKind::TaskLost);
+    }
+
+    /// A device that was lost has spoken.
+    pub(crate) fn found(&mut self, task: Id) {
+        if self.rows.tasks.get(&task).is_some_and(|t| t.lost) {
+            self.mark_lost(task, false);
+            self.watch_silence(task);
+            self.task_event(task, EventKind::TaskFound);
+        }
+    }
+
+    pub(crate) fn mark_lost(&mut self, task: Id, lost: bool) {
+        let Some(row) = self.task_mut(task) else { return };
+        row.lost = lost;
+        let (job, wave) = (row.job_id, row.wave);
+        if let Some(counts) = self.gate_mut(job).and_then(|gate| gate.wave_mut(wave)) {
+            counts.lost += if lost { 1 } else { -1 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walds_test_needs_more_evidence_the_closer_the_rates() {
+        let failures_needed =
+            |p0, p1, succeeded| (0..1_000).find(|failed| speaks_for(p0, p1, *failed, succeeded));
+        // ln(0.95 / 0.05) = 2.944; one failure at 1 % against 10 % weighs ln(10) = 2.303.
+        assert_eq!(failures_needed(1_000.0, 10_000.0, 0), Some(2));
+        // Each success weighs ln(0.9 / 0.99) = -0.0953 against it.
+        assert_eq!(failures_needed(1_000.0, 10_000.0, 17), Some(2));
+        assert_eq!(failures_needed(1_000.0, 10_000.0, 18), Some(3));
+        assert_eq!(failures_needed(1_000.0, 2_000.0, 0), Some(5));
+    }
+
+    #[test]
+    fn a_limit_is_what_may_still_happen() {
+        let gate = |failed, offered| Gate { failed, offered, ..Gate::of(&waves(), 0).unwrap() };
+        let count = FailureLimits { failures: Some(2), ..FailureLimits::default() };
+        assert_eq!(exceeded(&count, &gate(2, 9)), None);
+        assert_eq!(exceeded(&count, &gate(3, 9)), Some(Halt::Failures { failed: 3, limit: 2 }));
+        let rate =
+            FailureLimits { failure_thousandths: Some(10_000), min_offers: 10, ..FailureLimits::default() };
+        assert_eq!(exceeded(&rate, &gate(9, 9)), None, "too few to tell");
+        assert_eq!(exceeded(&rate, &gate(1, 10)), None);
+        let halt = Halt::FailureRate { failed: 2, offered: 10, limit: 10_000 };
+        assert_eq!(exceeded(&rate, &gate(2, 10)), Some(halt));
+    }
+
+    fn waves() -> Terms {
+        let wave = |threshold| Wave { share: Share::Count { n: 1 }, threshold };
+        Terms { waves: alloc::vec![wave(0), wave(i64::MAX)], ..Terms::default() }
+    }
+
+    #[test]
+    fn a_wave_needs_a_part_of_its_tasks_and_at_least_one() {
+        let by = |min_success| Terms { min_success, ..Terms::default() };
+        let percent = by(Share::Percent { thousandths: 90_000 });
+        assert_eq!([1, 5, 10, 100].map(|n| percent.enough(n)), [1, 4, 9, 90]);
+        assert_eq!([1, 5].map(|n| by(Share::Count { n: 3 }).enough(n)), [1, 3]);
+    }
+}

@@ -1,0 +1,142 @@
+//! When a job lets its tasks go: its schedule, its approvals, and an operator who holds it.
+
+use crate::decide::Decider;
+use crate::event::EventKind;
+use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, TaskState, Timer, Work};
+
+impl Job {
+    /// Whether its scheduled end has come.
+    pub(crate) fn is_over(&self, now: Ms) -> bool {
+        self.terms.end_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether its devices are told anything at all now.
+    pub(crate) fn speaks(&self, now: Ms) -> bool {
+        self.state == JobState::InProgress && self.hold.is_none() && !self.is_over(now)
+    }
+}
+
+impl Decider<'_> {
+    /// Whether a task's device may be told of it now.
+    pub(crate) fn may_tell(&self, task: Id) -> bool {
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        !row.state.is_terminal()
+            && row.state != TaskState::Confirm
+            && row.retry_at.is_none()
+            && self
+                .rows
+                .jobs
+                .get(&row.job_id)
+                .is_some_and(|job| job.speaks(self.now) && Self::is_wave_open(job, row.wave))
+            && self.blocked_by(task).is_none()
+    }
+
+    pub(crate) fn start_due(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.state == JobState::Planned) else { return };
+        let at = row.terms.start_at.unwrap_or(self.now);
+        if at > self.now {
+            self.set_timer(Timer::Start(job), at);
+            return;
+        }
+        self.move_job(job, JobState::InProgress);
+        self.touched.insert(job);
+        self.release(job);
+        self.complete_if_done(job);
+    }
+
+    /// The scheduled end: what has not begun is cancelled in chunks, what has begun finishes, unless
+    /// the terms say otherwise.
+    pub(crate) fn finish_due(&mut self, job: Id) {
+        let Some(row) = self.rows.jobs.get(&job) else { return };
+        let Some(end) = row.terms.end_at.filter(|_| row.state == JobState::InProgress) else { return };
+        if end > self.now {
+            self.set_timer(Timer::Finish(job), end);
+            return;
+        }
+        self.set_work(job, Some(Work::Finish { cursor: 0 }));
+    }
+
+    /// Cancels a task whose job's end has come.
+    pub(crate) fn finish_task(&mut self, task: Id) {
+        let Some(row) = self.rows.tasks.get(&task).filter(|t| !t.state.is_terminal()) else { return };
+        let end_running = self.rows.jobs.get(&row.job_id).is_some_and(|j| j.terms.end_running);
+        if end_running || !row.has_begun() {
+            self.end_task(task, TaskState::Canceled, Reason::ScheduleEnded);
+        }
+    }
+
+    /// From this moment nothing of the job is pushed or answered; running downloads go on.
+    pub(crate) fn pause_job(&mut self, job: Id) {
+        if self.rows.jobs.get(&job).is_some_and(|j| j.state == JobState::InProgress && j.hold.is_none()) {
+            self.hold(job, Hold::Paused);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, job: Id, hold: Hold) {
+        if let Some(row) = self.job_mut(job) {
+            row.hold = Some(hold);
+        }
+        self.job_event(job, EventKind::JobHeld { hold });
+    }
+
+    pub(crate) fn resume_job(&mut self, job: Id) {
+        if self.rows.jobs.get(&job).is_none_or(|j| j.state != JobState::InProgress || j.hold.is_none()) {
+            return;
+        }
+        if let Some(row) = self.job_mut(job) {
+            row.hold = None;
+        }
+        self.job_event(job, EventKind::JobResumed);
+        self.forgive(job);
+        self.release(job);
+    }
+
+    /// Lets the tasks of a job go, in chunks: those that waited for the job are offered.
+    pub(crate) fn release(&mut self, job: Id) {
+        if let Some(row) = self.job_mut(job) {
+            row.release = Some(0);
+        }
+        self.set_timer(Timer::Release(job), self.now);
+    }
+
+    /// A chunk of a job's release.
+    pub(crate) fn release_chunk(&mut self, job: Id, cursor: Id, tasks: &[Id], last: bool) {
+        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.release == Some(cursor)) else { return };
+        let on = row.speaks(self.now) && !last;
+        for task in tasks {
+            self.offer_when_due(*task);
+        }
+        let next = tasks.last().copied().unwrap_or(cursor);
+        if let Some(row) = self.job_mut(job) {
+            row.release = on.then_some(next);
+        }
+        if on {
+            self.set_timer(Timer::Release(job), self.now);
+        } else {
+            self.clear_timer(Timer::Release(job));
+        }
+    }
+
+    /// An operator lets a task go: within the schedule of its job, if that has one.
+    pub(crate) fn confirm_task(&mut self, task: Id) {
+        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.state == TaskState::Confirm) else { return };
+        let runs = |job: &Job| job.state == JobState::InProgress && !job.is_over(self.now);
+        if !self.rows.jobs.get(&row.job_id).is_some_and(runs) {
+            return;
+        }
+        if let Some(row) = self.task_mut(task) {
+            row.approved = true;
+        }
+        self.move_task(task, TaskState::Queued, None);
+        self.offer_when_due(task);
+    }
+
+    /// An operator lets every task of a job go.
+    pub(crate) fn confirm_job(&mut self, job: Id) {
+        let now = self.now;
+        let runs = |j: &Job| j.state == JobState::InProgress && j.work.is_none() && !j.is_over(now);
+        if self.rows.jobs.get(&job).is_some_and(runs) {
+            self.set_work(job, Some(Work::Confirm { cursor: 0 }));
+        }
+    }
+}

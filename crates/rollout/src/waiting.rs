@@ -1,0 +1,142 @@
+//! What an unfinished task waits for, read from the rows, so that everybody tells the same.
+
+use alloc::string::String;
+
+use serde::Serialize;
+
+use crate::decide::Limits;
+use crate::rows::{Halt, Hold, Id, JobState, Ms, Rows, Task, TaskState};
+
+/// What an unfinished task waits for: a code with parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
+pub enum Waiting {
+    /// Its job is cancelled or has reached its end; it ends in the moments that follow.
+    Canceling,
+    /// An operator or an app must approve it.
+    AwaitsApproval,
+    /// Its job starts then.
+    Scheduled {
+        /// When.
+        at: Ms,
+    },
+    /// An operator holds its job.
+    Paused,
+    /// Its job halted by itself.
+    Halted {
+        /// Why.
+        halt: Halt,
+    },
+    /// Its wave is not open yet.
+    WaveNotOpen {
+        /// Which, from 0.
+        wave: i32,
+    },
+    /// The device began and is silent.
+    Lost {
+        /// Since then.
+        since: Ms,
+    },
+    /// The device speaks of the module in another case, so nothing of it is heard.
+    ModuleCase {
+        /// The task's module.
+        expected: String,
+        /// The device's.
+        reported: String,
+    },
+    /// An earlier task of the device has not ended.
+    QueuedBehind {
+        /// That one.
+        task: Id,
+    },
+    /// The last attempt failed; the next begins then.
+    RetryAt {
+        /// When.
+        at: Ms,
+    },
+    /// The device is not connected.
+    Offline,
+    /// The device must ask: its job pushes nothing.
+    NotPushed,
+    /// The device has a moment to report its version before it is pushed to.
+    AwaitsReport {
+        /// Until then.
+        until: Ms,
+    },
+    /// The job's push rate.
+    Rate,
+    /// All download slots are taken.
+    DownloadSlots,
+    /// The device was told and has not begun.
+    ToldNoProgress {
+        /// Since then.
+        since: Ms,
+    },
+    /// The device downloads or writes.
+    Downloading,
+    /// 100 %: the device is to report the new version.
+    AwaitsVersion {
+        /// Since then.
+        since: Ms,
+    },
+}
+
+/// What a task waits for; `None` if it has ended. `rows` holds what [`Rows`] promises for its device.
+pub fn waiting(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Waiting> {
+    if task.state.is_terminal() {
+        return None;
+    }
+    let job = rows.jobs.get(&task.job_id)?;
+    Some(match () {
+        () if job.state == JobState::Canceled => Waiting::Canceling,
+        () if task.has_begun() => at_work(rows, task),
+        () if job.is_over(now) => Waiting::Canceling,
+        () if task.state == TaskState::Confirm => Waiting::AwaitsApproval,
+        () if job.state == JobState::Planned => Waiting::Scheduled { at: job.terms.start_at.unwrap_or(now) },
+        () if job.hold == Some(Hold::Paused) => Waiting::Paused,
+        () if let Some(Hold::Halted { halt }) = job.hold => Waiting::Halted { halt },
+        () if job.gate.as_ref().is_some_and(|g| task.wave > g.wave) => {
+            Waiting::WaveNotOpen { wave: task.wave }
+        }
+        () => match unheard(rows, task) {
+            Some(reported) => {
+                Waiting::ModuleCase { expected: task.module.clone(), reported: reported.into() }
+            }
+            None => before_progress(rows, task, limits, now),
+        },
+    })
+}
+
+fn at_work(rows: &Rows, task: &Task) -> Waiting {
+    match task.done_at {
+        _ if task.lost => Waiting::Lost { since: task.heard_at.unwrap_or_default() },
+        Some(since) => Waiting::AwaitsVersion { since },
+        None if rows.sessions.contains_key(&task.device_id) => Waiting::Downloading,
+        None => Waiting::Offline,
+    }
+}
+
+/// The name the device has for the module, if it never spoke of it under the right one.
+fn unheard<'a>(rows: &'a Rows, task: &Task) -> Option<&'a str> {
+    let heard = rows.versions.contains_key(&(task.device_id, task.module.clone()));
+    rows.other_case(task.device_id, &task.module).filter(|_| !heard)
+}
+
+fn before_progress(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Waiting {
+    if let Some(earlier) = rows.blocker(task, rows.tasks.values()) {
+        return Waiting::QueuedBehind { task: earlier.id };
+    }
+    if let Some(at) = task.retry_at {
+        return Waiting::RetryAt { at };
+    }
+    let Some(session) = rows.sessions.get(&task.device_id) else { return Waiting::Offline };
+    let need_push = rows.jobs.get(&task.job_id).is_some_and(|j| j.need_push);
+    let grace = rows.products.get(&task.product_id).map_or(0, |p| p.grace_ms);
+    match (task.told_at, task.ready_at) {
+        (Some(since), _) if task.told_epoch == session.epoch => Waiting::ToldNoProgress { since },
+        _ if !need_push => Waiting::NotPushed,
+        (_, Some(_)) if rows.slots_used >= limits.downloads => Waiting::DownloadSlots,
+        (_, Some(_)) => Waiting::Rate,
+        _ => Waiting::AwaitsReport { until: (session.connected_at + grace).max(now) },
+    }
+}

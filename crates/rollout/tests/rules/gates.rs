@@ -1,0 +1,188 @@
+//! Waves, the gates between them, and jobs that halt by themselves.
+
+use otaru_rollout::*;
+
+use crate::world::{MINUTE, Order, Pick, World};
+
+use TaskState::{Notified, Queued};
+
+const HOUR: Ms = 60 * MINUTE;
+
+/// Six devices online on `1`, the first `sizes` of a job to `2`, in the order of their waves.
+fn waves(sizes: &[usize], terms: Terms) -> (World, Id, Vec<Id>) {
+    let mut world = World::new();
+    let mut devices: Vec<Id> = world.online::<6>().into();
+    let package = world.package("2");
+    let terms = Terms { waves: world.waves(package, sizes), attempts: 1, ..terms };
+    devices.sort_by_key(|device| spread(package, *device));
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    (world, job, devices)
+}
+
+fn told(world: &World, job: Id, devices: &[Id]) -> usize {
+    devices.iter().filter(|d| world.state(job, **d) != Queued).count()
+}
+
+fn succeed(world: &mut World, devices: &[Id]) {
+    devices.iter().for_each(|device| world.report(*device, DEFAULT_MODULE, "2"));
+}
+
+fn wave(world: &World, job: Id) -> i32 {
+    world.job(job).gate.as_ref().unwrap().wave
+}
+
+fn halt(world: &World, job: Id) -> Option<Halt> {
+    match world.job(job).hold {
+        Some(Hold::Halted { halt }) => Some(halt),
+        _ => None,
+    }
+}
+
+#[test]
+fn only_the_first_wave_is_told_until_its_successes_have_soaked() {
+    let (mut world, job, devices) = waves(&[1, 3, 6], Terms::default());
+    assert_eq!(told(&world, job, &devices), 1);
+    let second = world.task(job, devices[1]);
+    assert_eq!(world.waiting(second), Some(Waiting::WaveNotOpen { wave: 1 }));
+    assert_eq!(world.get(devices[1]), Some(None));
+    world.pass(MINUTE);
+    succeed(&mut world, &devices[..1]);
+    world.pass(HOUR - 1);
+    assert_eq!((told(&world, job, &devices), wave(&world, job)), (1, 0));
+    world.pass(1);
+    assert_eq!((told(&world, job, &devices), wave(&world, job)), (3, 1));
+    succeed(&mut world, &devices[1..3]);
+    world.pass(HOUR);
+    assert_eq!((told(&world, job, &devices), wave(&world, job)), (6, 2));
+    succeed(&mut world, &devices[3..]);
+    assert_eq!(world.job(job).state, JobState::Completed);
+}
+
+#[test]
+fn a_part_of_the_wave_is_enough_and_offline_devices_do_not_hold_it() {
+    let min_success = Share::Percent { thousandths: 50_000 };
+    let (mut world, job, devices) = waves(&[4, 6], Terms { min_success, soak_ms: 0, ..Terms::default() });
+    world.disconnect(devices[0]);
+    world.disconnect(devices[1]);
+    succeed(&mut world, &devices[2..3]);
+    assert_eq!(wave(&world, job), 0);
+    succeed(&mut world, &devices[3..4]);
+    assert_eq!(wave(&world, job), 1);
+    assert_eq!(told(&world, job, &devices[4..]), 2);
+}
+
+#[test]
+fn after_the_longest_wait_one_success_is_enough_and_none_halts() {
+    let terms = || Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
+    let (mut world, job, devices) = waves(&[3, 6], terms());
+    succeed(&mut world, &devices[..1]);
+    world.pass(2 * HOUR);
+    assert_eq!((wave(&world, job), halt(&world, job)), (1, None));
+    let (mut world, job, devices) = waves(&[3, 6], terms());
+    world.pass(2 * HOUR);
+    assert_eq!(halt(&world, job), Some(Halt::WaveStalled { wave: 0, minutes: 120 }));
+    assert_eq!(told(&world, job, &devices[3..]), 0);
+    world.run(Input::ResumeJob(job));
+    assert_eq!(halt(&world, job), None, "a resume begins the wait anew");
+    world.run(Input::SkipWave(job));
+    assert_eq!((wave(&world, job), told(&world, job, &devices)), (1, 6));
+    let before = world.job(job).clone();
+    world.run(Input::SkipWave(job));
+    assert_eq!(*world.job(job), before, "there is none after the last");
+}
+
+#[test]
+fn a_wave_of_nobody_is_passed_over() {
+    let mut world = World::new();
+    let mut devices: Vec<Id> = world.online::<4>().into();
+    let package = world.package("2");
+    devices.sort_by_key(|device| spread(package, *device));
+    succeed(&mut world, &devices[..2]);
+    let terms = Terms { waves: world.waves(package, &[2, 4]), ..Terms::default() };
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    assert_eq!((wave(&world, job), world.state(job, devices[2])), (1, Notified));
+}
+
+fn limited(limits: FailureLimits) -> Terms {
+    Terms { limits, ..Terms::default() }
+}
+
+#[test]
+fn a_job_halts_when_failures_pass_their_number_and_starts_nobody() {
+    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[4, 6], limited(limits));
+    world.progress(devices[0], -1);
+    assert_eq!(halt(&world, job), None);
+    world.progress(devices[1], -1);
+    assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 2, limit: 1 }));
+    world.notices();
+    world.connect(devices[2]);
+    world.report(devices[2], DEFAULT_MODULE, "1");
+    succeed(&mut world, &devices[3..4]);
+    world.pass(20 * MINUTE);
+    assert_eq!(world.notices(), [0; 0]);
+    assert!(matches!(world.waiting(world.task(job, devices[2])), Some(Waiting::Halted { .. })));
+    // Resumed, it does not halt again for what was known.
+    world.run(Input::ResumeJob(job));
+    assert_eq!((halt(&world, job), world.notices()), (None, vec![devices[2]]));
+    world.progress(devices[2], -1);
+    assert_eq!(halt(&world, job), None);
+}
+
+#[test]
+fn a_job_halts_when_a_part_of_the_devices_told_fails() {
+    let limits =
+        FailureLimits { failure_thousandths: Some(25_000), min_offers: 4, ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[6], limited(limits));
+    world.progress(devices[0], -1);
+    assert_eq!(halt(&world, job), None, "one of six");
+    world.progress(devices[1], -1);
+    assert_eq!(halt(&world, job), Some(Halt::FailureRate { failed: 2, offered: 6, limit: 25_000 }));
+}
+
+#[test]
+fn a_job_halts_on_evidence() {
+    let evidence = Some(Evidence { accepted: 1_000, rejected: 10_000 });
+    let (mut world, job, devices) =
+        waves(&[6], limited(FailureLimits { evidence, ..FailureLimits::default() }));
+    succeed(&mut world, &devices[..2]);
+    world.progress(devices[2], -1);
+    assert_eq!(halt(&world, job), None);
+    world.progress(devices[3], -1);
+    let reason = Halt::Evidence { failed: 2, ended: 4, accepted: 1_000, rejected: 10_000 };
+    assert_eq!(halt(&world, job), Some(reason));
+}
+
+#[test]
+fn who_began_and_is_silent_for_an_hour_is_lost_until_it_speaks() {
+    let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[6], limited(limits));
+    world.progress(devices[0], 100);
+    world.pass(HOUR / 2);
+    world.progress(devices[0], 100);
+    world.disconnect(devices[0]);
+    world.pass(HOUR - 1);
+    assert!(!world.task(job, devices[0]).lost);
+    world.pass(1);
+    let since = world.now - HOUR;
+    assert_eq!(world.waiting(world.task(job, devices[0])), Some(Waiting::Lost { since }));
+    assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 1, limit: 0 }), "a brick never says so");
+    world.connect(devices[0]);
+    world.report(devices[0], DEFAULT_MODULE, "1.5");
+    assert!(!world.task(job, devices[0]).lost);
+    let told = world.events_of(world.task(job, devices[0]).id);
+    assert!(told.contains(&&EventKind::TaskLost) && told.contains(&&EventKind::TaskFound));
+}
+
+#[test]
+fn a_conflict_is_no_failure_of_the_package() {
+    let mut world = World::new();
+    world.online::<3>();
+    let other = world.package("9");
+    world.start(other, Order::to(Pick::All));
+    let package = world.package("2");
+    let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+    let terms = Terms { overwrite: Overwrite::Keep, waves: world.waves(package, &[1, 3]), ..limited(limits) };
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    assert_eq!((world.job(job).counts.get(TaskState::Failed), halt(&world, job)), (3, None));
+}

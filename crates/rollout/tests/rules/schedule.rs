@@ -1,0 +1,202 @@
+//! When a job lets its tasks go: approval (T1, T4), schedule (T23), holds, and source versions (T17).
+
+use otaru_rollout::*;
+
+use crate::world::{MINUTE, Order, Pick, SETTLE, World};
+
+use TaskState::{Canceled, Confirm, Failed, InProgress, Notified, Queued, Succeeded};
+
+/// Devices online on version `1`, and a job to `2` on these terms.
+fn started<const N: usize>(terms: impl FnOnce(&World) -> Terms) -> (World, Id, [Id; N]) {
+    let mut world = World::new();
+    let devices = world.online();
+    let package = world.package("2");
+    let terms = terms(&world);
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    (world, job, devices)
+}
+
+fn needs_approval(_: &World) -> Terms {
+    Terms { need_confirm: true, ..Terms::as_the_cloud() }
+}
+
+fn waits(world: &World, job: Id, device: Id) -> Waiting {
+    world.waiting(world.task(job, device)).unwrap()
+}
+
+#[test]
+fn t1_t4_a_task_waits_for_its_approval() {
+    let (mut world, job, [a, b]) = started(needs_approval);
+    assert_eq!([a, b].map(|d| world.state(job, d)), [Confirm; 2]);
+    assert_eq!(waits(&world, job, a), Waiting::AwaitsApproval);
+    assert_eq!(world.get(a), Some(None));
+    world.progress(a, 10);
+    world.progress(a, -1);
+    assert_eq!(world.state(job, a), Confirm, "what the device cannot know of it does not report");
+    world.run(Input::ConfirmTask(world.task(job, a).id));
+    assert_eq!([a, b].map(|d| world.state(job, d)), [Notified, Confirm]);
+    assert_eq!(world.notices(), [a]);
+    world.run(Input::ConfirmJob(job));
+    assert_eq!((world.state(job, b), world.notices()), (Notified, vec![b]));
+    assert_eq!(world.job(job).work, None);
+}
+
+#[test]
+fn h11_the_target_version_is_success_without_approval_too() {
+    let (mut world, job, [device]) = started(needs_approval);
+    world.report(device, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(job, device), Succeeded);
+}
+
+#[test]
+fn t22_a_task_never_approved_does_not_start_again() {
+    let (mut world, job, [a, b]) = started(needs_approval);
+    world.run(Input::ConfirmTask(world.task(job, a).id));
+    for device in [a, b] {
+        let task = world.task(job, device).id;
+        world.run(Input::CancelTask(task));
+        world.run(Input::ReupgradeTask(task));
+    }
+    assert_eq!([a, b].map(|d| world.state(job, d)), [Notified, Canceled]);
+}
+
+fn planned(world: &World) -> Terms {
+    let (start_at, end_at) = (Some(world.now + 10 * MINUTE), Some(world.now + 60 * MINUTE));
+    Terms { start_at, end_at, ..Terms::as_the_cloud() }
+}
+
+#[test]
+fn c7_a_planned_job_has_tasks_and_starts_by_itself() {
+    let (mut world, job, [a, b]) = started(planned);
+    let at = world.now + 10 * MINUTE;
+    assert_eq!((world.job(job).state, world.state(job, a)), (JobState::Planned, Queued));
+    assert_eq!(waits(&world, job, a), Waiting::Scheduled { at });
+    assert_eq!(world.get(a), Some(None));
+    world.connect(b);
+    world.report(b, DEFAULT_MODULE, "1");
+    world.pass(10 * MINUTE - 1);
+    assert_eq!(world.notices(), [0; 0]);
+    world.pass(1);
+    assert_eq!((world.job(job).state, world.notices()), (JobState::InProgress, vec![a, b]));
+}
+
+#[test]
+fn c7_a_planned_job_is_called_off() {
+    let (mut world, job, [a, _]) = started(planned);
+    world.run(Input::CancelJob(job));
+    world.pass(60 * MINUTE);
+    assert_eq!((world.job(job).state, world.state(job, a)), (JobState::Canceled, Canceled));
+    assert_eq!(world.notices(), [0; 0]);
+}
+
+#[test]
+fn t4_a_task_is_approved_only_within_the_schedule() {
+    let (mut world, job, [device]) = started(|w| Terms { need_confirm: true, ..planned(w) });
+    let task = world.task(job, device).id;
+    world.run(Input::ConfirmTask(task));
+    assert_eq!(world.state(job, device), Confirm);
+    world.pass(10 * MINUTE);
+    world.run(Input::ConfirmTask(task));
+    assert_eq!(world.state(job, device), Notified);
+}
+
+#[test]
+fn t23_at_the_end_what_has_not_begun_is_cancelled_and_what_has_finishes() {
+    for end_running in [false, true] {
+        let (mut world, job, [told, begun]) = started(|w| Terms { end_running, ..planned(w) });
+        let asleep = world.device();
+        world.pass(10 * MINUTE);
+        world.progress(begun, 50);
+        world.pass(50 * MINUTE);
+        let states = [told, begun].map(|d| world.state(job, d));
+        assert!(world.find_task(job, asleep).is_none(), "it came after the job was made");
+        assert_eq!(states, [Canceled, if end_running { Canceled } else { InProgress }]);
+        assert_eq!(world.task(job, told).reason, Some(Reason::ScheduleEnded));
+        if !end_running {
+            assert_eq!(world.job(job).state, JobState::InProgress);
+            world.progress(begun, -1);
+            assert_eq!(world.state(job, begun), Failed, "no attempt begins after the end");
+        }
+        assert_eq!(world.job(job).state, JobState::Completed);
+        world.run(Input::ReupgradeTask(world.task(job, told).id));
+        assert_eq!(world.state(job, told), Canceled);
+    }
+}
+
+#[test]
+fn a_paused_job_tells_nobody_and_running_downloads_go_on() {
+    let (mut world, job, [running, told, away]) = started(|_| Terms::default());
+    world.progress(running, 10);
+    world.notices();
+    world.run(Input::PauseJob(job));
+    assert_eq!(world.job(job).hold, Some(Hold::Paused));
+    world.disconnect(away);
+    world.connect(away);
+    world.report(away, DEFAULT_MODULE, "1");
+    world.pass(MINUTE);
+    assert_eq!(world.notices(), [0; 0]);
+    assert_eq!([told, away].map(|d| world.get(d)), [Some(None), Some(None)]);
+    assert_eq!(waits(&world, job, away), Waiting::Paused);
+    world.progress(running, 100);
+    world.report(running, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(job, running), Succeeded);
+    world.run(Input::ResumeJob(job));
+    assert_eq!((world.job(job).hold, world.job(job).release), (None, None));
+    assert_eq!(world.notices(), [away], "who was told on this connection knows");
+}
+
+#[test]
+fn a_job_paused_again_while_it_lets_go_tells_nobody_more() {
+    let (mut world, job, _) = started::<5>(|w| Terms { start_at: Some(w.now + MINUTE), ..Terms::default() });
+    world.now += MINUTE;
+    let start = world.claim();
+    world.apply(start);
+    let first = world.claim();
+    world.apply([first, vec![Input::PauseJob(job)]].concat());
+    world.pass(MINUTE);
+    assert_eq!((world.notices(), world.job(job).release), (vec![], None));
+    world.run(Input::ResumeJob(job));
+    assert_eq!(world.notices().len(), 5);
+}
+
+#[test]
+fn t17_without_a_filter_another_version_only_becomes_the_source() {
+    let (mut world, job, [device]) = started(|_| Terms::as_the_cloud());
+    world.report(device, DEFAULT_MODULE, "1.5");
+    world.pass(SETTLE);
+    assert_eq!(world.state(job, device), Notified);
+}
+
+#[test]
+fn t17_a_version_outside_the_filter_fails_the_task_when_it_has_settled() {
+    let only = |_: &World| Terms { src_versions: vec!["1".into(), "1.1".into()], ..Terms::default() };
+    let (mut world, job, [device]) = started(only);
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "made-up");
+    world.report(device, DEFAULT_MODULE, "1.1");
+    world.pass(SETTLE);
+    assert_eq!(world.state(job, device), Notified);
+    world.report(device, DEFAULT_MODULE, "3");
+    let reason = Reason::SourceExcluded { reported: "3".into() };
+    assert_eq!((world.state(job, device), &world.task(job, device).reason), (Failed, &Some(reason)));
+}
+
+#[test]
+fn a_filter_takes_only_who_reports_one_of_its_versions() {
+    let mut world = World::new();
+    let [one, two] = world.online();
+    let silent = world.device();
+    world.report(two, DEFAULT_MODULE, "1.1");
+    let package = world.package("2");
+    let terms = Terms { src_versions: vec!["1".into()], ..Terms::default() };
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    let taken = [one, two, silent].map(|d| world.find_task(job, d).is_some());
+    assert_eq!(taken, [true, false, false]);
+}
+
+#[test]
+fn the_words_of_a_job_travel_with_its_offers() {
+    let tags = vec![Tag { key: "ring".into(), value: "beta".into() }];
+    let (mut world, _, [device]) = started(|_| Terms { tags: tags.clone(), ..Terms::default() });
+    assert!(matches!(world.get(device), Some(Some(offer)) if offer.tags == tags));
+}

@@ -1,0 +1,129 @@
+//! Tasks, and what they wait for.
+
+use rollout::{Id, Input, Task, TaskState, Waiting, waiting};
+use store::committer as rows;
+use store::{Slice, Tx};
+
+use super::jobs::{check_again, job_in};
+use super::{Paging, failed};
+use crate::Server;
+use crate::error::OrderError;
+use crate::ids::IdKind;
+
+/// A task as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskView {
+    /// The task.
+    pub task: Task,
+    /// Its device's name.
+    pub device_name: String,
+    /// What it waits for, unless it has ended.
+    pub waiting: Option<Waiting>,
+}
+
+impl Server {
+    /// The tasks of a job in the order they were made, of one state or of all.
+    pub async fn job_tasks(
+        &self,
+        id: Id,
+        state: Option<TaskState>,
+        paging: Paging,
+    ) -> Result<Slice<TaskView, Id>, OrderError> {
+        let mut tx = self.read().await?;
+        job_in(&mut tx, id).await?;
+        let found = store::tasks::list_by_job(&mut tx, id, state, paging.after, paging.limit).await;
+        let Slice { items, next } = found.map_err(failed("read tasks"))?;
+        Ok(Slice { items: self.views(&mut tx, items).await?, next })
+    }
+
+    /// One task.
+    pub async fn task(&self, id: Id) -> Result<TaskView, OrderError> {
+        let mut tx = self.read().await?;
+        let found = store::tasks::get(&mut tx, id).await.map_err(failed("read tasks"))?;
+        self.views(&mut tx, found.into_iter().collect()).await?.pop().ok_or_else(|| unknown_task(id))
+    }
+
+    /// Cancels one task.
+    pub async fn cancel_task(&self, id: Id) -> Result<TaskView, OrderError> {
+        let view = self.task(id).await?;
+        if view.task.state.is_terminal() {
+            let text = format!(
+                "the task {} has ended already ({})",
+                IdKind::Task.text(id),
+                view.task.state.as_str()
+            );
+            return Err(OrderError::conflict("taskEnded", text).with("state", view.task.state.as_str()));
+        }
+        let mut unit = self.begin().await?;
+        unit.order(Input::CancelTask(id)).await?;
+        unit.finish().await?;
+        self.task(id).await
+    }
+
+    /// Lets a task go that waits for approval.
+    pub async fn approve_task(&self, id: Id) -> Result<TaskView, OrderError> {
+        let view = self.task(id).await?;
+        let mut unit = self.begin().await?;
+        if unit.order(Input::ConfirmTask(id)).await? == 0 {
+            let text = format!(
+                "the task {} is {}: only one that waits for approval, in a running job within its schedule, can be approved",
+                IdKind::Task.text(id),
+                view.task.state.as_str()
+            );
+            return Err(OrderError::conflict("taskNotWaiting", text).with("state", view.task.state.as_str()));
+        }
+        unit.finish().await?;
+        self.task(id).await
+    }
+
+    /// Starts a failed or cancelled task again.
+    pub async fn reupgrade_task(&self, id: Id) -> Result<TaskView, OrderError> {
+        let view = self.task(id).await?;
+        if !matches!(view.task.state, TaskState::Failed | TaskState::Canceled) {
+            let text = format!(
+                "the task {} is {}; only a failed or cancelled one can be started again",
+                IdKind::Task.text(id),
+                view.task.state.as_str()
+            );
+            return Err(OrderError::conflict("taskNotEnded", text).with("state", view.task.state.as_str()));
+        }
+        let mut unit = self.begin().await?;
+        let job = job_in(&mut unit.tx, view.task.job_id).await?;
+        check_again(&mut unit.tx, &job).await?;
+        let changes = unit.order(Input::ReupgradeTask(id)).await?;
+        if changes == 0 {
+            let text = format!(
+                "the task {} cannot be started again now: its device has another unfinished task, or its job is still busy with its last order",
+                IdKind::Task.text(id)
+            );
+            return Err(OrderError::conflict("taskBlocked", text).with("task", IdKind::Task.text(id)));
+        }
+        unit.finish().await?;
+        self.task(id).await
+    }
+
+    /// Adds what tasks wait for, in a number of statements that does not depend on theirs.
+    pub(super) async fn views(
+        &self,
+        tx: &mut Tx,
+        found: Vec<store::tasks::TaskView>,
+    ) -> Result<Vec<TaskView>, OrderError> {
+        let now = self.core.now();
+        let open: Vec<&Task> = found.iter().map(|v| &v.task).filter(|t| !t.state.is_terminal()).collect();
+        let around = match open.as_slice() {
+            [] => rollout::Rows::default(),
+            open => rows::surroundings(tx, open, now).await.map_err(failed("read tasks"))?,
+        };
+        let view = |found: store::tasks::TaskView| {
+            let store::tasks::TaskView { task, device_name } = found;
+            let waiting = waiting(&around, &task, self.core.limits, now);
+            TaskView { task, device_name, waiting }
+        };
+        Ok(found.into_iter().map(view).collect())
+    }
+}
+
+fn unknown_task(id: Id) -> OrderError {
+    let id = IdKind::Task.text(id);
+    OrderError::not_found("taskNotFound", format!("there is no task {id}")).with("task", id)
+}

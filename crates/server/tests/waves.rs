@@ -1,0 +1,106 @@
+//! Waves and gates over real sockets and a database.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Device, DeviceKey, World, named, new_job};
+use otaru_server::NewJob;
+use otaru_server::rollout::{FailureLimits, Halt, Hold, Job, JobState, Share, Terms, Wave};
+
+const MINUTE: i64 = 60_000;
+const NAMES: [&str; 4] = ["dev001", "dev002", "dev003", "dev004"];
+
+fn waves(sizes: &[i64]) -> Vec<Wave> {
+    sizes.iter().map(|n| Wave { share: Share::Count { n: *n }, threshold: 0 }).collect()
+}
+
+/// Four devices online, and a job for them in two waves: one device, then all.
+async fn started(terms: Terms) -> (World, Vec<(DeviceKey, Device)>, Job) {
+    let world = World::new().await;
+    world.product().await;
+    let mut devices = Vec::new();
+    for name in NAMES {
+        let key = world.device(name).await;
+        let device = Device::online(&world, &key, "1.0.0").await;
+        devices.push((key, device));
+    }
+    let package = world.package("2.0.0", b"x").await;
+    let terms = Terms { waves: waves(&[1, 4]), attempts: 1, ..terms };
+    let job = world.job_of(NewJob { terms, scope: named(&NAMES), ..new_job(&package) }).await;
+    world.until(&job, "enrolled", |job, _| job.work.is_none()).await;
+    (world, devices, job)
+}
+
+/// The device of the first wave comes first.
+async fn first_wave(world: &World, job: &Job, devices: &mut [(DeviceKey, Device)]) {
+    let tasks = world.tasks(job).await;
+    let first = tasks.iter().find(|view| view.task.wave == 0).unwrap();
+    let place = devices.iter().position(|(key, _)| key.name == first.device_name).unwrap();
+    devices.swap(0, place);
+}
+
+#[tokio::test]
+async fn the_second_wave_opens_when_the_first_has_soaked_even_after_a_kill() {
+    let (world, mut devices, job) = started(Terms::default()).await;
+    first_wave(&world, &job, &mut devices).await;
+    let (_, first) = &mut devices[0];
+    first.notice().await;
+    first.progress(100, "").await;
+    first.report("2.0.0").await;
+    world.until(&job, "enough", |job, _| job.gate.as_ref().unwrap().enough_at.is_some()).await;
+    devices[1].1.nothing_more().await;
+    let world = world.kill().await;
+    let mut second = Device::online(&world, &devices[1].0, "1.0.0").await;
+    second.nothing_more().await;
+    world.clock.advance(60 * MINUTE);
+    second.notice().await;
+    let job = world.server.job(job.id).await.unwrap();
+    let gate = job.gate.unwrap();
+    assert_eq!((gate.wave, gate.waves[0].succeeded, gate.waves[1].total), (1, 1, 3));
+}
+
+#[tokio::test]
+async fn a_job_that_halts_is_resumed_and_skipped_on() {
+    let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+    let (world, mut devices, job) = started(Terms { limits, ..Terms::default() }).await;
+    first_wave(&world, &job, &mut devices).await;
+    devices[0].1.notice().await;
+    devices[0].1.progress(-1, "no").await;
+    let halt = Halt::Failures { failed: 1, limit: 0 };
+    world.until(&job, "halted", |job, _| job.hold == Some(Hold::Halted { halt })).await;
+    assert_eq!(world.server.skip_wave(job.id).await.unwrap_err().code, "noWaveToOpen");
+    assert_eq!(devices[1].1.ask().await, serde_json::json!({}));
+    world.server.resume_job(job.id).await.unwrap();
+    devices[1].1.nothing_more().await;
+    let skipped = world.server.skip_wave(job.id).await.unwrap();
+    assert_eq!((skipped.hold, skipped.gate.unwrap().wave), (None, 1));
+    for (_, device) in &mut devices[1..] {
+        device.notice().await;
+        device.report("2.0.0").await;
+    }
+    world.until_job(&job, JobState::Completed).await;
+}
+
+#[tokio::test]
+async fn waves_that_do_not_grow_are_refused() {
+    let world = World::new().await;
+    world.product().await;
+    world.device("dev001").await;
+    let package = world.package("2.0.0", b"x").await;
+    let percent = |thousandths| Wave { share: Share::Percent { thousandths }, threshold: 0 };
+    let wrong = [
+        Terms { waves: waves(&[5, 5]), ..Terms::default() },
+        Terms { waves: waves(&[0]), ..Terms::default() },
+        Terms { waves: vec![percent(1_000), waves(&[5])[0]], ..Terms::default() },
+        Terms { soak_ms: -MINUTE, ..Terms::default() },
+        Terms { soak_ms: 48 * 60 * MINUTE, ..Terms::default() },
+        Terms {
+            limits: FailureLimits { failures: Some(-1), ..FailureLimits::default() },
+            ..Terms::default()
+        },
+    ];
+    for terms in wrong {
+        let new = NewJob { terms: terms.clone(), scope: named(&["dev001"]), ..new_job(&package) };
+        assert_eq!(world.server.create_job(new).await.unwrap_err().code, "gateInvalid", "{terms:?}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Databases of earlier schemas become the present one, with their rows.
+
+use rollout::{Job, StartClock, Task, TaskState, Terms};
+
+use super::home::Home;
+use super::on_both;
+use super::sample::{self, JOB, PACKAGE, PRODUCT};
+use crate::committer::{self, Keys};
+use crate::migrate;
+use crate::open::make_folder;
+use crate::pools::Pools;
+use crate::sql::{Tx, Val};
+use crate::{Clock, SCHEMA, meta};
+
+/// Runs `insert into table values (…)`.
+async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
+    let marks = vec!["?"; values.len()].join(", ");
+    tx.exec(format!("insert into {table} values ({marks})"), values).await.unwrap();
+}
+
+/// What schema 1 held of a device that is half way through a download.
+async fn rows_of_schema_1(tx: &mut Tx) {
+    let none = || Val::Int(None);
+    let no_text = || Val::Text(None);
+    let secret = || Val::from(&b"sealed"[..]);
+    let n = Val::from;
+    let s = |text: &str| Val::from(text);
+    insert(tx, "product", vec![n(PRODUCT), s("a1sample"), s("Lamp"), n(10_000), n(30_000), n(1), secret()])
+        .await;
+    insert(
+        tx,
+        "device",
+        vec![n(10), n(PRODUCT), s("lamp0010"), n(1), n(2), n(2), none(), n(2), secret(), n(0)],
+    )
+    .await;
+    let file = ["900150983cd24fb0d6963f7d28e17f72", "ba78", "lamp.bin"].map(s);
+    let [md5, sha256, name] = file;
+    insert(
+        tx,
+        "package",
+        vec![
+            n(PACKAGE),
+            n(PRODUCT),
+            s("Lamp 2"),
+            s("default"),
+            s("2.0"),
+            s("md5"),
+            n(3),
+            md5,
+            sha256,
+            name,
+            no_text(),
+            s("NOT_REQUIRED"),
+            n(3),
+        ],
+    )
+    .await;
+    insert(
+        tx,
+        "job",
+        vec![
+            n(JOB),
+            n(PRODUCT),
+            n(PACKAGE),
+            s("STATIC"),
+            s("IN_PROGRESS"),
+            s(r#"{"kind":"all"}"#),
+            n(1),
+            s("mqtt"),
+            none(),
+            n(1_000),
+            n(0),
+            no_text(),
+            n(4),
+            none(),
+        ],
+    )
+    .await;
+    insert(tx, "job_count", vec![n(JOB), s("IN_PROGRESS"), n(1)]).await;
+    insert(
+        tx,
+        "task",
+        vec![
+            n(100),
+            n(JOB),
+            n(PRODUCT),
+            n(PACKAGE),
+            n(10),
+            s("default"),
+            n(1),
+            s("IN_PROGRESS"),
+            n(40),
+            s("1.0"),
+            s("2.0"),
+            n(1),
+            n(1),
+            n(7),
+            n(20),
+            none(),
+            none(),
+            n(30),
+            no_text(),
+            n(5),
+            n(40),
+            n(1),
+        ],
+    )
+    .await;
+}
+
+on_both! {
+    async fn a_database_of_schema_1_keeps_its_rows(home: Home) {
+        let data = &home.config.data;
+        make_folder(data).unwrap();
+        let pools = Pools::connect(&home.config, data).await.unwrap();
+        let mut tx = pools.begin(Clock::Caller).await.unwrap();
+        migrate::migrate(&mut tx, 0, 1).await.unwrap();
+        rows_of_schema_1(&mut tx).await;
+        tx.commit().await.unwrap();
+        pools.close().await;
+
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(meta::get(&mut tx, "schema").await.unwrap(), Some(SCHEMA.to_string()));
+        let keys = Keys { devices: [10].into(), ..Keys::default() };
+        let mut rows = committer::load(&mut tx, &keys, 50).await.unwrap();
+        let job: Job = rows.jobs.remove(&JOB).unwrap();
+        assert_eq!(job.counts.get(TaskState::InProgress), 1);
+        assert_eq!(Job { counts: Default::default(), ..job }, sample::job(JOB));
+        assert_eq!(sample::job(JOB).terms, Terms::default());
+        let task = Task {
+            state: TaskState::InProgress,
+            progress: 40,
+            src_version: Some("1.0".into()),
+            pushes: 1,
+            told_epoch: 7,
+            told_at: Some(20),
+            first_progress_at: Some(30),
+            heard_at: Some(40),
+            stream_id: 1,
+            updated_at: 40,
+            ..sample::task(100, JOB, 10)
+        };
+        assert_eq!(rows.tasks[&100], task);
+        // What the later schema knows is kept too.
+        let later = Task { start_clock: Some(StartClock::Left(9)), ..task };
+        committer::apply(&mut tx, &rollout::Changes { tasks: vec![later.clone()], ..Default::default() }).await.unwrap();
+        let rows = committer::load(&mut tx, &keys, 50).await.unwrap();
+        assert_eq!(rows.tasks[&100], later);
+        drop(tx);
+        store.close().await;
+    }
+}
