@@ -78,7 +78,10 @@ impl Operator {
             (409, Some("answerLost")) => self.only("/packages", "version", &version).await,
             _ => panic!("{status} {made}"),
         };
-        let job = json!({"packageId": package["id"], "kind": "STATIC", "scope": {"kind": "all"}});
+        // The next attempt at once, as nobody waits a minute here.
+        let terms = json!({"retryIntervalMinutes": 0});
+        let job =
+            json!({"packageId": package["id"], "kind": "STATIC", "scope": {"kind": "all"}, "terms": terms});
         let (status, made) = self.order("/jobs", body(&job)).await;
         let made = match (status, made["code"].as_str()) {
             (201, _) => made["job"].clone(),
