@@ -29,6 +29,10 @@ const MAX_CONNECT: usize = 16 * 1024;
 /// How long the platform may think about a login; a device waits about as long for its CONNACK.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a newer session lets the older one of its device end. Only a platform that cannot write
+/// needs as long.
+const SUCCESSION: Duration = Duration::from_secs(2);
+
 /// A CONNECT that was let in.
 struct Welcome {
     terms: Terms,
@@ -197,7 +201,7 @@ fn parse(packet: &[u8]) -> Result<Connect<'_>, Why> {
     match Packet::parse(packet, Version::default()) {
         Ok(Packet::Connect(connect)) => Ok(connect),
         Ok(_) => Err(Why::NoConnect),
-        Err(Error::UnsupportedVersion(level)) => Err(Why::Version(level)),
+        Err(error @ (Error::UnsupportedVersion(_) | Error::VersionName(_))) => Err(Why::Version(error)),
         Err(error) => Err(Why::Packet(error)),
     }
 }
@@ -221,17 +225,25 @@ struct Seat<P: Platform> {
     sessions: Sessions,
     session: Arc<Session>,
     why: Closed,
+    /// Dropped last: a newer session may wait for it.
+    mailbox: Arc<Mailbox>,
 }
 
 impl<P: Platform> Seat<P> {
-    fn leave(&self) {
-        self.sessions.leave(self.session.device, self.session.epoch);
+    /// The session is over. After a take-over the platform hears of the newer one first, so that it can
+    /// tell the one from a device that left and came back.
+    fn close(mut self, why: Closed) {
+        self.why = why;
+        if why == Closed::TakenOver {
+            let mailbox = self.mailbox.clone();
+            mailbox.leave(Box::new(self));
+        }
     }
 }
 
 impl<P: Platform> Drop for Seat<P> {
     fn drop(&mut self) {
-        self.leave();
+        self.sessions.leave(self.session.device, self.session.epoch);
         note!(self.session, epoch = self.session.epoch, why = ?self.why, "a session ended");
         self.platform.disconnected(&self.session, self.why);
     }
@@ -244,9 +256,13 @@ where
 {
     let Welcome { terms, session } = welcome;
     let mailbox = Arc::new(Mailbox::new(door.config.queue_bytes));
-    match door.sessions.enter(session.device, session.epoch, &mailbox) {
-        Ok(Entered::Alone) => {}
-        Ok(Entered::TookOver) => count(&door.counters.take_over),
+    let older = match door.sessions.enter(session.device, session.epoch, &mailbox) {
+        Ok(Entered::Alone) => None,
+        Ok(Entered::TookOver(older)) => {
+            count(&door.counters.take_over);
+            Some(older)
+        }
+        Ok(Entered::Followed(older)) => Some(older),
         Err(no_seat) => {
             let why = match no_seat {
                 NoSeat::Outrun => Why::Outrun,
@@ -257,28 +273,28 @@ where
             door.turn_away(session.peer, &Turned { why, who });
             return;
         }
-    }
+    };
+    let (platform, sessions) = (door.platform.clone(), door.sessions.clone());
+    let seat = Seat { platform, sessions, session, why: Closed::Lost, mailbox };
+    let legacy = match older {
+        Some(older) => timeout(SUCCESSION, older).await.ok().and_then(Result::ok),
+        None => None,
+    };
     count(&door.counters.sessions);
-    note!(session, peer = %session.peer, epoch = session.epoch, "a session began");
-    let platform = door.platform.clone();
-    let mut seat = Seat { platform, sessions: door.sessions.clone(), session, why: Closed::Lost };
+    note!(seat.session, peer = %seat.session.peer, epoch = seat.session.epoch, "a session began");
     seat.platform.connected(&seat.session);
+    drop(legacy);
     let driver = Driver {
         platform: door.platform.clone(),
         session: seat.session.clone(),
         counters: door.counters.clone(),
-        mailbox,
+        mailbox: seat.mailbox.clone(),
         config: door.config.clone(),
         terms,
         stream,
         input,
     };
-    driver
-        .run(|why| {
-            seat.why = why;
-            seat.leave();
-        })
-        .await;
+    driver.run(|why| seat.close(why)).await;
 }
 
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, Refused { version, code }: Refused) {

@@ -170,7 +170,12 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         ),
         (
             b"\x10\x10\0\x04MQTT\x84\x02\0\x3c\0\0\x03abc".to_vec(),
-            "MQTT of protocol level 132",
+            "protocol level 132 is not served",
+            "peer=127.0.0.1:",
+        ),
+        (
+            b"\x10\x0e\0\x06MQIsdp\x04\x02\0\x3c\0\0".to_vec(),
+            "protocol name MQIsdp does not belong to level 4",
             "peer=127.0.0.1:",
         ),
         (

@@ -209,6 +209,113 @@ async fn what_had_arrived_before_a_take_over_is_still_taken() {
     assert_eq!(house.closed().await, Closed::TakenOver);
 }
 
+const INFORM: &str = "/ota/device/inform/a1TestPk001/dev001";
+
+fn slow(epoch: i64) -> Told {
+    Told::Uplink(epoch, Kind::Inform, Bytes::from_static(platform::SLOW))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_session_begins_once_the_older_ones_words_are_durable() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    client.publish(INFORM, None, platform::SLOW).await;
+    let (newer, _) = house.dial(1024);
+    let credentials = Credentials::of("dev001");
+    let start = Instant::now();
+    let open = async {
+        sleep(SECOND).await;
+        house.door.platform.gate.send(true).unwrap();
+    };
+    tokio::join!(open, Client::enter(newer, &credentials));
+    assert_eq!(start.elapsed(), SECOND);
+    let told = [Told::Connected(1, 1), slow(1), Told::Connected(1, 2)];
+    for told in told.into_iter().chain([Told::Disconnected(1, 1, Closed::TakenOver)]) {
+        assert_eq!(house.told.recv().await, Some(told));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_session_does_not_wait_long_for_the_older_one() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    client.publish(INFORM, None, platform::SLOW).await;
+    let start = Instant::now();
+    let _newer = house.enter(60).await;
+    assert_eq!(start.elapsed(), 2 * SECOND);
+    assert_eq!(house.closed().await, Closed::TakenOver);
+    assert_eq!(start.elapsed(), 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_said_goodbye_and_is_back_was_not_taken_over() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    client.publish(INFORM, None, platform::SLOW).await;
+    client.send(&client::bytes(&Packet::GOODBYE)).await;
+    client.rest().await;
+    let (newer, _) = house.dial(1024);
+    let credentials = Credentials::of("dev001");
+    let open = async {
+        sleep(SECOND).await;
+        house.door.platform.gate.send(true).unwrap();
+    };
+    tokio::join!(open, Client::enter(newer, &credentials));
+    let told = [Told::Connected(1, 1), slow(1), Told::Disconnected(1, 1, Closed::Goodbye)];
+    for told in told.into_iter().chain([Told::Connected(1, 2)]) {
+        assert_eq!(house.told.recv().await, Some(told));
+    }
+    assert_eq!(house.door.counters.take_over.load(Ordering::Relaxed), 0);
+}
+
+/// The words of each are kept in their order, also of one that was taken over before its CONNACK.
+#[tokio::test(start_paused = true)]
+async fn connections_that_come_at_once_begin_one_after_the_other() {
+    let mut house = House::open();
+    let hello = client::bytes(&Credentials::of("dev001").packet());
+    let inform = client::publish(INFORM, None, platform::SLOW);
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        let (mut line, _) = house.dial(1024);
+        line.write_all(&[&hello[..], &inform].concat()).await.unwrap();
+        lines.push(line);
+    }
+    sleep(SECOND).await;
+    house.door.platform.gate.send(true).unwrap();
+    let mut last = Client::new(lines.pop().unwrap());
+    assert!(last.receive().await.is_welcome());
+    let mut told = Vec::new();
+    while told.last() != Some(&slow(3)) {
+        told.push(house.told.recv().await.unwrap());
+    }
+    let place = |wanted: Told| told.iter().position(|told| *told == wanted).unwrap();
+    for epoch in 1..3 {
+        assert!(place(slow(epoch)) < place(Told::Connected(1, epoch + 1)), "{told:?}");
+        let ended = Told::Disconnected(1, epoch, Closed::TakenOver);
+        assert!(place(Told::Connected(1, epoch + 1)) < place(ended), "{told:?}");
+    }
+    last.ping().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_stops_does_not_wait_for_who_waits_for_an_older_session() {
+    let mut house = House::open();
+    let mut client = house.enter(60).await;
+    client.publish(INFORM, None, platform::SLOW).await;
+    let (mut newer, _served) = house.dial(1024);
+    newer.write_all(&client::bytes(&Credentials::of("dev001").packet())).await.unwrap();
+    client.rest().await;
+    let stopped = Instant::now();
+    house.door.sessions.close_all(Closed::Shutdown);
+    let mut rest = Vec::new();
+    newer.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(stopped.elapsed(), 2 * SECOND);
+    assert_eq!(house.told.recv().await, Some(Told::Connected(1, 1)));
+    assert_eq!(house.told.recv().await, Some(Told::Connected(1, 2)));
+    assert_eq!(house.told.recv().await, Some(Told::Disconnected(1, 2, Closed::Shutdown)));
+    assert_eq!(house.door.sessions.online(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_device_sees_the_end_at_once_and_may_not_stay() {
     let house = House::open();

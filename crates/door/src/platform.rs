@@ -26,12 +26,14 @@ pub trait Platform: Send + Sync + 'static {
     /// product key and device name are well formed.
     fn authenticate(&self, login: &Login<'_>) -> impl Future<Output = Result<Admitted, Refusal>> + Send;
 
-    /// A session began: after any older one of the device was told to close, before its first uplink.
-    /// What is delivered from here on reaches the device after its CONNACK.
+    /// A session began: after the uplinks of any older one of the device are durable, unless that takes
+    /// too long, and before its own first uplink. What is delivered from here on reaches the device after
+    /// its CONNACK.
     fn connected(&self, session: &Arc<Session>);
 
-    /// A session ended, once per [`Platform::connected`]. After a take-over this may come later than
-    /// `connected` of the newer session, and so may the last uplinks of the older one: compare epochs.
+    /// A session ended, once per [`Platform::connected`]. After a take-over this comes later than
+    /// `connected` of the newer session, and so may uplinks of the older one that took too long: compare
+    /// epochs.
     fn disconnected(&self, session: &Arc<Session>, why: Closed);
 
     /// Takes a message that the device may publish: a version report, a progress report or a question

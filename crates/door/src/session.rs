@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 use wire::block;
-use wire::message::{BlockRequest, BlockRequestError, Id};
+use wire::message::{BlockRequest, Id, RequestError};
 use wire::topic::{Kind, Topic};
 
 use crate::acks::{Acks, Taken};
@@ -83,9 +83,9 @@ struct Running<P, S> {
 }
 
 impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
-    /// Sends CONNACK and serves the session until it ends; `closed` is called once the device had the
-    /// chance to read why, while uplinks it has handed over may still be on their way to becoming
-    /// durable.
+    /// Sends CONNACK and serves the session until it ends; `closed` is called once the uplinks it has
+    /// handed over are durable and, unless a newer connection waits, the device had the chance to read
+    /// why.
     pub(crate) async fn run(self, closed: impl FnOnce(Closed)) {
         let mut running = Running {
             out: Outbox::new(self.terms),
@@ -102,6 +102,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
         let End { why, reason } = running.serve().await;
         if matches!(why, Closed::TakenOver | Closed::Lost) {
             running.sweep();
+            running.flush();
         }
         let Running { driver, out, acks, .. } = running;
         let Driver { mailbox, terms, stream, .. } = driver;
@@ -111,9 +112,13 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
                 Some(reason) if terms.is_v5() => say_why(stream, out, reason).await,
                 _ => drop(stream),
             }
-            closed(why);
         };
-        join(part, settle(acks)).await;
+        if why == Closed::TakenOver {
+            join(part, settle(acks).map(|()| closed(why))).await;
+        } else {
+            join(part, settle(acks)).await;
+            closed(why);
+        }
     }
 }
 
@@ -467,12 +472,12 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                     self.refuse_block(request.id, block::CODE_TOO_MANY);
                 }
             }
-            Err(BlockRequestError::Parameter { id, error }) => {
+            Err(RequestError::Parameter { id, error }) => {
                 note!(self.driver.session, %error, "a block request was refused");
                 count(&counters.block_out_of_range);
                 self.refuse_block(id, block::CODE_PARAMETER);
             }
-            Err(BlockRequestError::Unreadable(error)) => {
+            Err(RequestError::Unreadable(error)) => {
                 note!(self.driver.session, %error, "a block request was dropped");
                 count(&counters.bad_block_request);
             }
@@ -539,5 +544,13 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 _ => return,
             }
         }
+    }
+    /// Writes of what waits what the socket takes at once: a connection that is taken over while its own
+    /// CONNACK waits was let in all the same.
+    fn flush(&mut self) {
+        let Driver { stream, input, .. } = &mut self.driver;
+        self.out.drop_blocks();
+        // Who has gone reads nothing.
+        let _ = unconstrained(turn(stream, &mut self.out, input, false)).now_or_never();
     }
 }

@@ -3,11 +3,12 @@
 //! The session's task alone owns its socket and state. Others reach it through its mailbox only, and
 //! never wait for it.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use wire::topic::Kind;
 
 use crate::{Closed, DeviceId, Downlink, Epoch};
@@ -90,7 +91,7 @@ impl Sessions {
         lock(self.0.shard(device)).get(&device).map(|entry| entry.epoch)
     }
 
-    /// Takes the device's seat and closes whoever sat there.
+    /// Takes the device's seat and closes whoever sits there.
     pub(crate) fn enter(
         &self,
         device: DeviceId,
@@ -105,10 +106,7 @@ impl Sessions {
             return Err(NoSeat::Outrun);
         }
         match shard.insert(device, Entry { epoch, mailbox: mailbox.clone() }) {
-            Some(older) => {
-                older.mailbox.close(Closed::TakenOver);
-                Ok(Entered::TookOver)
-            }
+            Some(older) => Ok(older.mailbox.inherit()),
             None => {
                 self.0.online.fetch_add(1, Ordering::Relaxed);
                 Ok(Entered::Alone)
@@ -139,11 +137,18 @@ impl Registry {
 }
 
 /// How a session came to its seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Entered {
     Alone,
-    TookOver,
+    /// The older session was served until now.
+    TookOver(oneshot::Receiver<Legacy>),
+    /// The older session was ending already.
+    Followed(oneshot::Receiver<Legacy>),
 }
+
+/// What a session that was taken over leaves to the newer one, which drops it once the platform knows
+/// of itself.
+pub(crate) type Legacy = Box<dyn Any + Send>;
 
 /// Why there is no seat for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +173,8 @@ struct Mail {
     bytes: usize,
     revoked: Vec<u32>,
     close: Option<Closed>,
+    /// The newer session of the device, which waits for this one to end.
+    heir: Option<oneshot::Sender<Legacy>>,
 }
 
 impl Mailbox {
@@ -217,6 +224,25 @@ impl Mailbox {
         self.change(|mail| {
             mail.close.get_or_insert(why);
         });
+    }
+
+    /// The session has to end, as a newer one has its seat.
+    fn inherit(&self) -> Entered {
+        let (heir, legacy) = oneshot::channel();
+        let mut is_served = false;
+        self.change(|mail| {
+            mail.heir = Some(heir);
+            is_served = mail.close.is_none();
+            mail.close.get_or_insert(Closed::TakenOver);
+        });
+        if is_served { Entered::TookOver(legacy) } else { Entered::Followed(legacy) }
+    }
+
+    /// Leaves something to the newer session, or drops it if that no longer waits.
+    pub(crate) fn leave(&self, legacy: Legacy) {
+        let heir = lock(&self.mail).heir.take();
+        // What could not be sent is dropped.
+        let _ = heir.map(|heir| heir.send(legacy));
     }
 
     fn change(&self, change: impl FnOnce(&mut Mail)) {

@@ -64,8 +64,8 @@ pub(crate) enum Why {
     Packet(mqtt::Error),
     /// The first packet is well formed, and no CONNECT.
     NoConnect,
-    /// A version of MQTT that is not served.
-    Version(u8),
+    /// A version of MQTT that is not served, or a protocol name that is not its level's.
+    Version(mqtt::Error),
     /// It asks for an enhanced authentication of MQTT 5.
     AuthMethod,
     /// The longest packet that it takes is shorter than a CONNACK.
@@ -232,9 +232,7 @@ impl fmt::Display for Why {
             Self::BrokeOff => f.write_str("the connection ended before its CONNECT was whole"),
             Self::Packet(error) => write!(f, "it does not begin with a CONNECT of MQTT: {error}"),
             Self::NoConnect => f.write_str("it does not begin with a CONNECT of MQTT"),
-            Self::Version(level) => {
-                write!(f, "MQTT of protocol level {level} is not served: choose MQTT 3.1.1 or 5, levels 4 and 5")
-            }
+            Self::Version(error) => write!(f, "{error}; choose MQTT 3.1.1 (MQTT, level 4) or 5 (MQTT, level 5)"),
             Self::AuthMethod => f.write_str(
                 "it asks for an authentication method of MQTT 5; there is none here: connect with user name and \
                  password alone",

@@ -155,10 +155,11 @@ fn parse_version(body: &mut Reader<'_>) -> Result<Version, Error> {
         return Err(Error::ProtocolName);
     }
     let level = body.u8()?;
-    [Version::V31, Version::V311, Version::V5]
+    let version = [Version::V31, Version::V311, Version::V5]
         .into_iter()
-        .find(|version| version.name().as_bytes() == name && version.level() == level)
-        .ok_or(Error::UnsupportedVersion(level))
+        .find(|version| version.level() == level)
+        .ok_or(Error::UnsupportedVersion(level))?;
+    if version.name().as_bytes() == name { Ok(version) } else { Err(Error::VersionName(level)) }
 }
 
 /// 3.1 ignores bits without a meaning, the others call them malformed; only 5 takes a password alone.

@@ -42,6 +42,9 @@ pub enum Error {
     ProtocolName,
     /// MQTT of another version than 3.1, 3.1.1 and 5; the level it asked for.
     UnsupportedVersion(u8),
+    /// A level that is served, beside the protocol name of another: `MQIsdp` belongs to level 3, `MQTT` to
+    /// 4 and 5.
+    VersionName(u8),
     /// The connect flags contradict each other or set the reserved bit.
     ConnectFlags(u8),
     /// A SUBSCRIBE, UNSUBSCRIBE or SUBACK without any entry.
@@ -83,6 +86,13 @@ impl fmt::Display for Error {
             Self::UnsupportedVersion(level) => {
                 write!(f, "protocol level {level} is not served, only 3 (MQTT 3.1), 4 (3.1.1) and 5")
             }
+            Self::VersionName(level) => {
+                let name = if *level == 3 { "MQTT" } else { "MQIsdp" };
+                write!(
+                    f,
+                    "protocol name {name} does not belong to level {level}: MQIsdp is of level 3, MQTT of 4 and 5"
+                )
+            }
             Self::ConnectFlags(flags) => write!(f, "connect flags {flags:#010b} contradict each other"),
             Self::NoFilters => f.write_str("the packet lists no topic"),
             Self::ReturnCode(code) => write!(f, "this kind of packet has no code {code:#04x}"),
@@ -103,7 +113,7 @@ impl Error {
     pub const fn reason(&self) -> u8 {
         match self {
             Self::TooLarge { .. } => reason::TOO_LARGE,
-            Self::UnsupportedVersion(_) => reason::VERSION,
+            Self::UnsupportedVersion(_) | Self::VersionName(_) => reason::VERSION,
             Self::PropertyValue(TOPIC_ALIAS) => reason::TOPIC_ALIAS,
             // Three is no retain handling; beyond it are bits that mean nothing.
             Self::Options(0x30..0x40) => reason::PROTOCOL_ERROR,

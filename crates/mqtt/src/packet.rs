@@ -75,7 +75,7 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// Any [`Error`]; the connection is to be closed, after CONNACK 1 for
-    /// [`Error::UnsupportedVersion`], and in version 5 after a DISCONNECT with [`Error::reason`].
+    /// [`Error::UnsupportedVersion`] and [`Error::VersionName`], and in version 5 after a DISCONNECT with [`Error::reason`].
     pub fn parse(bytes: &'a [u8], version: Version) -> Result<Self, Error> {
         let header = FixedHeader::parse(bytes)?.ok_or(Error::Truncated)?;
         let mut body = Reader::new(bytes);

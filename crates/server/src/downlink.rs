@@ -16,7 +16,8 @@ pub(crate) const FILE_ID: u32 = 1;
 /// What a package's own words are called in `extData`.
 const CUSTOM: &str = "_package_udi";
 
-/// "System error" (docs/protocol.md 4.1).
+/// "Wrong parameter" and "system error" (docs/protocol.md 4.1).
+const WRONG_PARAMETER: i32 = 460;
 const SYSTEM_ERROR: i32 = 500;
 
 /// Makes messages for devices.
@@ -130,8 +131,16 @@ impl Writer {
 /// The answer to a device that asked when the right one cannot be made.
 pub(crate) fn failed(ask: &Ask) -> Option<Downlink> {
     let Ask::Get { id } = ask else { return None };
-    let reply = GetReply::error(Id::from_raw(id).unwrap_or_default(), SYSTEM_ERROR);
-    Some(Downlink { kind: Kind::FirmwareGetReply, payload: bytes(&reply) })
+    Some(error(Id::from_raw(id).unwrap_or_default(), SYSTEM_ERROR))
+}
+
+/// The answer to a question with a parameter that cannot be right.
+pub(crate) fn refused(id: Id<'_>) -> Downlink {
+    error(id, WRONG_PARAMETER)
+}
+
+fn error(id: Id<'_>, code: i32) -> Downlink {
+    Downlink { kind: Kind::FirmwareGetReply, payload: bytes(&GetReply::error(id, code)) }
 }
 
 /// The job's and the package's words for the device as compact JSON; nothing if there are none.

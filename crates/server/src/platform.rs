@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::downlink::FILE_ID;
 use crate::ids::IdKind;
 use crate::links::LinkError;
-use crate::uplink;
+use crate::uplink::{self, Unread};
 
 const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
 const EXPIRED: &str = "This address has expired: addresses are good for 24 hours. \
@@ -72,9 +72,12 @@ impl Platform for Server {
             match read {
                 Ok(None) => Ok(()),
                 Ok(Some(input)) => server.queue.report(input).await.map_err(|_| Unavailable),
-                Err(error) => {
+                Err(Unread { error, answer }) => {
                     Counters::add(&server.core.counters.bad_messages);
                     debug!(product = session.product_key, device = session.device_name, ?kind, %error, "a message was dropped");
+                    if let Some(answer) = answer {
+                        server.core.sessions.deliver(session.device, session.epoch, answer);
+                    }
                     Ok(())
                 }
             }

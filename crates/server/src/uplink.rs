@@ -1,12 +1,36 @@
 //! What a device published, as the rules want it.
 
-use door::Session;
+use door::{Downlink, Session};
 use rollout::{Ask, DEFAULT_MODULE, Input};
-use wire::message::{Error, Get, Inform, OldRequest, Progress};
+use wire::message::{Error, Get, Inform, OldRequest, Progress, RequestError};
 use wire::topic::Kind;
 
+use crate::downlink;
+
+/// A publish that changes nothing.
+pub(crate) struct Unread {
+    pub(crate) error: Error,
+    /// For a device that waits for one.
+    pub(crate) answer: Option<Downlink>,
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self { error, answer: None }
+    }
+}
+
+impl From<RequestError<'_>> for Unread {
+    fn from(error: RequestError<'_>) -> Self {
+        match error {
+            RequestError::Unreadable(error) => error.into(),
+            RequestError::Parameter { id, error } => Self { error, answer: Some(downlink::refused(id)) },
+        }
+    }
+}
+
 /// Reads a publish. `None` is a topic nothing here listens to.
-pub(crate) fn read(session: &Session, kind: Kind, payload: &[u8]) -> Result<Option<Input>, Error> {
+pub(crate) fn read(session: &Session, kind: Kind, payload: &[u8]) -> Result<Option<Input>, Unread> {
     let (device, epoch) = (session.device, session.epoch);
     Ok(Some(match kind {
         Kind::Inform => {

@@ -374,3 +374,40 @@ async fn without_its_database_the_platform_answers_no_login() {
     assert!(Device::try_dial(&world, &key).await.is_none());
     assert_eq!(world.counter("connect_unavailable"), 1);
 }
+
+/// What a device said with QoS 0 right before it came anew is kept: nothing else tells it to say it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn last_words_before_another_connection_are_kept() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let mut device = Device::connect(&world, &key).await;
+    for round in 0..200 {
+        let version = format!("1.0.{round}");
+        let payload = format!(r#"{{"params":{{"version":"{version}"}}}}"#);
+        device.send_publish("/ota/device/inform/a1TestPk001/dev001", payload.as_bytes(), None).await;
+        if round % 2 == 0 {
+            device.say_goodbye().await;
+        }
+        device = Device::connect(&world, &key).await;
+        let versions = world.server.device("a1TestPk001", "dev001").await.unwrap().versions;
+        assert_eq!(versions.first().map(|v| &*v.version), Some(&*version), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_with_a_wrong_parameter_is_told_so() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let mut device = Device::connect(&world, &key).await;
+    let topic = "/sys/a1TestPk001/dev001/thing/ota/firmware/get";
+    device.publish(topic, r#"{"id":"8","params":{"module":"bad module"}}"#).await;
+    let reply = device.expect("/thing/ota/firmware/get_reply").await;
+    assert_eq!(reply, br#"{"id":"8","code":460,"data":{}}"#);
+    // An id that cannot be repeated has no answer.
+    let long = format!(r#"{{"id":"{}","params":{{"module":"bad module"}}}}"#, "8".repeat(193));
+    device.publish(topic, long).await;
+    device.nothing_more().await;
+    assert_eq!(world.counter("bad_messages"), 2);
+}

@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use mqtt::Version;
 use otaru_server::rollout::{JobKind, JobState, PackageState, Protocol, Reason, TaskState};
 use otaru_server::{NewJob, NewPackage, NewScope};
 
@@ -40,6 +41,37 @@ async fn a_device_is_updated_over_mqtt() {
     drop(device);
 
     let mut device = Device::online(&world, &key, "2.0.0").await;
+    let tasks = world.until_all(&job, TaskState::Succeeded).await;
+    assert_eq!(tasks[0].reason, Some(Reason::Success));
+    world.until_job(&job, JobState::Completed).await;
+    device.nothing_more().await;
+    assert_eq!(device.ask().await, serde_json::json!({}));
+}
+
+#[tokio::test]
+async fn a_device_of_mqtt_5_is_updated() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &file(10_000)).await;
+    let job = world.job(&package, &["dev001"]).await;
+    world.until_all(&job, TaskState::Queued).await;
+
+    let mut device = Device::connect_in(Version::V5, &world, &key).await;
+    assert_eq!(device.subscribe("/ota/device/upgrade/a1TestPk001/dev001").await, 1);
+    device.report("1.0.0").await;
+    let data = device.notice().await["data"].clone();
+    assert_eq!((data["version"].as_str(), data["size"].as_u64()), (Some("2.0.0"), Some(10_000)));
+    device.progress(0, "").await;
+    assert_eq!(device.download(data["streamId"].as_u64().unwrap(), 10_000).await, file(10_000));
+    device.progress(100, "").await;
+    let tasks = world.until_all(&job, TaskState::InProgress).await;
+    assert_eq!(tasks[0].progress, 100);
+    device.say_goodbye().await;
+    device.expect_close().await;
+
+    let mut device = Device::connect_in(Version::V5, &world, &key).await;
+    device.report("2.0.0").await;
     let tasks = world.until_all(&job, TaskState::Succeeded).await;
     assert_eq!(tasks[0].reason, Some(Reason::Success));
     world.until_job(&job, JobState::Completed).await;

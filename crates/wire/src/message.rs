@@ -11,9 +11,10 @@ mod id;
 mod notice;
 mod offer;
 mod report;
+mod request_error;
 
 pub(crate) use block_request::block_head;
-pub use block_request::{BlockRequest, BlockRequestError, MAX_BLOCK, MAX_FILE_TOKEN, MAX_OFFSET, MIN_BLOCK};
+pub use block_request::{BlockRequest, MAX_BLOCK, MAX_FILE_TOKEN, MAX_OFFSET, MIN_BLOCK};
 pub(crate) use envelope::code;
 pub use error::{Error, Fault};
 pub use ext_data::ExtData;
@@ -22,3 +23,4 @@ pub use id::{Id, MAX_ID};
 pub use notice::Notice;
 pub use offer::{Digest, File, Files, MAX_FILES, MAX_URL, Offer, Source};
 pub use report::{Inform, MAX_DESC, MAX_VERSION, Progress};
+pub use request_error::RequestError;

@@ -4,8 +4,8 @@
 use otaru_wire::Emit;
 use otaru_wire::json::RawStr;
 use otaru_wire::message::{
-    BlockRequest, BlockRequestError, Digest, Error, ExtData, Fault, File, Files, Get, GetReply, Id, Inform,
-    Notice, Offer, OldRequest, Progress, Source,
+    BlockRequest, Digest, Error, ExtData, Fault, File, Files, Get, GetReply, Id, Inform, Notice, Offer,
+    OldRequest, Progress, RequestError, Source,
 };
 
 const MD5: &str = "93230c3bde425a9d7984a594ac55ea1e";
@@ -211,6 +211,12 @@ fn questions_for_an_upgrade() {
         assert_eq!(Get::parse(payload.as_bytes()), Ok(Get { id: id("2"), module: None }), "{payload}");
     }
     let npm = r#"{"id":"1|exp-topic|/sys/a1TestPk001/dev001/thing/ota/firmware/get","params":{}}"#;
+    let bad = br#"{"id":"7","params":{"module":"bad module"}}"#;
+    let error = field("params.module", Fault::Not("1-64 letters, digits, '.', '-' or '_'"));
+    assert_eq!(Get::parse(bad), Err(RequestError::Parameter { id: id("7"), error }));
+    let long = format!(r#"{{"id":"{}","params":{{}}}}"#, "7".repeat(193));
+    let error = field("id", Fault::TooLong(192));
+    assert_eq!(Get::parse(long.as_bytes()), Err(RequestError::Unreadable(error)));
     let reply = GetReply::nothing(Get::parse(npm.as_bytes()).unwrap().id);
     assert_eq!(
         emitted(&reply),
@@ -572,7 +578,7 @@ fn block_requests_out_of_range_keep_their_id() {
         ("\"t\"", &format!("\"{long}\""), field("params.fileToken", Fault::TooLong(64))),
     ] {
         let payload = whole.replacen(from, to, 1);
-        let expected = BlockRequestError::Parameter { id: id("7"), error };
+        let expected = RequestError::Parameter { id: id("7"), error };
         assert_eq!(BlockRequest::parse(payload.as_bytes()), Err(expected), "{payload}");
     }
     for (from, to) in [
@@ -586,6 +592,6 @@ fn block_requests_out_of_range_keep_their_id() {
     }
     for end in 0..whole.len() {
         let cut = BlockRequest::parse(&whole.as_bytes()[..end]);
-        assert!(matches!(cut, Err(BlockRequestError::Unreadable(Error::Json(_)))), "{end}");
+        assert!(matches!(cut, Err(RequestError::Unreadable(Error::Json(_)))), "{end}");
     }
 }

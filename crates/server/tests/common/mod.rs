@@ -246,6 +246,7 @@ pub struct DeviceKey {
 /// A device's connection, as raw as a test needs it.
 pub struct Device {
     pub name: String,
+    version: Version,
     stream: TcpStream,
     buffer: Vec<u8>,
     /// Publishes not yet asked for.
@@ -261,12 +262,16 @@ impl Device {
 
     /// Connects; without a CONNACK there is no connection.
     pub async fn try_dial(world: &World, key: &DeviceKey) -> Option<(Self, u8)> {
+        Self::try_dial_in(Version::V311, world, key).await
+    }
+
+    async fn try_dial_in(version: Version, world: &World, key: &DeviceKey) -> Option<(Self, u8)> {
         let client_id = format!("a1TestPk001.{}|securemode=3,signmethod=hmacsha256|", key.name);
         let user = Username { device_name: &key.name, product_key: "a1TestPk001" };
         let client = ClientId::parse(&client_id).unwrap();
         let password = password(Hmac::HmacSha256, key.secret.as_bytes(), &client, &user);
         let connect = Packet::Connect(Connect {
-            version: Version::V311,
+            version,
             client_id: &client_id,
             username: Some(&user.to_string()),
             password: Some(password.as_str().as_bytes()),
@@ -277,8 +282,8 @@ impl Device {
         });
         let stream = TcpStream::connect(world.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut device =
-            Self { name: key.name.clone(), stream, buffer: Vec::new(), inbox: Vec::new(), next_id: 1 };
+        let (name, buffer, inbox) = (key.name.clone(), Vec::new(), Vec::new());
+        let mut device = Self { name, version, stream, buffer, inbox, next_id: 1 };
         device.send(&connect).await;
         let code = loop {
             match device.packet().await? {
@@ -291,7 +296,13 @@ impl Device {
     }
 
     pub async fn connect(world: &World, key: &DeviceKey) -> Self {
-        let (device, code) = Self::dial(world, key).await;
+        Self::connect_in(Version::V311, world, key).await
+    }
+
+    /// Connects in a version of MQTT.
+    pub async fn connect_in(version: Version, world: &World, key: &DeviceKey) -> Self {
+        let dialled = Self::try_dial_in(version, world, key).await;
+        let (device, code) = dialled.expect("closed before CONNACK");
         assert_eq!(code, 0, "CONNACK");
         device
     }
@@ -442,6 +453,11 @@ impl Device {
         self.nothing_more().await;
     }
 
+    /// Says DISCONNECT.
+    pub async fn say_goodbye(&mut self) {
+        self.send(&Packet::GOODBYE).await;
+    }
+
     /// Closes the connection without a word.
     pub async fn hang_up(mut self) {
         self.stream.shutdown().await.unwrap();
@@ -453,8 +469,8 @@ impl Device {
     }
 
     async fn send(&mut self, packet: &Packet<'_>) {
-        let mut bytes = vec![0; packet.encoded_len(Version::V311).unwrap()];
-        packet.emit(Version::V311, &mut bytes).unwrap();
+        let mut bytes = vec![0; packet.encoded_len(self.version).unwrap()];
+        packet.emit(self.version, &mut bytes).unwrap();
         self.stream.write_all(&bytes).await.unwrap();
     }
 
@@ -464,7 +480,7 @@ impl Device {
                 && len <= self.buffer.len()
             {
                 let bytes: Vec<u8> = self.buffer.drain(..len).collect();
-                return Some(Owned::from(Packet::parse(&bytes, Version::V311).unwrap()));
+                return Some(Owned::from(Packet::parse(&bytes, self.version).unwrap()));
             }
             let mut chunk = [0; 16_384];
             let n = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk))

@@ -1,8 +1,9 @@
 use core::fmt::{self, Write};
 
 use super::Id;
-use super::envelope::{number, object, params, text};
+use super::envelope::{number, params, text};
 use super::error::{Error, Fault};
+use super::request_error::{RequestError, request};
 use crate::Emit;
 use crate::block::BlockHead;
 use crate::json::{Object, RawStr};
@@ -36,36 +37,10 @@ pub struct BlockRequest<'a> {
     pub offset: u32,
 }
 
-/// Why a payload is no block request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockRequestError<'a> {
-    /// Not JSON, or an id that cannot be repeated: dropped.
-    Unreadable(Error),
-    /// A parameter is missing or out of range: answered with error 460.
-    Parameter {
-        /// The id for the answer.
-        id: Id<'a>,
-        /// Which parameter, and what is allowed.
-        error: Error,
-    },
-}
-
-impl fmt::Display for BlockRequestError<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BlockRequestError::Unreadable(error) | BlockRequestError::Parameter { error, .. } => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for BlockRequestError<'_> {}
-
 impl<'a> BlockRequest<'a> {
     /// Reads a payload.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, BlockRequestError<'a>> {
-        let message = object(payload).map_err(BlockRequestError::Unreadable)?;
-        let id = Id::of(message).map_err(BlockRequestError::Unreadable)?;
-        Self::of(message, id).map_err(|error| BlockRequestError::Parameter { id, error })
+    pub fn parse(payload: &'a [u8]) -> Result<Self, RequestError<'a>> {
+        request(payload, Self::of)
     }
 
     fn of(message: Object<'a>, id: Id<'a>) -> Result<Self, Error> {

@@ -2,6 +2,7 @@ use core::fmt::{self, Write};
 
 use super::envelope::{code, module, object, params, text};
 use super::error::{Error, Fault};
+use super::request_error::{RequestError, request};
 use super::{Id, MAX_VERSION, Offer};
 use crate::Emit;
 use crate::json::RawStr;
@@ -17,11 +18,12 @@ pub struct Get<'a> {
 
 impl<'a> Get<'a> {
     /// Reads a payload; `params` may be missing.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, Error> {
-        let message = object(payload)?;
-        let params = message.get("params").and_then(|value| value.object());
-        let module = params.map_or(Ok(None), |params| module(params, "params.module"))?;
-        Ok(Get { id: Id::of(message)?, module })
+    pub fn parse(payload: &'a [u8]) -> Result<Self, RequestError<'a>> {
+        request(payload, |message, id| {
+            let params = message.get("params").and_then(|value| value.object());
+            let module = params.map_or(Ok(None), |params| module(params, "params.module"))?;
+            Ok(Get { id, module })
+        })
     }
 }
 
