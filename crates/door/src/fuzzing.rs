@@ -1,6 +1,7 @@
 //! The private parsers of this crate, for `fuzz/`.
 
 use crate::http::range::Range;
+pub use crate::proxy;
 
 /// First byte and length of the part that a `Range` header asks for, of a file of `total` bytes; the whole
 /// file is a part too.

@@ -34,7 +34,7 @@ impl File {
         Self::parse(path, &text)
     }
 
-    pub(super) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
         let place = |at: usize| format!("{}, line {}", path.display(), line(text, at));
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
@@ -47,6 +47,14 @@ impl File {
             entries.push(entry.with_context(|| place(at))?);
         }
         Ok(Self { path: path.into(), entries })
+    }
+
+    #[cfg(fuzzing)]
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (String, usize, Vec<String>)> {
+        let text = |value: &OsStr| value.to_string_lossy().into_owned();
+        self.entries
+            .iter()
+            .map(move |entry| (entry.id.clone(), entry.line, entry.values.iter().map(text).collect()))
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
