@@ -33,9 +33,11 @@ pub enum Unready {
 }
 
 impl Server {
-    /// Whether the database answers, and what is handed to the committer is decided upon, both in time.
+    /// Whether the database answers, what is handed to the committer is decided upon, both in time, and
+    /// nothing has failed to be written in the last seconds: as long, devices are not let in.
     pub async fn ready(&self) -> Result<(), Unready> {
-        tokio::try_join!(self.answers(), self.decides()).map(drop)
+        tokio::try_join!(self.answers(), self.decides())?;
+        if self.core.takes_logins() { Ok(()) } else { Err(Unready::NotWritten) }
     }
 
     async fn answers(&self) -> Result<(), Unready> {

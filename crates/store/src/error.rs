@@ -72,8 +72,9 @@ impl ErrorCounts {
 /// `serialization_failure`, `deadlock_detected`, `lock_not_available`, `SQLITE_BUSY` and its two extended
 /// codes, `SQLITE_LOCKED`.
 const BUSY_CODES: [&str; 7] = ["40001", "40P01", "55P03", "5", "261", "517", "6"];
-/// `disk_full`, `SQLITE_FULL`.
-const FULL_CODES: [&str; 2] = ["53100", "13"];
+/// `disk_full`, `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: no room for the index of the log, which is made at
+/// the start.
+const FULL_CODES: [&str; 3] = ["53100", "13", "4874"];
 /// PostgreSQL going down or coming up, or out of connections.
 const AWAY_CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
 

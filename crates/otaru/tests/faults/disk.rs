@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::house::{House, setting};
+use crate::process::Serve;
 use crate::rng::Rng;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,9 +20,11 @@ async fn a_full_disk_stops_everything_that_writes_and_harms_nothing() {
     fill(&filler);
     house.until_logged("the disk under the database is full").await;
     refused(&house).await;
+    house.until_ready(503, "nothing can be written").await;
     house.check().await;
     std::fs::remove_file(&filler).unwrap();
     house.until_acknowledged().await;
+    house.until_ready(200, "ok").await;
     house.check().await;
 
     // The same with a log that cannot be written either, and a kill while it lasts.
@@ -32,6 +35,11 @@ async fn a_full_disk_stops_everything_that_writes_and_harms_nothing() {
     fill(&filler);
     refused(&house).await;
     house.kill();
+    fill(&disk.join("rest"));
+    let (code, told) = Serve::refused(&house.data, &house.database);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("the disk under the database is full"), "{told}");
+    std::fs::remove_file(disk.join("rest")).unwrap();
     std::fs::remove_file(&filler).unwrap();
     house.restart();
     house.until_acknowledged().await;

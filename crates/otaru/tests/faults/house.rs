@@ -111,6 +111,25 @@ impl House {
         }
     }
 
+    /// Waits until `/readyz` answers so.
+    pub(crate) async fn until_ready(&self, status: u16, words: &str) {
+        let url = format!("{}/readyz", self.serve.as_ref().unwrap().url);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (url, agent) = (url.clone(), ureq::Agent::config_builder().http_status_as_error(false));
+            let asked = move || {
+                let mut answer = ureq::Agent::from(agent.build()).get(&url).call().unwrap();
+                (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+            };
+            let found = tokio::task::spawn_blocking(asked).await.unwrap();
+            if found.0 == status && found.1.contains(words) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "/readyz says {found:?} instead of {status} and {words:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until something is acknowledged.
     pub(crate) async fn until_acknowledged(&self) {
         let deadline = Instant::now() + PATIENCE;

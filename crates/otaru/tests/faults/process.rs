@@ -17,14 +17,8 @@ pub(crate) struct Serve {
 impl Serve {
     /// Starts on a data folder, and returns once it is up. What it logs is put behind what is in `log`.
     pub(crate) fn start(data: &Path, database: &str, log: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_otaru"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTARU_"))
-        {
-            command.env_remove(name);
-        }
         let file = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        command.args(["serve", "--devices", "127.0.0.1:0", "--operators", "127.0.0.1:0", "--data"]);
-        command.arg(data).args(["--database", database]).stdin(Stdio::null());
+        let mut command = command(data, database);
         let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut address = |name: &str| {
@@ -35,6 +29,12 @@ impl Serve {
             panic!("serve did not start: {}", std::fs::read_to_string(log).unwrap());
         };
         Self { devices: devices.parse().unwrap(), url: format!("http://{operators}"), child }
+    }
+
+    /// Tries to start, and gives the exit code with what was told.
+    pub(crate) fn refused(data: &Path, database: &str) -> (Option<i32>, String) {
+        let output = command(data, database).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 
     /// `kill -9`.
@@ -57,6 +57,17 @@ impl Drop for Serve {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `otaru serve` with nothing of our own environment.
+fn command(data: &Path, database: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otaru"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTARU_")) {
+        command.env_remove(name);
+    }
+    command.args(["serve", "--devices", "127.0.0.1:0", "--operators", "127.0.0.1:0", "--data"]);
+    command.arg(data).args(["--database", database]).stdin(Stdio::null());
+    command
 }
 
 /// The administrator's token of a data folder.
