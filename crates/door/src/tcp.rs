@@ -5,6 +5,12 @@ use tokio::net::TcpStream;
 
 use crate::Config;
 
+/// Bytes that the system takes of a session's blocks before they leave. On a slow line a ping's answer, an
+/// acknowledgement or a notice waits behind these and what is under way; left to itself the system takes
+/// megabytes.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 32 * 1024;
+
 /// Sends small answers at once, and finds out when a peer has silently gone: a session behind a NAT
 /// that forgot it would otherwise last as long as its keepalive, up to half an hour.
 ///
@@ -12,6 +18,8 @@ use crate::Config;
 pub(crate) fn tune(stream: &TcpStream, config: &Config) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     if !config.tcp_idle.is_zero() {
         let keepalive = TcpKeepalive::new()
             .with_time(config.tcp_idle)
@@ -48,6 +56,7 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
     }
 

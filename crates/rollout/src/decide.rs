@@ -156,6 +156,11 @@ pub enum Outbound {
         /// What is offered.
         offer: Option<Offer>,
     },
+    /// The device may not be connected any more: it was disabled or removed while it came in.
+    Close {
+        /// The device.
+        device: Id,
+    },
     /// The right to read a stream has ended.
     Revoke {
         /// The device.

@@ -1,13 +1,17 @@
 //! Devices come and go.
 
-use crate::decide::Decider;
+use crate::decide::{Decider, Outbound};
 use crate::event::EventKind;
 use crate::rows::{Epoch, Id, Session, Timer};
 
 impl Decider<'_> {
     pub(crate) fn connected(&mut self, device: Id, epoch: Epoch) {
-        let newer = self.rows.sessions.get(&device).is_some_and(|s| s.epoch >= epoch);
-        if newer || !self.rows.devices.contains_key(&device) {
+        if !self.rows.devices.get(&device).is_some_and(|d| d.enabled) {
+            self.out.outbound.push(Outbound::Close { device });
+            self.out.dropped += 1;
+            return;
+        }
+        if self.rows.sessions.get(&device).is_some_and(|s| s.epoch >= epoch) {
             self.out.dropped += 1;
             return;
         }
@@ -22,8 +26,9 @@ impl Decider<'_> {
             row.last_online_at = Some(now);
         }
         self.device_event(device, EventKind::DeviceConnected);
-        if old.is_some() {
-            self.taken_over(device);
+        match old {
+            Some(_) => self.taken_over(device),
+            None => self.forget_take_overs(device),
         }
         for task in self.unfinished(device) {
             self.resume_clock(task);

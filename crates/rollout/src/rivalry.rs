@@ -38,6 +38,17 @@ impl Decider<'_> {
         self.device_event(device, EventKind::IdentityShared { take_overs, seconds: (now - first) / 1_000 });
     }
 
+    /// Take-overs that are too long ago to mean anything are not kept.
+    pub(crate) fn forget_take_overs(&mut self, device: Id) {
+        let old = self.now - WINDOW_MS;
+        let known = self.rows.devices.get(&device).and_then(|d| d.rivalry.as_ref());
+        let meaningless =
+            known.is_some_and(|r| r.shared_since.is_none() && r.take_overs.iter().all(|at| *at <= old));
+        if meaningless && let Some(row) = self.device_mut(device) {
+            row.rivalry = None;
+        }
+    }
+
     /// Pushes what is due once no connection has come for a while.
     pub(crate) fn quiet(&mut self, device: Id) {
         if !self.is_shared(device) {

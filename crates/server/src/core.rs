@@ -139,6 +139,10 @@ impl Core {
 
     fn send_one(&self, message: Outbound, now: Ms) {
         let ((device, epoch), made, otherwise) = match message {
+            Outbound::Close { device } => {
+                self.sessions.close(device, door::Closed::Ordered);
+                return;
+            }
             Outbound::Revoke { device, stream_id } => {
                 self.sessions.revoke(device, stream_id);
                 return;

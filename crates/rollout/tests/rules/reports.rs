@@ -189,6 +189,17 @@ fn an_unknown_device_changes_nothing() {
     world.run(Input::Reported { device: 999, epoch: 1, module: "m".into(), version: "1".into() });
     assert_eq!(world.tables.dropped, 2);
     assert!(world.tables.sessions.is_empty() && world.tables.versions.is_empty());
+    assert_eq!(world.tables.sent, [Outbound::Close { device: 999 }], "it was removed while it came in");
+}
+
+#[test]
+fn a_device_that_was_disabled_while_it_came_in_is_closed() {
+    let mut world = World::new();
+    let device = world.device();
+    world.tables.devices.get_mut(&device).unwrap().enabled = false;
+    world.run(Input::Connected { device, epoch: 5 });
+    assert!(world.tables.sessions.is_empty());
+    assert_eq!(world.tables.sent, [Outbound::Close { device }]);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Watch {
                     to
                 }
                 Outbound::Answer { to, .. } => to,
-                Outbound::Revoke { .. } => continue,
+                Outbound::Revoke { .. } | Outbound::Close { .. } => continue,
             };
             assert!(lived(*to, inputs, before), "{to:?} was never this device's connection");
             assert!(after.sessions.get(&to.0).is_none_or(|s| s.epoch >= to.1 || inputs.len() > 1));

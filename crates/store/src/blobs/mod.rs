@@ -4,15 +4,17 @@
 //! disk before its name exists. What is being written lies beside, as `upload-..`; whatever a crash
 //! left is removed at the next start.
 
+mod open;
 mod read;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use open::OpenFiles;
 pub use read::BlobFile;
 pub(crate) use write::sync_folder;
 pub use write::{BlobWriter, Stored};
@@ -27,6 +29,9 @@ struct Folder {
     path: PathBuf,
     uploads: AtomicU64,
     pins: Mutex<Pins>,
+    files: OpenFiles,
+    /// Bytes that readers remember, all together.
+    remembered: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -49,7 +54,13 @@ impl Blobs {
     }
 
     pub(crate) fn of_folder(path: &Path) -> Self {
-        Self(Arc::new(Folder { path: path.into(), uploads: AtomicU64::new(0), pins: Mutex::default() }))
+        Self(Arc::new(Folder {
+            path: path.into(),
+            uploads: AtomicU64::new(0),
+            pins: Mutex::default(),
+            files: OpenFiles::default(),
+            remembered: AtomicUsize::new(0),
+        }))
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -77,7 +88,14 @@ impl Blobs {
 
     /// Opens a blob to be read. `NotFound` if there is none of this SHA-256.
     pub async fn open(&self, sha256: &str) -> io::Result<BlobFile> {
-        BlobFile::open(self.path_of(sha256)?).await
+        let (path, folder) = (self.path_of(sha256)?, self.0.clone());
+        let file = blocking(move || folder.files.open(&path)).await?;
+        Ok(BlobFile::new(file, self.0.clone()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.0.remembered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn path_of(&self, sha256: &str) -> io::Result<PathBuf> {

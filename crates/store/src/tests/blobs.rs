@@ -175,3 +175,45 @@ async fn a_start_removes_what_a_crash_left() {
     let store = home.open().await;
     assert_eq!(files(store.blobs()), [ABC.0]);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn readers_of_one_blob_share_its_file_and_a_bounded_memory() {
+    let home = Home::sqlite();
+    let store = home.open().await;
+    let stored = written(&store, &[&pattern(300_000)]).await.finish().await.unwrap();
+    let path = store.blobs().path_of(&stored.sha256).unwrap();
+    let opened = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        links.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == path)).count()
+    };
+    let mut readers = Vec::new();
+    for _ in 0..1_200 {
+        let reader = store.blobs().open(&stored.sha256).await.unwrap();
+        assert_eq!(reader.read(256, 256).await.unwrap(), pattern(300_000)[256..512]);
+        readers.push(reader);
+    }
+    assert_eq!(opened(), 1);
+    assert!(store.blobs().remembered() <= 64 * 1024 * 1024, "{}", store.blobs().remembered());
+    for reader in &readers {
+        assert_eq!(reader.read(299_999, 9).await.unwrap().len(), 1);
+    }
+    assert_eq!(store.blobs().remembered(), 0);
+    drop(readers);
+    assert_eq!(opened(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_was_mended_is_read_anew() {
+    let home = Home::sqlite();
+    let store = home.open().await;
+    let stored = written(&store, &[&pattern(3_000)]).await.finish().await.unwrap();
+    let path = store.blobs().path_of(&stored.sha256).unwrap();
+    std::fs::write(&path, "short").unwrap();
+    let before = store.blobs().open(&stored.sha256).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, pattern(3_000)).unwrap();
+    let after = store.blobs().open(&stored.sha256).await.unwrap();
+    assert_eq!((before.len(), after.len()), (5, 3_000));
+    assert_eq!(after.read(0, 3_000).await.unwrap(), pattern(3_000));
+}
