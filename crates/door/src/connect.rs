@@ -19,12 +19,14 @@ use crate::serve::Door;
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
-use crate::throttle::Key;
 use crate::turned::{Refused, Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
 
 /// Longest CONNECT in bytes; only a will can make it that long.
 const MAX_CONNECT: usize = 16 * 1024;
+
+/// Reads from a connection whose refusal is held back; who sends more is not heard until then.
+const MAX_READS: usize = 64;
 
 /// How long the platform may think about a login; a device waits about as long for its CONNACK.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,9 +51,8 @@ where
     let welcome = match read_connect(door.config.connect_timeout, &mut stream, &mut input, deadline).await {
         Ok(length) => {
             let packet = input.split_to(length);
-            let mut line = Line { stream: &mut stream, input: &mut input };
             // On the heap, so that the session after it does not keep the room a platform needs for it.
-            let login = Box::pin(door.login(&packet, peer, &mut line)).await;
+            let login = Box::pin(door.login(&packet, peer, &mut stream)).await;
             login.map_err(|turned| door.turn_away(peer, &turned))
         }
         Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
@@ -83,23 +84,16 @@ async fn read_connect<S: AsyncRead + Unpin>(
     }
 }
 
-/// A connection whose CONNECT has been read.
-struct Line<'c, S> {
-    stream: &'c mut S,
-    /// What came behind the CONNECT.
-    input: &'c mut BytesMut,
-}
-
-impl<S: AsyncRead + Unpin> Line<'_, S> {
-    /// Waits for the end of the connection. What else comes is kept as far as it is little.
-    async fn ended(&mut self) {
-        while self.input.len() < MAX_CONNECT {
-            if !matches!(self.stream.read_buf(self.input).await, Ok(1..)) {
-                return;
-            }
+/// Waits for the end of a connection that is to be refused. What else comes is thrown away, as far as it
+/// is little.
+async fn ended<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut bytes = [0; 256];
+    for _ in 0..MAX_READS {
+        if !matches!(stream.read(&mut bytes).await, Ok(1..)) {
+            return;
         }
-        pending().await
     }
+    pending().await
 }
 
 impl<P: Platform> Door<P> {
@@ -107,19 +101,19 @@ impl<P: Platform> Door<P> {
         &self,
         packet: &'p [u8],
         peer: SocketAddr,
-        line: &mut Line<'_, S>,
+        stream: &mut S,
     ) -> Result<Welcome, Turned<'p>> {
         let who = Who { version: Connect::version_of(packet), ..Who::default() };
         let connect = parse(packet).map_err(|why| Turned { why, who })?;
         let who = who.named(connect.username);
-        self.admit(&connect, peer, line).await.map_err(|why| Turned { why, who })
+        self.admit(&connect, peer, stream).await.map_err(|why| Turned { why, who })
     }
 
     async fn admit<S: AsyncRead + Unpin>(
         &self,
         connect: &Connect<'_>,
         peer: SocketAddr,
-        line: &mut Line<'_, S>,
+        stream: &mut S,
     ) -> Result<Welcome, Why> {
         let terms = Terms::of(connect)?;
         let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
@@ -132,48 +126,51 @@ impl<P: Platform> Door<P> {
             password: connect.password.unwrap_or_default(),
             peer,
         };
-        let refusal = match self.patient_check(&login, line).await? {
+        let refusal = match self.patient_check(&login, stream).await? {
             Ok(admitted) => return Ok(Welcome { terms, session: session(connect, &login, admitted) }),
             Err(refusal) => refusal,
         };
         Err(Why::platform(refusal, &client_id, login.password))
     }
 
-    /// Lets a login that follows many failed ones wait, and then checks it as any other: the right
-    /// password opens whatever went before it. Of unknown devices only the refusal waits, so that
-    /// their neighbours do not.
+    /// Checks a login. After many failed ones a refusal waits; the right password opens at once, whatever
+    /// went before it.
     async fn patient_check<S: AsyncRead + Unpin>(
         &self,
         login: &Login<'_>,
-        line: &mut Line<'_, S>,
+        stream: &mut S,
     ) -> Result<Result<Admitted, Refusal>, Why> {
+        let verdict = self.check(login).await;
         let origin = Origin::of(login.peer.ip());
         let (device, unknown) = (self.throttle.device(login), self.throttle.unknown(origin));
-        self.delay(device, origin, line).await?;
-        let verdict = self.check(login).await;
         let now = Instant::now();
-        match verdict {
-            Ok(_) => self.throttle.forget(device, now),
-            Err(Refusal::BadPassword) => self.throttle.failed(device, now),
-            Err(Refusal::NotAuthorised) => {
-                self.throttle.failed(device, now);
-                self.throttle.failed(unknown, now);
-                self.delay(unknown, origin, line).await?;
+        let delay = match verdict {
+            Ok(_) => {
+                self.throttle.forget(device);
+                Duration::ZERO
             }
-            Err(Refusal::Malformed | Refusal::Unavailable) => {}
-        }
+            Err(Refusal::BadPassword) => {
+                self.throttle.failed_in_turn(device, now).ok_or(Why::ThrottleFull)?
+            }
+            Err(Refusal::NotAuthorised) => {
+                let of_all = self.throttle.failed(unknown, now);
+                let own = self.throttle.failed_in_turn(device, now).ok_or(Why::ThrottleFull)?;
+                own.max(of_all)
+            }
+            Err(Refusal::Malformed | Refusal::Unavailable) => Duration::ZERO,
+        };
+        self.delay(delay, origin, stream).await?;
         Ok(verdict)
     }
 
-    /// Waits as long as failures ask for. A connection that waits holds its place and no more, and few
-    /// may do so at once.
+    /// Holds a refusal back. A connection that waits holds its place and no more, and few may do so at
+    /// once.
     async fn delay<S: AsyncRead + Unpin>(
         &self,
-        key: Key,
+        delay: Duration,
         origin: Origin,
-        line: &mut Line<'_, S>,
+        stream: &mut S,
     ) -> Result<(), Why> {
-        let delay = self.throttle.delay(key, Instant::now());
         if delay.is_zero() {
             return Ok(());
         }
@@ -181,7 +178,7 @@ impl<P: Platform> Door<P> {
         let _place = self.delayed.try_acquire().map_err(|_| Why::ThrottleFull)?;
         let _share = self.delayed_of.take(origin, few.per_origin).ok_or(Why::ThrottleFull)?;
         count(&self.counters.throttled);
-        match timeout(delay, line.ended()).await {
+        match timeout(delay, ended(stream)).await {
             Ok(()) => Err(Why::ThrottleLeft),
             Err(_) => Ok(()),
         }

@@ -64,11 +64,11 @@ counters! {
     unknown_device,
     /// CONNECTs dropped because the platform could not tell, or not in time.
     connect_unavailable,
-    /// CONNECTs whose answer was delayed because of failed ones before them.
+    /// CONNECTs whose refusal was delayed because of failed ones before them.
     throttled,
-    /// CONNECTs dropped because too many others wait for a delayed answer.
+    /// CONNECTs that failed and were closed without an answer, as too many delayed refusals wait already.
     throttle_full,
-    /// Connections that ended while they waited for a delayed answer.
+    /// Connections that ended while they waited for a delayed refusal.
     throttle_left,
     /// Sessions begun.
     sessions,

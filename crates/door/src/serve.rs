@@ -24,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// First byte of every CONNECT.
 const CONNECT: u8 = 0x10;
 
-/// Most connections that wait for a delayed answer.
+/// Most connections that wait for a delayed refusal.
 const MAX_DELAYED: usize = 4096;
 
 /// What every connection shares.
@@ -35,7 +35,7 @@ pub(crate) struct Door<P> {
     pub(crate) counters: Arc<Counters>,
     pub(crate) log: Log,
     pub(crate) throttle: Throttle,
-    /// Places to wait in for a delayed answer.
+    /// Places to wait in for a delayed refusal.
     pub(crate) delayed: Semaphore,
     pub(crate) delayed_of: Places,
     /// Turns at asking the platform about a login.
@@ -66,7 +66,7 @@ impl<P> Door<P> {
     }
 }
 
-/// How many connections may wait for a delayed answer.
+/// How many connections may wait for a delayed refusal.
 pub(crate) struct MaxDelayed {
     pub(crate) all: usize,
     pub(crate) per_origin: usize,

@@ -1,4 +1,4 @@
-//! Failed logins, and how long the next one of the same device from the same place is made to wait.
+//! Failed logins, and how long the refusals of further ones are held back.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,11 @@ const MEMORY: Duration = Duration::from_secs(300);
 /// The first delay; each further failure doubles it.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Doublings: the longest delay is 8 s, less than devices wait for a CONNACK.
+/// Doublings up to the longest delay.
 const DOUBLINGS: u32 = 3;
+
+/// The longest delay: less than devices wait for a CONNACK.
+const LONGEST: Duration = FIRST.saturating_mul(1 << DOUBLINGS);
 
 /// Entries that share a place in the table: the one with the fewest failures makes room for a new one.
 const WAYS: usize = 8;
@@ -44,6 +47,7 @@ struct Entry {
     key: u64,
     /// 0 = free.
     failures: u32,
+    /// When the last of them was answered, or is to be.
     last: Instant,
 }
 
@@ -72,34 +76,30 @@ impl Throttle {
         Key { hash: self.hasher.hash_one((origin, "")), free: FREE_UNKNOWN }
     }
 
-    /// How long the next answer has to wait: a growing while from the last failure on.
-    pub(crate) fn delay(&self, key: Key, now: Instant) -> Duration {
-        let mut entries = self.entries();
-        let Some(entry) = set(&mut entries, key).iter().find(|entry| entry.is_of(key, now)) else {
-            return Duration::ZERO;
-        };
-        let Some(beyond) = entry.failures.checked_sub(key.free) else { return Duration::ZERO };
-        let delay = FIRST * 2_u32.pow(beyond.min(DOUBLINGS));
-        (entry.last + delay).saturating_duration_since(now)
-    }
-
-    /// A login failed.
-    pub(crate) fn failed(&self, key: Key, now: Instant) {
+    /// A login failed. Gives how long its refusal waits, as all that fail at the same time do.
+    pub(crate) fn failed(&self, key: Key, now: Instant) -> Duration {
         let mut entries = self.entries();
         let set = set(&mut entries, key);
-        let known = set.iter_mut().find(|entry| entry.is_of(key, now));
-        if let Some(entry) = known {
-            entry.failures = entry.failures.saturating_add(1);
-            entry.last = now;
-        } else if let Some(entry) = set.iter_mut().min_by_key(|entry| entry.worth(now)) {
-            *entry = Entry { key: key.hash, failures: 1, last: now };
-        }
+        fail(set, key, now);
+        delay(set, key, now)
+    }
+
+    /// A login failed. Gives how long its refusal waits: a growing while from the one before it on, so
+    /// that who guesses at many places at once gains nothing. `None`: longer than devices wait.
+    pub(crate) fn failed_in_turn(&self, key: Key, now: Instant) -> Option<Duration> {
+        let mut entries = self.entries();
+        let set = set(&mut entries, key);
+        let delay = delay(set, key, now);
+        (delay <= LONGEST).then(|| {
+            fail(set, key, now + delay);
+            delay
+        })
     }
 
     /// A login succeeded.
-    pub(crate) fn forget(&self, key: Key, now: Instant) {
+    pub(crate) fn forget(&self, key: Key) {
         let mut entries = self.entries();
-        if let Some(entry) = set(&mut entries, key).iter_mut().find(|entry| entry.is_of(key, now)) {
+        if let Some(entry) = set(&mut entries, key).iter_mut().find(|entry| entry.key == key.hash) {
             entry.failures = 0;
         }
     }
@@ -113,6 +113,25 @@ impl Throttle {
 fn set(entries: &mut [Entry], key: Key) -> &mut [Entry] {
     let at = (key.hash % SETS as u64) as usize * WAYS;
     &mut entries[at..at + WAYS]
+}
+
+/// How long a refusal has to wait: a growing while from the last failure on.
+fn delay(set: &[Entry], key: Key, now: Instant) -> Duration {
+    let entry = set.iter().find(|entry| entry.is_of(key, now));
+    let beyond = entry.and_then(|entry| Some((entry.failures.checked_sub(key.free)?, entry.last)));
+    beyond.map_or(Duration::ZERO, |(beyond, last)| {
+        (last + FIRST * 2_u32.pow(beyond.min(DOUBLINGS))).saturating_duration_since(now)
+    })
+}
+
+/// Notes a failure whose answer leaves at this moment.
+fn fail(set: &mut [Entry], key: Key, at: Instant) {
+    if let Some(entry) = set.iter_mut().find(|entry| entry.is_of(key, at)) {
+        entry.failures = entry.failures.saturating_add(1);
+        entry.last = at;
+    } else if let Some(entry) = set.iter_mut().min_by_key(|entry| entry.worth(at)) {
+        *entry = Entry { key: key.hash, failures: 1, last: at };
+    }
 }
 
 impl Entry {
@@ -146,7 +165,29 @@ mod tests {
     }
 
     fn fail(throttle: &Throttle, key: Key, times: u32, now: Instant) {
-        (0..times).for_each(|_| throttle.failed(key, now));
+        (0..times).for_each(|_| {
+            throttle.failed(key, now);
+        });
+    }
+
+    fn delay(throttle: &Throttle, key: Key, now: Instant) -> Duration {
+        super::delay(set(&mut throttle.entries(), key), key, now)
+    }
+
+    #[test]
+    fn refusals_of_one_device_leave_one_after_the_other_and_none_too_late() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let key = key(&throttle, "192.0.2.7", "dev001");
+        for _ in 0..FREE {
+            assert_eq!(throttle.failed_in_turn(key, now), Some(Duration::ZERO));
+        }
+        for seconds in [1, 3, 7] {
+            assert_eq!(throttle.failed_in_turn(key, now), Some(Duration::from_secs(seconds)));
+        }
+        assert_eq!(throttle.failed_in_turn(key, now), None);
+        let answered = now + Duration::from_secs(7);
+        assert_eq!(throttle.failed_in_turn(key, answered), Some(LONGEST));
+        assert_eq!(throttle.failed_in_turn(key, answered), None);
     }
 
     #[test]
@@ -154,13 +195,13 @@ mod tests {
         let (throttle, now) = (Throttle::new(), Instant::now());
         let key = key(&throttle, "192.0.2.7", "dev001");
         fail(&throttle, key, FREE - 1, now);
-        assert_eq!(throttle.delay(key, now), Duration::ZERO);
+        assert_eq!(delay(&throttle, key, now), Duration::ZERO);
         for seconds in [1, 2, 4, 8, 8, 8] {
             throttle.failed(key, now);
-            assert_eq!(throttle.delay(key, now), Duration::from_secs(seconds));
+            assert_eq!(delay(&throttle, key, now), Duration::from_secs(seconds));
         }
         fail(&throttle, key, 1_000, now);
-        assert_eq!(throttle.delay(key, now), Duration::from_secs(8));
+        assert_eq!(delay(&throttle, key, now), Duration::from_secs(8));
     }
 
     #[test]
@@ -168,11 +209,11 @@ mod tests {
         let (throttle, start) = (Throttle::new(), Instant::now());
         let key = key(&throttle, "192.0.2.7", "dev001");
         fail(&throttle, key, FREE + 3, start);
-        assert_eq!(throttle.delay(key, start + Duration::from_secs(5)), Duration::from_secs(3));
-        assert_eq!(throttle.delay(key, start + Duration::from_secs(8)), Duration::ZERO);
+        assert_eq!(delay(&throttle, key, start + Duration::from_secs(5)), Duration::from_secs(3));
+        assert_eq!(delay(&throttle, key, start + Duration::from_secs(8)), Duration::ZERO);
         let late = start + MEMORY;
         fail(&throttle, key, FREE - 1, late);
-        assert_eq!(throttle.delay(key, late), Duration::ZERO, "those before no longer count");
+        assert_eq!(delay(&throttle, key, late), Duration::ZERO, "those before no longer count");
     }
 
     #[test]
@@ -182,12 +223,12 @@ mod tests {
         let (there, neighbour) =
             (key(&throttle, "192.0.2.8", "dev001"), key(&throttle, "192.0.2.7", "dev002"));
         fail(&throttle, here, FREE + 9, now);
-        assert_eq!(throttle.delay(there, now), Duration::ZERO);
-        assert_eq!(throttle.delay(neighbour, now), Duration::ZERO);
+        assert_eq!(delay(&throttle, there, now), Duration::ZERO);
+        assert_eq!(delay(&throttle, neighbour, now), Duration::ZERO);
         fail(&throttle, there, FREE, now);
-        throttle.forget(here, now);
-        assert_eq!(throttle.delay(here, now), Duration::ZERO);
-        assert_eq!(throttle.delay(there, now), FIRST);
+        throttle.forget(here);
+        assert_eq!(delay(&throttle, here, now), Duration::ZERO);
+        assert_eq!(delay(&throttle, there, now), FIRST);
     }
 
     #[test]
@@ -200,7 +241,7 @@ mod tests {
             let stranger = key(&throttle, "192.0.2.7", &format!("stranger{n}"));
             throttle.failed(stranger, start + Duration::from_millis(1));
         }
-        assert_eq!(throttle.delay(busy, start), FIRST);
+        assert_eq!(delay(&throttle, busy, start), FIRST);
         assert_eq!(throttle.entries().len(), size);
     }
 
@@ -209,9 +250,12 @@ mod tests {
         let (throttle, now) = (Throttle::new(), Instant::now());
         let origin = Origin::of([192, 0, 2, 7].into());
         fail(&throttle, throttle.unknown(origin), FREE_UNKNOWN - 1, now);
-        assert_eq!(throttle.delay(throttle.unknown(origin), now), Duration::ZERO);
+        assert_eq!(delay(&throttle, throttle.unknown(origin), now), Duration::ZERO);
         throttle.failed(throttle.unknown(origin), now);
-        assert_eq!(throttle.delay(throttle.unknown(origin), now), FIRST);
-        assert_eq!(throttle.delay(throttle.unknown(Origin::of([192, 0, 2, 8].into())), now), Duration::ZERO);
+        assert_eq!(delay(&throttle, throttle.unknown(origin), now), FIRST);
+        assert_eq!(
+            delay(&throttle, throttle.unknown(Origin::of([192, 0, 2, 8].into())), now),
+            Duration::ZERO
+        );
     }
 }

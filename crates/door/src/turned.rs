@@ -82,7 +82,7 @@ pub(crate) enum Why {
     Password { missing: bool, registration: bool },
     /// The platform says so.
     Platform(Refusal),
-    /// Too many wait already for an answer that is delayed after failed logins.
+    /// Its refusal would be delayed after failed logins, and too many such wait already.
     ThrottleFull,
     /// It did not wait for such an answer.
     ThrottleLeft,
@@ -264,11 +264,11 @@ impl fmt::Display for Why {
                 f.write_str("the login cannot be checked at present; closed without an answer, to be tried again")
             }
             Self::ThrottleFull => f.write_str(
-                "its logins failed often, and too many connections wait already for a delayed answer; closed \
-                 without an answer, to be tried again",
+                "its login failed as many before it, and too many wait already for a delayed refusal; closed \
+                 without an answer",
             ),
             Self::ThrottleLeft => {
-                f.write_str("its logins failed often, and it did not wait for an answer that was delayed for that")
+                f.write_str("its login failed as many before it, and it did not wait for its delayed refusal")
             }
             Self::Outrun => f.write_str("a newer connection of the device came first"),
             Self::Stopping => f.write_str("the platform stops"),

@@ -36,9 +36,7 @@ pub(crate) struct TestPlatform {
     files: Mutex<HashMap<String, Found<FileRefusal>>>,
     /// Where the sessions came from.
     pub(crate) peers: Mutex<Vec<SocketAddr>>,
-    /// Logins asked about.
-    pub(crate) asked: AtomicUsize,
-    /// Those that are being thought about.
+    /// Logins that are being thought about.
     pub(crate) thinking: AtomicUsize,
     /// Logins are answered while it is open.
     pub(crate) mind: watch::Sender<bool>,
@@ -61,7 +59,6 @@ impl TestPlatform {
             streams: Mutex::default(),
             files: Mutex::default(),
             peers: Mutex::default(),
-            asked: AtomicUsize::new(0),
             thinking: AtomicUsize::new(0),
             mind: watch::Sender::new(true),
             down: AtomicBool::new(false),
@@ -91,7 +88,6 @@ impl TestPlatform {
 
 impl Platform for TestPlatform {
     async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
         self.thinking.fetch_add(1, Ordering::Relaxed);
         let _ = self.mind.subscribe().wait_for(|open| *open).await;
         self.thinking.fetch_sub(1, Ordering::Relaxed);
