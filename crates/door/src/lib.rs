@@ -1,4 +1,4 @@
-//! The devices' door: sessions over MQTT 3.1, 3.1.1 and 5 and the plain HTTP file door on one listener.
+//! The devices' door: sessions over MQTT 3.1, 3.1.1 and 5 and the plain HTTP file door on the same listeners.
 //!
 //! The door knows no database. What it needs from the platform behind it is [`Platform`]: who may
 //! come in, take an uplink, find the bytes of a stream or of a file. What the platform needs from the

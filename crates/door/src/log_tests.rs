@@ -96,7 +96,10 @@ impl House {
         let door = Arc::new(Door::new(platform, sessions, config, counters, log));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(open(listener, door.clone())).abort_handle();
+        let served = {
+            let door = door.clone();
+            tokio::spawn(async move { open(&[listener], door).await }).abort_handle()
+        };
         Self { door, address, served }
     }
 

@@ -1,8 +1,10 @@
-//! The listener: accepts, and tells by the first byte what comes.
+//! The listeners: accepts, and tells by the first byte what comes.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
@@ -27,7 +29,7 @@ const CONNECT: u8 = 0x10;
 /// Most connections that wait for a delayed refusal.
 const MAX_DELAYED: usize = 4096;
 
-/// What every connection shares.
+/// What every connection shares, whichever listener it came by.
 pub(crate) struct Door<P> {
     pub(crate) platform: Arc<P>,
     pub(crate) sessions: Sessions,
@@ -97,25 +99,24 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves devices on a listener until the future is dropped, which closes all its connections.
-///
-/// Several listeners may share `sessions` and `counters`.
+/// Serves devices on these listeners until the future is dropped, which closes all their connections.
+/// The limits hold for all listeners together.
 pub async fn serve<P: Platform>(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     platform: Arc<P>,
     sessions: Sessions,
     config: Config,
     counters: Arc<Counters>,
 ) {
-    open(listener, Arc::new(Door::new(platform, sessions, config, counters, Log::of_process()))).await;
+    open(&listeners, Arc::new(Door::new(platform, sessions, config, counters, Log::of_process()))).await;
 }
 
 /// [`serve`] with the log given.
-pub(crate) async fn open<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
-    unconstrained(accept_all(listener, door)).await;
+pub(crate) async fn open<P: Platform>(listeners: &[TcpListener], door: Arc<Door<P>>) {
+    unconstrained(accept_all(listeners, door)).await;
 }
 
-async fn accept_all<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
+async fn accept_all<P: Platform>(listeners: &[TcpListener], door: Arc<Door<P>>) {
     let places = Arc::new(Semaphore::new(door.config.max_connections));
     let mut connections = JoinSet::new();
     for count in 1_usize.. {
@@ -124,7 +125,7 @@ async fn accept_all<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
         }
         let accepted = async {
             let place = places.clone().acquire_owned().await;
-            (place, accept(&listener).await)
+            (place, accept(listeners, count).await)
         };
         let (place, (stream, peer)) = tokio::select! {
             accepted = accepted => accepted,
@@ -140,9 +141,18 @@ async fn accept_all<P: Platform>(listener: TcpListener, door: Arc<Door<P>>) {
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// A connection of any listener. They are asked in another order each time, lest one that is flooded
+/// keeps the others waiting.
+async fn accept(listeners: &[TcpListener], first: usize) -> (TcpStream, SocketAddr) {
+    let of_any = || {
+        poll_fn(|cx| {
+            let from_first = listeners.iter().cycle().skip(first % listeners.len().max(1));
+            let mut asked = from_first.take(listeners.len()).map(|listener| listener.poll_accept(cx));
+            asked.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        })
+    };
     loop {
-        match listener.accept().await {
+        match of_any().await {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

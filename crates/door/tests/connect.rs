@@ -205,3 +205,21 @@ async fn connections_beyond_the_limit_wait_their_turn() {
     drop(first);
     assert!(second.receive().await.is_welcome());
 }
+
+#[tokio::test]
+async fn the_limits_hold_for_all_listeners_together() {
+    let house = House::with(Config { max_connections: 1, ..Config::default() }).await;
+    let mut first = house.enter("dev001").await;
+    let mut second = Client::new(house.dial_other().await);
+    second.send(&bytes(&Credentials::of("dev002").packet())).await;
+    first.ping().await;
+    assert_eq!(house.sessions.online(), 1);
+    drop(first);
+    assert!(second.receive().await.is_welcome());
+
+    let house = House::with(Config { max_connections_per_address: Some(1), ..Config::default() }).await;
+    let mut first = house.enter("dev001").await;
+    assert!(Client::new(house.dial_other().await).rest().await.is_empty());
+    assert_eq!(house.counted("address_limit"), 1);
+    first.ping().await;
+}

@@ -31,7 +31,7 @@ pub(crate) struct Platform {
     pub(crate) token: String,
     /// Whether this is the first start of an empty platform.
     pub(crate) first_start: bool,
-    device_doors: JoinSet<()>,
+    device_door: JoinSet<()>,
     operator_doors: JoinSet<io::Result<()>>,
     reception: api::Reception,
     stop: watch::Sender<bool>,
@@ -63,25 +63,17 @@ impl Platform {
         config = settings.allow_host.iter().fold(config, |config, host| config.allow_host(host));
 
         reception.open(api::router(server.clone(), config.metrics_for(settings.metrics_readers.into())));
-        let limits = within_files(settings.door.into(), device_listeners.len());
-        let mut device_doors = JoinSet::new();
-        for listener in device_listeners {
-            let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
-            device_doors.spawn(door::serve(
-                listener,
-                platform,
-                sessions,
-                limits.clone(),
-                Arc::clone(&counters),
-            ));
-        }
+        let limits = within_files(settings.door.into());
+        let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
+        let device_door =
+            JoinSet::from_iter([door::serve(device_listeners, platform, sessions, limits, counters)]);
         Ok(Self {
             server,
             devices,
             operators,
             token,
             first_start,
-            device_doors,
+            device_door,
             operator_doors,
             reception,
             stop,
@@ -97,7 +89,7 @@ impl Platform {
         let _ = tokio::time::timeout(FAREWELL, ends).await;
         // Devices learn of it before their connections are cut.
         self.server.hang_up().await;
-        self.device_doors.shutdown().await;
+        self.device_door.shutdown().await;
         self.server.stop().await;
     }
 }
@@ -105,9 +97,9 @@ impl Platform {
 /// Files that are kept for operators, the database and packages while devices take the rest.
 const RESERVED_FILES: u64 = 256;
 
-/// As many connections as the system lets this process have, shared by the doors: devices must not
-/// take the files that operators and the database need.
-fn within_files(limits: door::Config, doors: usize) -> door::Config {
+/// As many connections as the system lets this process have: devices must not take the files that
+/// operators and the database need.
+fn within_files(limits: door::Config) -> door::Config {
     let files = match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => files,
         Err(error) => {
@@ -115,7 +107,7 @@ fn within_files(limits: door::Config, doors: usize) -> door::Config {
             return limits;
         }
     };
-    let share = files.saturating_sub(RESERVED_FILES).max(files / 2) / doors.max(1) as u64;
+    let share = files.saturating_sub(RESERVED_FILES).max(files / 2);
     let share = usize::try_from(share).unwrap_or(usize::MAX).max(1);
     let (wanted, max_connections) = (limits.max_connections, limits.max_connections.min(share));
     if max_connections < wanted {
@@ -123,10 +115,10 @@ fn within_files(limits: door::Config, doors: usize) -> door::Config {
             connections = max_connections,
             wanted,
             files,
-            "devices may hold this many connections a port; more need a higher limit of open files (ulimit -n)"
+            "devices may hold this many connections; more need a higher limit of open files (ulimit -n)"
         );
     } else {
-        info!(connections = max_connections, files, "devices may hold this many connections a port");
+        info!(connections = max_connections, files, "devices may hold this many connections");
     }
     door::Config { max_connections, ..limits }
 }

@@ -24,7 +24,7 @@ pub(crate) struct House {
     pub(crate) sessions: Sessions,
     pub(crate) counters: Arc<Counters>,
     pub(crate) told: mpsc::UnboundedReceiver<Told>,
-    address: SocketAddr,
+    addresses: [SocketAddr; 2],
     served: JoinHandle<()>,
 }
 
@@ -42,15 +42,25 @@ impl House {
     pub(crate) async fn with(config: Config) -> Self {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
-        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let served =
-            tokio::spawn(serve(listener, platform.clone(), sessions.clone(), config, counters.clone()));
-        Self { platform, sessions, counters, told, address, served }
+        let listeners = [(); 2].map(|()| listen(([127, 0, 0, 1], 0).into()).unwrap());
+        let addresses = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let served = tokio::spawn(serve(
+            listeners.into(),
+            platform.clone(),
+            sessions.clone(),
+            config,
+            counters.clone(),
+        ));
+        Self { platform, sessions, counters, told, addresses, served }
     }
 
     pub(crate) async fn dial(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        TcpStream::connect(self.addresses[0]).await.unwrap()
+    }
+
+    /// By the other listener.
+    pub(crate) async fn dial_other(&self) -> TcpStream {
+        TcpStream::connect(self.addresses[1]).await.unwrap()
     }
 
     /// Device 1 is `dev001`, device 2 is `dev002`.

@@ -130,7 +130,7 @@ pub struct Door {
     /// Block requests of one device that wait; further ones are answered with error 429
     #[arg(long, value_name = "N", env = "OTARU_BLOCK_REQUESTS", default_value_t = usual().block_requests, value_parser = whole::<usize>(1..=10_000))]
     pub block_requests: usize,
-    /// Connections of devices at once; fewer if the limit of open files does not allow as many
+    /// Connections of devices at once, by all listeners together; fewer if the limit of open files does not allow as many
     #[arg(long, value_name = "N", env = "OTARU_MAX_CONNECTIONS", default_value_t = usual().max_connections, value_parser = whole::<usize>(1..=10_000_000))]
     pub max_connections: usize,
     /// Connections of one address at once, or of one IPv6 network of 64 bits; further ones are closed. Without it there is no such limit: a whole factory may sit behind one address

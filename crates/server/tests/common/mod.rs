@@ -86,7 +86,7 @@ impl World {
         .unwrap();
         let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
         let door = tokio::spawn(async move {
-            let _ = door::serve(listener, platform, sessions, door::Config::default(), counters).await;
+            let _ = door::serve(vec![listener], platform, sessions, door::Config::default(), counters).await;
         });
         Self { server, clock, address, folder, database, store, door }
     }
