@@ -194,10 +194,11 @@ impl Mailbox {
         (mail.close, std::mem::take(&mut mail.revoked))
     }
 
-    /// The first message, if one of its kind may go now; none overtakes another.
+    /// The first message whose kind may go now; none overtakes another of its kind.
     pub(crate) fn next_downlink(&self, may_go: impl Fn(Kind) -> bool) -> Option<Downlink> {
         let mut mail = lock(&self.mail);
-        let downlink = mail.downlinks.pop_front_if(|downlink| may_go(downlink.kind));
+        let first = mail.downlinks.iter().position(|downlink| may_go(downlink.kind));
+        let downlink = first.and_then(|at| mail.downlinks.remove(at));
         mail.bytes -= downlink.as_ref().map_or(0, |downlink| downlink.payload.len());
         if mail.downlinks.is_empty() {
             mail.downlinks = VecDeque::new();

@@ -511,6 +511,32 @@ async fn notices_wait_for_pubacks_as_the_device_asked_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn answers_of_qos_0_overtake_notices_that_wait_for_a_puback() {
+    let house = House::open().await;
+    let mut client = enter_with(&house, &[receive_maximum(1)]).await;
+    assert_eq!(client.subscribe(&[(NOTICE, QoS::AtLeastOnce)]).await, [1]);
+    let answer = |payload| house.sessions.deliver(1, 1, Downlink { kind: Kind::FirmwareGetReply, payload });
+    for notice in ["a", "b", "c"] {
+        assert!(house.notify(1, notice));
+    }
+    let received = client.receive().await;
+    assert_eq!(received.publish().payload, b"a");
+    let mut packet_id = received.publish().packet_id.unwrap();
+    for payload in ["first", "second"] {
+        assert!(answer(payload.into()));
+    }
+    for payload in ["first", "second"] {
+        assert_eq!(client.receive().await.publish().payload, payload.as_bytes());
+    }
+    for notice in ["b", "c"] {
+        client.say(&Packet::puback(packet_id)).await;
+        let received = client.receive().await;
+        assert_eq!(received.publish().payload, notice.as_bytes());
+        packet_id = received.publish().packet_id.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn blocks_wait_for_pubacks_too_and_an_error_does_not() {
     let house = House::open().await;
     let blob = TestBlob::new(1000);
