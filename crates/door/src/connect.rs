@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mqtt::{Connect, Error, Packet, Properties, Version, frame_len};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::credentials::{ClientId, Username};
 
@@ -22,8 +23,11 @@ use crate::terms::Terms;
 use crate::turned::{Refused, Turned, Who, Why};
 use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
 
-/// Longest CONNECT in bytes; only a will can make it that long.
-const MAX_CONNECT: usize = 16 * 1024;
+/// Longest CONNECT in bytes that is read without asking; only a will can make it longer.
+const USUAL_CONNECT: usize = 16 * 1024;
+
+/// Longest CONNECT in bytes: the message of a will may be as long as MQTT allows.
+const MAX_CONNECT: usize = USUAL_CONNECT + 64 * 1024;
 
 /// Reads from a connection whose refusal is held back; who sends more is not heard until then.
 const MAX_READS: usize = 64;
@@ -48,8 +52,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut input = BytesMut::new();
-    let welcome = match read_connect(door.config.connect_timeout, &mut stream, &mut input, deadline).await {
-        Ok(length) => {
+    let welcome = match read_connect(&door, &mut stream, &mut input, deadline).await {
+        Ok((length, _place)) => {
             let packet = input.split_to(length);
             // On the heap, so that the session after it does not keep the room a platform needs for it.
             let login = Box::pin(door.login(&packet, peer, &mut stream)).await;
@@ -64,22 +68,27 @@ where
     }
 }
 
-/// Reads until `input` begins with a whole CONNECT and gives its length.
-async fn read_connect<S: AsyncRead + Unpin>(
-    limit: Duration,
+/// Reads until `input` begins with a whole CONNECT. Gives its length and, if it is a long one, its place
+/// among those.
+async fn read_connect<'d, P, S: AsyncRead + Unpin>(
+    door: &'d Door<P>,
     stream: &mut S,
     input: &mut BytesMut,
     deadline: Instant,
-) -> Result<usize, Why> {
+) -> Result<(usize, Option<SemaphorePermit<'d>>), Why> {
+    let late = |_| Why::Late(door.config.connect_timeout);
+    let mut place = None;
     loop {
         match frame_len(input, MAX_CONNECT).map_err(Why::Packet)? {
-            Some(length) if length <= input.len() => return Ok(length),
+            Some(length) if length <= input.len() => return Ok((length, place)),
+            Some(length) if length > USUAL_CONNECT && place.is_none() => {
+                place = timeout_at(deadline, door.long_connects.acquire()).await.map_err(late)?.ok();
+            }
             _ => {}
         }
-        match timeout_at(deadline, stream.read_buf(input)).await {
-            Ok(Ok(1..)) => {}
-            Ok(_) => return Err(Why::BrokeOff),
-            Err(_) => return Err(Why::Late(limit)),
+        match timeout_at(deadline, stream.read_buf(input)).await.map_err(late)? {
+            Ok(1..) => {}
+            _ => return Err(Why::BrokeOff),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mqtt::Packet;
+use futures_util::FutureExt as _;
+use mqtt::{Connect, Packet, Properties, QoS, Will};
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::connect::mqtt as serve_mqtt;
 use crate::log::Log;
 use crate::pipe_tests::client::{Client, Credentials, bytes};
 use crate::pipe_tests::platform::TestPlatform;
-use crate::serve::Door;
+use crate::serve::{Door, MAX_LONG_CONNECTS};
 use crate::{Config, Counters, Sessions};
 
 const FACTORY: &str = "192.0.2.7";
@@ -43,12 +44,17 @@ impl House {
 
     /// Sends a CONNECT from an address.
     async fn dial(&self, address: &str, credentials: &Credentials) -> Client<DuplexStream> {
+        self.send(address, &bytes(&credentials.packet())).await
+    }
+
+    /// Sends this from an address.
+    async fn send(&self, address: &str, hello: &[u8]) -> Client<DuplexStream> {
         let (ours, theirs) = duplex(1024);
         let peer = SocketAddr::from((address.parse::<IpAddr>().unwrap(), 1));
         let deadline = Instant::now() + self.0.config.connect_timeout;
         tokio::spawn(serve_mqtt(self.0.clone(), theirs, peer, deadline));
         let mut client = Client::new(ours);
-        client.send(&bytes(&credentials.packet())).await;
+        client.send(hello).await;
         client
     }
 
@@ -280,4 +286,28 @@ async fn who_would_wait_too_long_for_its_turn_is_closed_without_an_answer() {
     assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (NOTHING.to_vec(), 10));
     assert_eq!(answer(first).await, NOTHING);
     assert_eq!(house.counted("connect_unavailable"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_wills_are_taken_few_at_a_time_and_others_do_not_wait() {
+    let house = House::open(Config::default());
+    let credentials = right();
+    let (topic, message) = ("/any/where", vec![7; 65_535]);
+    let properties = Properties::NONE;
+    let will = Will { topic, message: &message, qos: QoS::AtMostOnce, retain: false, properties };
+    let long = bytes(&Packet::Connect(Connect { will: Some(will), ..credentials.connect() }));
+    let mut slow = Vec::new();
+    for _ in 0..MAX_LONG_CONNECTS {
+        slow.push(house.send(FACTORY, &long[..100]).await);
+    }
+    settle().await;
+    let mut waiting = tokio::spawn({
+        let house = House(house.0.clone());
+        async move { answer(house.send(FACTORY, &long).await).await }
+    });
+    settle().await;
+    assert!((&mut waiting).now_or_never().is_none());
+    assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (ACCEPTED.to_vec(), 0));
+    slow.pop();
+    assert_eq!(waiting.await.unwrap(), ACCEPTED);
 }

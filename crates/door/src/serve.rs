@@ -29,6 +29,10 @@ const CONNECT: u8 = 0x10;
 /// Most connections that wait for a delayed refusal.
 const MAX_DELAYED: usize = 4096;
 
+/// CONNECTs with a long will that are read, or checked, at the same time: nobody is known before its
+/// CONNECT is read, so all that is kept until then is bounded.
+pub(crate) const MAX_LONG_CONNECTS: usize = 256;
+
 /// What every connection shares, whichever listener it came by.
 pub(crate) struct Door<P> {
     pub(crate) platform: Arc<P>,
@@ -42,6 +46,7 @@ pub(crate) struct Door<P> {
     pub(crate) delayed_of: Places,
     /// Turns at asking the platform about a login.
     pub(crate) logins: Semaphore,
+    pub(crate) long_connects: Semaphore,
     connections_of: Places,
 }
 
@@ -62,6 +67,7 @@ impl<P> Door<P> {
             delayed: Semaphore::new(config.max_delayed().all),
             delayed_of: Places::default(),
             logins: Semaphore::new(config.max_logins),
+            long_connects: Semaphore::new(MAX_LONG_CONNECTS),
             connections_of: Places::default(),
             config: Arc::new(config),
         }

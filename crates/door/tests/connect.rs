@@ -186,6 +186,23 @@ async fn a_will_and_a_byte_at_a_time_are_no_obstacle() {
 }
 
 #[tokio::test]
+async fn a_will_of_any_length_is_taken_and_a_connect_beyond_it_is_not() {
+    let house = House::open().await;
+    let credentials = Credentials::of("dev001");
+    let message = vec![7; 65_535];
+    let hello = |topic| {
+        let (qos, retain, properties) = (QoS::AtLeastOnce, false, Properties::NONE);
+        let will = Will { topic, message: &message, qos, retain, properties };
+        bytes(&Packet::Connect(Connect { will: Some(will), ..credentials.connect() }))
+    };
+    let mut client = Client::new(house.dial().await);
+    client.send(&hello("/any/where")).await;
+    assert!(client.receive().await.is_welcome());
+    assert_eq!(answer(&house, &hello(&"t".repeat(16 * 1024))[..5]).await, b"");
+    assert_eq!(house.counted("too_large"), 1);
+}
+
+#[tokio::test]
 async fn packets_behind_the_connect_are_served() {
     let house = House::open().await;
     let mut client = Client::new(house.dial().await);

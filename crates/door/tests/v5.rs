@@ -191,8 +191,10 @@ async fn a_will_of_any_kind_is_taken_and_dropped() {
     let credentials = credentials();
     let hints = [Property::WillDelay(5), Property::ContentType("text")];
     let properties = Properties::new(&hints);
-    for (qos, retain) in [(QoS::AtMostOnce, false), (QoS::ExactlyOnce, true)] {
-        let will = Will { topic: CUSTOM, message: b"gone", qos, retain, properties };
+    let longest = vec![7; 65_535];
+    for (message, qos, retain) in [(&b"gone"[..], QoS::AtMostOnce, false), (&longest, QoS::ExactlyOnce, true)]
+    {
+        let will = Will { topic: CUSTOM, message, qos, retain, properties };
         let connect = Connect { will: Some(will), ..credentials.connect() };
         let mut client = Client::enter_with(house.dial().await, &connect).await;
         client.say(&Packet::disconnect(reason::WITH_WILL)).await;
