@@ -6,6 +6,7 @@
 //! A flag goes before a variable, a variable before the file, the file before the default ([`layers`]).
 
 mod file;
+mod filter;
 pub mod layers;
 mod page;
 mod show;
@@ -23,6 +24,7 @@ pub use page::page;
 pub use show::shown;
 pub use units::{Period, Size};
 
+use filter::filter;
 use units::{period, size, whole};
 
 /// The data folder unless told otherwise.
@@ -264,11 +266,6 @@ fn database(text: &str) -> Result<String, String> {
         None if text == "sqlite" => Ok(text.into()),
         _ => Err("write sqlite, or postgres://user:password@host/database".into()),
     }
-}
-
-fn filter(text: &str) -> Result<EnvFilter, String> {
-    let allowed = "write error, warn, info, debug, trace, off, or a filter as info,otaru_door=debug";
-    EnvFilter::try_new(text).map_err(|_| allowed.into())
 }
 
 fn public_url(text: &str) -> Result<String, String> {
