@@ -232,7 +232,9 @@ fn acknowledge(core: &Core, part: Vec<Report>, unheard: &[usize]) {
 /// What could not be written is not acknowledged, and its session ends; that a device has gone is
 /// tried again.
 fn give_up(core: &Core, report: Report) -> Option<Report> {
-    Counters::add(&core.counters.failed_reports);
+    if report.input.is_some() {
+        Counters::add(&core.counters.failed_reports);
+    }
     match report.input {
         Some(Input::Disconnected { .. }) => return Some(report),
         Some(Input::Connected { device, epoch }) if core.sessions.epoch(device) == Some(epoch) => {

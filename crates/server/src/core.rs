@@ -138,7 +138,7 @@ impl Core {
     }
 
     fn send_one(&self, message: Outbound, now: Ms) {
-        let ((device, epoch), made, otherwise) = match message {
+        let ((device, epoch), made, counter, otherwise) = match message {
             Outbound::Close { device } => {
                 self.sessions.close(device, door::Closed::Ordered);
                 return;
@@ -148,16 +148,17 @@ impl Core {
                 return;
             }
             Outbound::Notice { to, offer } => {
-                Counters::add(&self.counters.pushes);
-                (to, self.writer.notice(&offer, now).map(Some), None)
+                (to, self.writer.notice(&offer, now).map(Some), Some(&self.counters.pushes), None)
             }
             Outbound::Answer { to, ask, offer } => {
-                (to, self.writer.answer(&ask, offer.as_ref(), now), downlink::failed(&ask))
+                (to, self.writer.answer(&ask, offer.as_ref(), now), None, downlink::failed(&ask))
             }
         };
         match made {
             Ok(Some(downlink)) => {
-                self.sessions.deliver(device, epoch, downlink);
+                if self.sessions.deliver(device, epoch, downlink) {
+                    counter.into_iter().for_each(Counters::add);
+                }
             }
             Ok(None) => {}
             Err(error) => {

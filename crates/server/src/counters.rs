@@ -26,7 +26,7 @@ door::counters! {
     events,
     /// Tasks made.
     tasks_created,
-    /// Notices sent to devices.
+    /// Notices handed to connections of devices.
     pushes,
     /// Offers that could not be written as a message.
     unsendable,

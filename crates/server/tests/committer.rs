@@ -4,6 +4,8 @@
 mod common;
 
 use common::*;
+#[cfg(not(feature = "postgres-tests"))]
+use otaru_server::Unready;
 use otaru_server::rollout::{JobState, TaskState};
 use otaru_server::{NewDevice, NewJob};
 
@@ -86,6 +88,36 @@ async fn nothing_is_acknowledged_on_a_connection_that_is_not_written() {
     while world.server.device("a1TestPk001", "dev001").await.unwrap().online {
         tokio::task::yield_now().await;
     }
+}
+
+/// What asks whether the platform is ready is no report of a device.
+#[cfg(not(feature = "postgres-tests"))]
+#[tokio::test]
+async fn a_mark_that_comes_to_nothing_is_no_lost_report() {
+    let world = World::new().await;
+    sql(&world, "alter table counter rename column at to gone").await;
+    let why = world.server.ready().await.unwrap_err();
+    assert!(matches!(why, Unready::NotWritten), "{why}");
+    assert_eq!(world.counter("failed_reports"), 0);
+}
+
+/// The database still holds a connection that has ended: a notice to it is decided, and goes nowhere.
+#[cfg(not(feature = "postgres-tests"))]
+#[tokio::test]
+async fn a_notice_that_reaches_no_connection_is_no_push() {
+    let world = World::new().await;
+    world.product().await;
+    let package = world.package("2.0.0", b"x").await;
+    let device = Device::online(&world, &world.device("dev001").await, "1.0.0").await;
+    sql(&world, "create trigger poison before delete on session begin select raise(abort, 'poison'); end")
+        .await;
+    device.hang_up().await;
+    while world.counter("failed_reports") < 1 {
+        tokio::task::yield_now().await;
+    }
+    let job = world.job(&package, &["dev001"]).await;
+    world.until_all(&job, TaskState::Notified).await;
+    assert_eq!(world.counter("pushes"), 0);
 }
 
 #[cfg(not(feature = "postgres-tests"))]

@@ -235,7 +235,7 @@ fn committer(measures: &Measures, now: &Now) -> [Family; 5] {
     [
         Family::ranges(
             "otaru_batch_reports",
-            "Reports written in one transaction; their sum is all reports that are durable.",
+            "Reports, arrivals and departures of devices decided in one transaction.",
             measures.batches.ranges(1.0),
         ),
         Family::ranges(
@@ -247,7 +247,7 @@ fn committer(measures: &Measures, now: &Now) -> [Family; 5] {
         gauge("otaru_reports_waiting_limit", "Reports that may wait; beyond them devices wait.", WAITING),
         Family::counts(
             "otaru_database_errors_total",
-            "Statements and commits that failed: busy (another transaction was in the way, tried again), unavailable, or refused.",
+            "Statements and commits that failed: busy (another transaction was in the way, tried again), unavailable, full (no room on the disk), or refused.",
             errors,
         ),
     ]
