@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::builder::OsStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Error};
+use clap::{Arg, Command, Error};
 use toml::de::{DeTable, DeValue};
 
 use super::all;
@@ -111,7 +111,7 @@ fn text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-fn takes_many(arg: &Arg) -> bool {
+pub(super) fn takes_many(arg: &Arg) -> bool {
     matches!(arg.get_action(), clap::ArgAction::Append)
 }
 
@@ -124,7 +124,12 @@ pub(super) fn is_secret(arg: &Arg) -> bool {
 pub(super) fn check(arg: &Arg, value: &str) -> Result<(), String> {
     let flag = format!("--{}={value}", arg.get_long().unwrap_or_default());
     let line = [OsString::from("settings"), flag.into()];
-    all().try_get_matches_from(line).map(drop).map_err(|error| allowed(&error))
+    without_variables().try_get_matches_from(line).map(drop).map_err(|error| allowed(&error))
+}
+
+/// All settings, whatever the environment says.
+fn without_variables() -> Command {
+    all().mut_args(|arg| arg.env(None))
 }
 
 fn allowed(error: &Error) -> String {
@@ -140,7 +145,7 @@ fn allowed(error: &Error) -> String {
 /// The setting that may have been meant, as clap finds it.
 fn nearest(key: &str) -> String {
     let line = [OsString::from("settings"), format!("--{}=", key.replace('_', "-")).into()];
-    let found = match all().try_get_matches_from(line) {
+    let found = match without_variables().try_get_matches_from(line) {
         Err(error) if error.kind() != ErrorKind::UnknownArgument => Some(key.replace('_', "-")),
         Err(error) => match error.get(ContextKind::SuggestedArg) {
             Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_string()),

@@ -6,12 +6,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clap::builder::OsStr;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use super::File;
-use super::file::{check, is_secret};
+use super::file::{check, is_secret, takes_many};
 
 const FILE: &str = "otaru.toml";
 
@@ -40,9 +41,9 @@ impl From<anyhow::Error> for Wrong {
 
 /// Parses a command line. Only a subcommand with `--config` gets a settings file.
 pub fn parse(command: &Command, line: Vec<OsString>) -> Result<Parsed, Wrong> {
-    let matches = matches(command.clone(), line.clone())?;
+    let matches = matches(with_variables(command.clone()), line.clone())?;
     let Some((file, name)) = file_of(&matches)? else { return Ok(Parsed { matches, file: None }) };
-    let under = lay_under(command.clone(), &name, &file);
+    let under = with_variables(lay_under(command.clone(), &name, &file));
     Ok(Parsed { matches: self::matches(under, line)?, file: Some(file) })
 }
 
@@ -51,6 +52,35 @@ fn matches(command: Command, line: Vec<OsString>) -> Result<ArgMatches, Wrong> {
         Some(told) => Wrong::Setting(told),
         None => Wrong::Line(error),
     })
+}
+
+/// A variable that is empty counts as not set, and so does an empty item of a list: what puts variables together often
+/// leaves a comma at an end.
+fn with_variables(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables)
+}
+
+fn with_variable(arg: Arg) -> Arg {
+    let Some(value) = arg.get_env().and_then(std::env::var_os) else { return arg };
+    let list = value.to_str().filter(|_| takes_many(&arg));
+    let Some(list) = list else { return if value.is_empty() { arg.env(None) } else { arg } };
+    let items: Vec<&str> = list.split(',').filter(|item| !item.is_empty()).collect();
+    if items.is_empty() {
+        return arg.env(None);
+    }
+    let is_whole = items.len() == list.split(',').count();
+    // What is wrong is told of as clap finds it.
+    if is_whole || items.iter().any(|item| check(&arg, item).is_err()) {
+        return arg;
+    }
+    let items: Vec<OsStr> = items.into_iter().map(|item| OsStr::from(item.to_string())).collect();
+    arg.env(None).default_values(items)
+}
+
+/// Whether the variable of a setting says something.
+fn is_set(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(std::env::var_os).unwrap_or_default();
+    if takes_many(arg) { value.to_string_lossy().contains(|c| c != ',') } else { !value.is_empty() }
 }
 
 /// The settings file of a subcommand, and the subcommand's name.
@@ -123,9 +153,7 @@ impl Parsed {
         let entry = self.file.as_ref().and_then(|file| file.entry(id).map(|entry| (file, entry)));
         match (sub.value_source(id), entry) {
             (Some(ValueSource::CommandLine), _) => format!("flag --{}", arg.get_long().unwrap_or(id)),
-            (Some(ValueSource::EnvVariable), _) => {
-                format!("variable {}", arg.get_env().unwrap_or_default().display())
-            }
+            _ if is_set(arg) => format!("variable {}", arg.get_env().unwrap_or_default().display()),
             (_, Some((file, entry))) => format!("{}, line {}", file.path.display(), entry.line),
             (_, None) => "default".into(),
         }

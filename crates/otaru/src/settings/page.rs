@@ -28,7 +28,7 @@ path counts from the folder the command is started in.
 file, and starts nothing.
 
 Times and sizes are whole numbers with their unit and no space: `250ms`, `10s`, `5min`, `12h`, `90d`; `512B`, `64KiB`,
-`1MiB` (1 KiB is 1 024 bytes). Where several values may be given, repeat the flag, separate them by commas in the
+`1MiB` (1 KiB is 1 024 bytes). An empty variable counts as not set. Where several values may be given, repeat the flag, separate them by commas in the
 variable, and write a list in the file: `devices = [\"0.0.0.0:1883\", \"[::]:1883\"]`. A database's URL may hold a
 password: it is never shown, and the file or the variable hides it better than a flag, which `ps` shows.
 

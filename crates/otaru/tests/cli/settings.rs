@@ -41,6 +41,25 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 }
 
 #[test]
+fn an_empty_variable_is_not_set_and_an_empty_item_not_there() {
+    let folder = with_file("devices = ['127.0.0.1:7']\nmax-downloads = 7\n");
+    let mut command = print(&folder);
+    command.env("OTARU_CONFIG", "").env("OTARU_MAX_DOWNLOADS", "").env("OTARU_LOG", "");
+    let done = run(command.env("OTARU_DEVICES", "127.0.0.1:1,,127.0.0.1:2,").env("OTARU_ALLOW_HOST", ","));
+    assert_eq!(done.code, 0, "{}", done.err);
+    let devices = "devices = [\"127.0.0.1:1\", \"127.0.0.1:2\"] # variable OTARU_DEVICES";
+    assert_eq!(line(&done.out, "devices"), devices);
+    assert!(line(&done.out, "max-downloads").ends_with("otaru.toml, line 2"), "{}", done.out);
+    assert_eq!(line(&done.out, "log"), "log = \"info\" # default");
+    assert_eq!(line(&done.out, "allow-host"), "# allow-host is not set # default");
+
+    let done = run(command.env("OTARU_DEVICES", ""));
+    assert!(line(&done.out, "devices").ends_with("otaru.toml, line 1"), "{}", done.out);
+    let done = run(command.env("OTARU_DEVICES", "here,"));
+    assert!(done.err.contains("the variable OTARU_DEVICES is \"here\"; write ADDRESS:PORT"), "{}", done.err);
+}
+
+#[test]
 fn what_is_shown_is_a_settings_file_that_says_the_same() {
     let folder = with_file("devices = ['127.0.0.1:1', '127.0.0.1:2']\nconnect-timeout = '3s'\n");
     let shown = run(&mut print(&folder)).out;
