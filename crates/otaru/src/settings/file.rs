@@ -181,12 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_names_or_addresses() {
+        for host in ["otaru", "Otaru.example.com", "my_host", "10.0.0.9", "::1", "[fe80::1]"] {
+            assert!(parse(&format!("allow-host = {host:?}")).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_told_with_its_line_and_what_is_allowed() {
         let error = wrong("\nconnect-timeout = 10\n");
         assert!(error.contains("otaru.toml, line 2: the setting \"connect-timeout\" is \"10\""), "{error}");
         assert!(error.contains("with its unit"), "{error}");
         for (text, words) in [
             ("devices = [\"here\"]", "write ADDRESS:PORT"),
+            ("allow-host = \"http://x y/\"", "write a host name or an address, without http://"),
+            ("allow-host = \"otaru.example.com:80\"", "without http:// and port"),
+            ("allow-host = [\"otaru..com\"]", "write a host name"),
             ("log-format = \"xml\"", "write one of: text, json"),
             ("max-downloads = 0", "from 1 to 60000"),
             ("max-downloads = [1]", "is an array; write a text or a number"),

@@ -12,7 +12,7 @@ mod page;
 mod show;
 mod units;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub struct Settings {
     )]
     pub operators: Vec<SocketAddr>,
     /// A further host name under which operators may reach the platform, as behind a proxy; may be given several times
-    #[arg(long, value_name = "NAME", env = "OTARU_ALLOW_HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", env = "OTARU_ALLOW_HOST", value_delimiter = ',', value_parser = host)]
     pub allow_host: Vec<String>,
     /// Where rows are kept.
     #[command(flatten)]
@@ -257,6 +257,18 @@ fn keep(text: &str) -> Result<Keep, String> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write ADDRESS:PORT, the address as a number, as in 0.0.0.0:1883 or [::]:1883".into())
+}
+
+/// What can stand in the header `Host`, without the port.
+fn host(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if address.parse::<IpAddr>().is_ok() || text.split('.').all(is_label) {
+        return Ok(text.into());
+    }
+    Err("write a host name or an address, without http:// and port, as in otaru.example.com".into())
 }
 
 fn database(text: &str) -> Result<String, String> {
