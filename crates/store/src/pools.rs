@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -47,10 +47,18 @@ impl Pools {
             .options([("lock_timeout", LOCK_TIMEOUT.as_millis().to_string())])
             .statement_cache_capacity(STATEMENTS);
         let server = format!("{}:{}", options.get_host(), options.get_port());
+        let pool = Self::postgres(options).await;
+        pool.map_err(|e| OpenError::Unreachable { what: server, source: Error::from(e) })
+    }
+
+    async fn postgres(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
+        // A pool tries until its time is up, and then tells of the time instead of the cause.
+        match tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await {
+            Ok(connection) => connection?.close().await?,
+            Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
         let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
-        let pool = pool.connect_with(options).await;
-        let pool = pool.map_err(|e| OpenError::Unreachable { what: server, source: Error::from(e) })?;
-        Ok(Self::Postgres(pool))
+        Ok(Self::Postgres(pool.connect_with(options).await?))
     }
 
     async fn sqlite(file: &Path) -> Result<Self, Error> {

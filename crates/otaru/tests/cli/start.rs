@@ -123,3 +123,16 @@ fn what_is_no_database_of_ours_is_told() {
     assert_eq!(done.code, 2);
     assert!(done.err.contains("postgres://"), "{}", done.err);
 }
+
+/// The cause is told, not that a pool's time was up.
+#[test]
+fn a_postgresql_that_is_not_there_is_told_at_once() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("postgres://otaru:hunter2@{free}/otaru");
+    let done = run(serve(folder.path().join("data").as_os_str()).args(["--database", &url]));
+    assert_eq!(done.code, 1, "{}", done.err);
+    let told = done.err.to_lowercase();
+    assert!(told.contains(&format!("{free} cannot be opened")) && told.contains("refused"), "{told}");
+    assert!(!told.contains("pool") && !told.contains("hunter2"), "{told}");
+}
