@@ -31,6 +31,11 @@ pub(crate) struct Serve {
 pub(crate) fn run(serve: Serve, connection: &Connection) -> anyhow::Result<ExitCode> {
     let settings = serve.settings;
     log_to_stderr(settings.log.clone(), settings.log_format);
+    if settings.door.asks_once() {
+        tracing::warn!(
+            "tcp-idle is not below tcp-user-timeout: the first question without an answer ends a connection, whatever tcp-probes says; lower tcp-idle, or raise tcp-user-timeout"
+        );
+    }
     let data = &connection.data.data;
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut stop = Stop::listen()?;

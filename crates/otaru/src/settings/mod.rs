@@ -105,7 +105,7 @@ pub struct Settings {
     /// What to log: error, warn, info, debug, trace, or a filter as `info,otaru_door=debug`
     #[arg(long, value_name = "FILTER", env = "OTARU_LOG", default_value = "info", value_parser = filter)]
     pub log: EnvFilter,
-    /// How to log: lines for people, or a JSON object a line
+    /// How to log: lines for people, or a JSON object a line. What keeps the platform from starting, as a taken port, is told in words all the same
     #[arg(long, value_name = "FORMAT", env = "OTARU_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// Limits at the devices' door.
@@ -123,7 +123,7 @@ pub struct Door {
     /// Longest time in which a device takes none of the bytes that wait for it
     #[arg(long, value_name = "TIME", env = "OTARU_WRITE_TIMEOUT", default_value_t = Period(usual().write_timeout), value_parser = period("1s", "1h"))]
     pub write_timeout: Period,
-    /// Longest packet taken from a device; a longer one ends its connection
+    /// Longest packet taken from a device; a longer one ends its connection. In MQTT 5 never more than 256KiB, which the CONNACK tells
     #[arg(long, value_name = "SIZE", env = "OTARU_MAX_PACKET", default_value_t = Size(usual().max_packet), value_parser = size("4KiB", "256MiB"))]
     pub max_packet: Size,
     /// Bytes that wait for one device: messages, and file blocks made ahead
@@ -144,7 +144,7 @@ pub struct Door {
     /// A balancer's address or network, as 10.0.0.0/8; may be given several times. Its connections must begin with a header of the PROXY protocol, version 2
     #[arg(long, value_name = "NETWORK", env = "OTARU_BALANCERS", value_delimiter = ',')]
     pub balancers: Vec<door::Network>,
-    /// TCP asks a silent device whether it is still there after this long; 0s never asks
+    /// TCP asks a silent device whether it is still there after this long; 0s never asks. Keep it below tcp-user-timeout: otherwise the first question without an answer ends the connection
     #[arg(long, value_name = "TIME", env = "OTARU_TCP_IDLE", default_value_t = Period(usual().tcp_idle), value_parser = period("0s", "2h"))]
     pub tcp_idle: Period,
     /// Time between those questions
@@ -156,6 +156,14 @@ pub struct Door {
     /// Longest time in which a device's TCP confirms nothing of what was sent to it, those questions included; 0s leaves it to the system. Linux only
     #[arg(long, value_name = "TIME", env = "OTARU_TCP_USER_TIMEOUT", default_value_t = Period(usual().tcp_user_timeout), value_parser = period("0s", "4h"))]
     pub tcp_user_timeout: Period,
+}
+
+impl Door {
+    /// Whether TCP gives a device up at the first question that it leaves open, whatever the number of questions says.
+    pub fn asks_once(&self) -> bool {
+        let (idle, timeout) = (self.tcp_idle.0, self.tcp_user_timeout.0);
+        !idle.is_zero() && !timeout.is_zero() && idle >= timeout
+    }
 }
 
 impl From<Door> for door::Config {

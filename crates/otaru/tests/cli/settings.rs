@@ -133,16 +133,32 @@ fn a_backup_finds_the_database_where_the_platform_does() {
     assert!(done.err.contains("the database setting must be"), "{}", done.err);
 }
 
-#[test]
-fn the_log_can_be_json() {
+/// The first line that `serve` logs as JSON.
+fn first_logged(more: &[&str]) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let mut command = serve(folder.path().join("data").as_os_str());
-    command.args(["--log-format", "json"]);
+    command.args(["--log-format", "json"]).args(more);
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let first = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
+    first
+}
+
+#[test]
+fn tcp_that_asks_later_than_it_gives_up_is_told() {
+    let first = first_logged(&["--tcp-idle", "2min", "--tcp-user-timeout", "2min"]);
+    assert_eq!(first["level"], "WARN", "{first}");
+    assert!(first["message"].as_str().unwrap().contains("tcp-idle is not below tcp-user-timeout"), "{first}");
+    for fine in [["--tcp-idle", "0s"], ["--tcp-user-timeout", "0s"], ["--tcp-user-timeout", "61s"]] {
+        assert_eq!(first_logged(&fine)["level"], "INFO");
+    }
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let first = first_logged(&[]);
     assert_eq!(first["level"], "INFO", "{first}");
     assert!(first["files"].as_u64().is_some_and(|files| files > 0), "{first}");
 }
