@@ -159,8 +159,14 @@ impl Failure {
     }
 }
 
-/// Does a unit of work in a task of its own, so that not even a panic ends the committer, and anew
-/// if another transaction was in the way.
+/// Does a unit of work in a task of its own, so that not even a panic ends the committer.
+async fn once<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Failure> {
+    Ok(tokio::spawn(work).await.map_err(|_| Failure::Panicked)??)
+}
+
+/// As [`once`], and anew if another transaction was in the way.
 async fn attempt<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
 where
     T: Send + 'static,
@@ -169,12 +175,11 @@ where
     let mut tries = 0;
     loop {
         tries += 1;
-        match tokio::spawn(work()).await {
-            Ok(Err(Error::Busy(source))) if tries < TRIES => {
+        match once(work()).await {
+            Err(Failure::Store(Error::Busy(source))) if tries < TRIES => {
                 warn!(error = %Chain(&*source), "another process or node holds what is to be written; trying again");
             }
-            Ok(done) => return Ok(done?),
-            Err(_) => return Err(Failure::Panicked),
+            done => return done,
         }
     }
 }
@@ -247,7 +252,8 @@ fn give_up(core: &Core, report: Report) -> Option<Report> {
 
 async fn pass_time(core: &Arc<Core>) {
     core.due.send_replace(NEVER);
-    let next = match attempt(|| claim(Arc::clone(core), TIMERS)).await {
+    // Once: what is due is looked at again anyway, and reports must not wait for it meanwhile.
+    let next = match once(claim(Arc::clone(core), TIMERS)).await {
         Ok(next) => next,
         Err(failure) if failure.is_unavailable() => {
             warn!(error = %Chain(&failure), "what is due could not be done; trying again");

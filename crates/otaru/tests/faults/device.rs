@@ -20,7 +20,7 @@ use crate::rng::Rng;
 pub(crate) const PRODUCT: &str = "a1TestPk001";
 const BLOCK: usize = 16 * 1024;
 /// A platform that answers nothing for so long has failed the test.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the platform has acknowledged, and must remember.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,7 +285,7 @@ impl Link {
     /// Waits for bytes, and sorts the packets in them.
     async fn read(&mut self) -> io::Result<()> {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer));
-        if read.await.map_err(|_| wrong("nothing came for a minute"))?? == 0 {
+        if read.await.map_err(|_| wrong("nothing came for two minutes"))?? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         while let Some(length) = mqtt::frame_len(&self.buffer, 300_000).map_err(wrong)?

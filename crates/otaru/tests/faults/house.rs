@@ -15,7 +15,7 @@ use crate::process::Serve;
 use crate::rng::Rng;
 
 const DEVICES: usize = 24;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
