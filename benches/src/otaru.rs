@@ -136,8 +136,10 @@ impl Otaru {
         need_push: bool,
         rate: i64,
     ) -> anyhow::Result<String> {
+        // Loads come back again and again without progress; no attempt fails for that.
+        let terms = json!({"mostPushes": 0, "startTimeoutMinutes": 0});
         let order = json!({"packageId": package, "kind": "STATIC", "scope": scope,
-            "needPush": need_push, "ratePerMinute": rate});
+            "needPush": need_push, "ratePerMinute": rate, "terms": terms});
         let id = text_id(&self.post("/jobs", &order)?["job"])?;
         while self.get(&format!("/jobs/{id}"))?["busy"] != false {
             pause();
