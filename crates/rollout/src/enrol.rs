@@ -27,12 +27,10 @@ impl Decider<'_> {
     fn enrol_one(&mut self, job: &Job, device: Id) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
-        let version = self.version_of(device, &module).map(|v| v.version.as_str());
-        if !job.terms.takes_source(version) || !package.applies_to(version) {
-            return;
-        }
         let src_version = self.version_of(device, &module).map(|v| v.version.clone());
-        if !self.in_scope(job, device) || src_version.as_deref() == Some(&*dest_version) {
+        let version = src_version.as_deref();
+        let meant = job.terms.takes_source(version) && package.applies_to(version);
+        if !meant || !self.in_scope(job, device) || version == Some(&*dest_version) {
             return;
         }
         let task = self.new_task(job, device, module, src_version, dest_version);

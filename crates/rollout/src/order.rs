@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::decide::Decider;
 use crate::rows::{
-    CancelStates, Id, Job, JobKind, JobState, Package, PackageState, Reason, Task, TaskState, Timer, Work,
+    CancelStates, Id, Job, JobKind, JobState, Package, PackageState, Reason, TaskState, Timer, Work,
 };
 
 /// Whether tasks of a job may start again: its package is still there, and a verify job that has ended does
@@ -121,20 +121,14 @@ impl Decider<'_> {
 
     fn run_again(&mut self, job: Id) {
         let Some(row) = self.rows.jobs.get(&job) else { return };
-        let (ended, verify, package) = (
-            matches!(row.state, JobState::Completed | JobState::Canceled),
-            row.kind == JobKind::Verify,
-            row.package_id,
-        );
-        let end = row.terms.end_at;
+        let ended = matches!(row.state, JobState::Completed | JobState::Canceled);
+        let (verify, package, end) = (row.kind == JobKind::Verify, row.package_id, row.terms.end_at);
         if ended {
             self.move_job(job, JobState::InProgress);
-        }
-        if ended {
             self.forgive(job);
-        }
-        if let Some(end) = end.filter(|_| ended) {
-            self.set_timer(Timer::Finish(job), end);
+            if let Some(end) = end {
+                self.set_timer(Timer::Finish(job), end);
+            }
         }
         if verify {
             self.set_package_state(package, PackageState::Verifying);
@@ -144,13 +138,11 @@ impl Decider<'_> {
     /// Only a failed or cancelled task starts again that was approved, that nothing is in the way of, and
     /// whose job has not reached its scheduled end.
     fn may_restart(&mut self, task: Id) -> bool {
-        let state = self.rows.tasks.get(&task).map(|t| t.state);
-        let approved = self.rows.tasks.get(&task).is_some_and(|t| t.approved);
-        let over = |t: &Task| self.rows.jobs.get(&t.job_id).is_none_or(|j| j.is_over(self.now));
-        let late = self.rows.tasks.get(&task).is_none_or(over);
-        matches!(state, Some(TaskState::Failed | TaskState::Canceled))
-            && approved
-            && !late
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let Some(job) = self.rows.jobs.get(&row.job_id) else { return false };
+        matches!(row.state, TaskState::Failed | TaskState::Canceled)
+            && row.approved
+            && !job.is_over(self.now)
             && self.has_room(task)
     }
 

@@ -11,11 +11,11 @@ impl Decider<'_> {
             self.out.dropped += 1;
             return;
         }
-        if self.rows.sessions.get(&device).is_some_and(|s| s.epoch >= epoch) {
+        let old = self.rows.sessions.get(&device).map(|s| s.epoch);
+        if old.is_some_and(|old| old >= epoch) {
             self.out.dropped += 1;
             return;
         }
-        let old = self.rows.sessions.get(&device).map(|s| s.epoch);
         if let Some(old) = old {
             self.disconnected(device, old);
         }
