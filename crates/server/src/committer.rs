@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use rollout::{Changes, Input, Job, Timer, Work};
-use store::Error;
 use store::committer::{self as rows, Keys, Unworked};
+use store::{Chain, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::core::{Core, NEVER, Unit};
 use crate::counters::Counters;
-use crate::error::Chain;
 
 /// Most reports in one transaction.
 const BATCH: usize = 512;

@@ -109,14 +109,3 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(store::Error::Full(_)))
         || matches!(file, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }
-
-/// An error with all that led to it, for the log.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut causes = std::iter::successors(self.0.source(), |error| error.source());
-        causes.try_for_each(|cause| write!(f, ": {cause}"))
-    }
-}

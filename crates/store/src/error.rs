@@ -1,5 +1,6 @@
 //! What can go wrong while speaking with the database.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The database library's own words, kept for the log.
@@ -37,6 +38,17 @@ pub enum Error {
     /// Any other refusal of the database.
     #[error("the database refused a statement")]
     Database(#[source] Source),
+}
+
+/// An error with all that led to it.
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut causes = std::iter::successors(self.0.source(), |error| error.source());
+        causes.try_for_each(|cause| write!(f, ": {cause}"))
+    }
 }
 
 /// How often the database failed, since the start.

@@ -39,7 +39,7 @@ mod tests;
 pub use backup::read_backup;
 pub use backup::{ExportError, ImportError, import};
 pub use blobs::{BlobFile, BlobWriter, Blobs, Stored};
-pub use error::{Error, ErrorCounts, Source};
+pub use error::{Chain, Error, ErrorCounts, Source};
 pub use keyring::{Keyring, Owner, Sealed, UnsealError, private_file};
 pub use link_key::{LinkKeyError, link_key};
 pub use migrate::SCHEMA;

@@ -8,7 +8,7 @@ use crate::lock::{DatabaseLock, FolderLock};
 use crate::migrate::{self, Found, SCHEMA};
 use crate::pools::{Pools, SQLITE_FILE};
 use crate::sql::Tx;
-use crate::{Blobs, Error, ErrorCounts, Keyring, Owner, Sealed, hex, meta};
+use crate::{Blobs, Chain, Error, ErrorCounts, Keyring, Owner, Sealed, hex, meta};
 
 const KEY_CHECK: &str = "otaru";
 pub(crate) const KEY_FILE: &str = "keys";
@@ -60,7 +60,7 @@ pub enum OpenError {
     )]
     DatabaseLocked,
     /// The database does not open.
-    #[error("the database {what} cannot be opened: {}", reasons(source))]
+    #[error("the database {what} cannot be opened: {}", Chain(source))]
     Unreachable {
         /// Its file, or host and port.
         what: String,
@@ -247,17 +247,6 @@ impl Store {
         let folder = self.blobs().folder();
         self.blobs().sweep(&used).map_err(at(folder))
     }
-}
-
-/// An error with all that led to it.
-fn reasons(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
