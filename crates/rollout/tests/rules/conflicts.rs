@@ -1,11 +1,11 @@
-//! Two jobs for one device (C4, T3, T21), row by row, and what waits behind a running task.
+//! Two jobs for one device (T3, T21, C4), cell by cell, and what waits behind a running task.
 
 use otaru_rollout::*;
 
 use crate::world::{MINUTE, Order, Pick, SETTLE, World};
 
 use Overwrite::{Keep, Queue, Replace};
-use TaskState::{Canceled, Failed, InProgress, Notified, Queued, Succeeded};
+use TaskState::{Canceled, Confirm, Failed, InProgress, Notified, Queued, Succeeded};
 
 fn terms(overwrite: Overwrite, multi_module: bool) -> Terms {
     Terms { overwrite, multi_module, ..Terms::as_the_cloud() }
@@ -17,8 +17,8 @@ fn meet(old: Terms, state: TaskState, new: Terms, module: &str) -> (World, [Id; 
     let [device] = world.online();
     world.report(device, "MCU", "1");
     let package = world.package("2");
-    let need_push = state != Queued;
-    let first = world.start(package, Order { need_push, terms: old, ..Order::to(Pick::All) });
+    let (need_push, terms) = (state != Queued, Terms { need_confirm: state == Confirm, ..old });
+    let first = world.start(package, Order { need_push, terms, ..Order::to(Pick::All) });
     if state == InProgress {
         world.progress(device, 5);
     }
@@ -29,67 +29,82 @@ fn meet(old: Terms, state: TaskState, new: Terms, module: &str) -> (World, [Id; 
     (world, [first, second], device)
 }
 
-fn states(met: &(World, [Id; 2], Id)) -> [TaskState; 2] {
-    met.1.map(|job| met.0.state(job, met.2))
+/// How a new task and an old one of the same device get on.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// The new one fails at once, without a message; the old one goes on.
+    NewFails,
+    /// The old one is cancelled, the new one is told.
+    OldCanceled,
+    /// The new one waits until the old one has ended.
+    NewWaits,
+    /// Both run.
+    BothRun,
 }
 
-fn reason(met: &(World, [Id; 2], Id), which: usize) -> Reason {
-    met.0.task(met.1[which], met.2).reason.clone().unwrap()
-}
+use Outcome::{BothRun, NewFails, NewWaits, OldCanceled};
 
-const WAITING: [TaskState; 2] = [Queued, Notified];
-
-#[test]
-fn c4_keep_the_new_task_fails_at_once_whatever_the_module() {
-    for module in [DEFAULT_MODULE, "MCU"] {
-        for state in [Queued, Notified, InProgress] {
-            let mut met = meet(terms(Keep, false), state, terms(Keep, false), module);
-            assert_eq!(states(&met), [state, Failed]);
-            let old = met.0.task(met.1[0], met.2).id;
-            assert_eq!(reason(&met, 1), Reason::Conflict { task: old });
-            assert_eq!(met.0.notices(), [0; 0]);
-        }
+/// A cell: what an old job of scope `old` and a new one on these terms for `module` do to each other while
+/// the old task has not begun (waits for approval, for its turn, or was told), and once it has.
+fn cell(old: bool, new: (Overwrite, bool), module: &str, [not_begun, begun]: [Outcome; 2]) {
+    for (state, outcome) in
+        [(Confirm, not_begun), (Queued, not_begun), (Notified, not_begun), (InProgress, begun)]
+    {
+        let (mut world, [first, second], device) = meet(terms(Keep, old), state, terms(new.0, new.1), module);
+        let [old, new] = [first, second].map(|job| world.task(job, device).clone());
+        let conflict = Reason::Conflict { task: old.id };
+        let overwritten = Reason::Overwritten { job: second };
+        let (states, reasons, told) = match outcome {
+            NewFails => ([state, Failed], [None, Some(conflict)], vec![]),
+            OldCanceled => ([Canceled, Notified], [Some(overwritten), None], vec![device]),
+            NewWaits => ([state, Queued], [None, None], vec![]),
+            BothRun => ([state, Notified], [None, None], vec![device]),
+        };
+        assert_eq!([old.state, new.state], states, "{state:?} {module}");
+        assert_eq!([&old.reason, &new.reason], reasons.each_ref(), "{state:?} {module}");
+        assert_eq!(world.notices(), told, "{state:?} {module}");
+        let behind = Some(Waiting::QueuedBehind { task: old.id });
+        assert_eq!(world.waiting(&new) == behind, matches!(outcome, NewWaits), "{state:?} {module}");
     }
 }
 
 #[test]
-fn c4_t21_replace_the_old_task_is_cancelled_unless_it_is_in_progress() {
-    for module in [DEFAULT_MODULE, "MCU"] {
-        for state in WAITING {
-            let mut met = meet(terms(Keep, false), state, terms(Replace, false), module);
-            assert_eq!(states(&met), [Canceled, Notified]);
-            assert_eq!(reason(&met, 0), Reason::Overwritten { job: met.1[1] });
-            assert_eq!(met.0.notices(), [met.2]);
-        }
-        let met = meet(terms(Keep, false), InProgress, terms(Replace, false), module);
-        assert_eq!(states(&met), [InProgress, Failed]);
-    }
+fn c4_keep_the_new_task_fails_whatever_the_module() {
+    cell(false, (Keep, false), DEFAULT_MODULE, [NewFails, NewFails]);
+    cell(false, (Keep, false), "MCU", [NewFails, NewFails]);
 }
 
 #[test]
-fn c4_t21_several_modules_the_same_module_is_overwritten_another_runs_beside() {
-    for overwrite in [Keep, Queue] {
-        let multi = || terms(overwrite, true);
-        for state in WAITING {
-            let met = meet(multi(), state, multi(), DEFAULT_MODULE);
-            assert_eq!(states(&met), [Canceled, Notified]);
-        }
-        for state in [Queued, Notified, InProgress] {
-            let mut met = meet(multi(), state, multi(), "MCU");
-            assert_eq!(states(&met), [state, Notified]);
-            assert_eq!(met.0.notices(), [met.2]);
-        }
-    }
-    let met = meet(terms(Keep, true), InProgress, terms(Keep, true), DEFAULT_MODULE);
-    assert_eq!(states(&met), [InProgress, Failed]);
+fn c4_t21_replace_the_old_task_is_cancelled_unless_it_has_begun() {
+    cell(false, (Replace, false), DEFAULT_MODULE, [OldCanceled, NewFails]);
+    cell(false, (Replace, false), "MCU", [OldCanceled, NewFails]);
 }
 
 #[test]
-fn c4_of_two_scopes_the_stricter_counts() {
-    for (old, new) in [(false, true), (true, false)] {
-        let met = meet(terms(Keep, old), Notified, terms(Keep, new), "MCU");
-        assert_eq!(states(&met), [Notified, Failed], "{old} {new}");
-    }
+fn c4_t21_several_modules_the_same_one_is_overwritten_unless_it_has_begun() {
+    cell(true, (Keep, true), DEFAULT_MODULE, [OldCanceled, NewFails]);
+}
+
+#[test]
+fn c4_several_modules_another_one_runs_beside() {
+    cell(true, (Keep, true), "MCU", [BothRun, BothRun]);
+    cell(true, (Queue, true), "MCU", [BothRun, BothRun]);
+}
+
+#[test]
+fn c4_mixed_the_stricter_scope_counts() {
+    cell(false, (Keep, true), "MCU", [NewFails, NewFails]);
+    cell(true, (Keep, false), "MCU", [NewFails, NewFails]);
+    cell(true, (Keep, false), DEFAULT_MODULE, [NewFails, NewFails]);
+    cell(true, (Replace, false), "MCU", [OldCanceled, NewFails]);
+}
+
+#[test]
+fn c4_queue_the_new_task_waits() {
+    cell(false, (Queue, false), DEFAULT_MODULE, [NewWaits, NewWaits]);
+    cell(false, (Queue, false), "MCU", [NewWaits, NewWaits]);
+    cell(false, (Queue, true), "MCU", [NewWaits, NewWaits]);
+    cell(true, (Queue, true), DEFAULT_MODULE, [OldCanceled, NewWaits]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod pushes;
 mod random;
 mod reports;
 mod rivalry;
+mod rows;
 mod schedule;
 mod scope;
 mod tables;

@@ -1,4 +1,4 @@
-//! The life of a task, one test for each transition of the management rules (T2 to T24).
+//! The life of a task by the cloud's own rules (T2 to T24; `rows.md` tells which test speaks of which).
 
 use otaru_rollout::*;
 
@@ -18,6 +18,25 @@ fn notified() -> (World, Id, Id) {
 fn in_progress() -> (World, Id, Id) {
     let (mut world, job, device) = notified();
     world.progress(device, 0);
+    (world, job, device)
+}
+
+/// A task that nobody has approved.
+fn unapproved() -> (World, Id, Id) {
+    waiting_in(Order { terms: Terms { need_confirm: true, ..Terms::as_the_cloud() }, ..Order::to(Pick::All) })
+}
+
+/// A task whose device must ask.
+fn queued() -> (World, Id, Id) {
+    waiting_in(Order { need_push: false, ..Order::to(Pick::All) })
+}
+
+fn waiting_in(order: Order) -> (World, Id, Id) {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, order);
+    assert_eq!(world.notices(), [0; 0]);
     (world, job, device)
 }
 
@@ -164,6 +183,24 @@ fn t7_a_device_that_comes_back_is_pushed_to_again_and_keeps_its_state() {
 }
 
 #[test]
+fn t7_a_device_that_was_only_told_is_told_again_and_never_where_devices_must_ask() {
+    let (mut world, job, device) = notified();
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "1");
+    assert_eq!((world.notices(), world.state(job, device)), (vec![device], TaskState::Notified));
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let job = world.start(package, Order { need_push: false, ..Order::to(Pick::All) });
+    world.get(device);
+    world.progress(device, 10);
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "1");
+    world.pass(10 * MINUTE);
+    assert_eq!((world.notices(), world.state(job, device)), (vec![], TaskState::InProgress));
+}
+
+#[test]
 fn t8_a_get_is_answered_again_and_changes_no_state() {
     for start in [notified, in_progress] {
         let (mut world, job, device) = start();
@@ -248,6 +285,62 @@ fn t10_progress_is_an_event_at_the_first_and_at_each_full_ten_per_cent() {
     assert_eq!(told, [3, 10, 30, 100]);
 }
 
+/// The cloud's own rules with one retry after ten minutes, and what a device does that is a failed attempt.
+fn retried_once(state: TaskState, fail: fn(&mut World, Id)) {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let terms = Terms { attempts: 2, retry_interval_ms: 10 * MINUTE, ..Terms::as_the_cloud() };
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    for attempt in 1..=2 {
+        assert_eq!((world.notices(), world.task(job, device).attempt), (vec![device], attempt));
+        if state == TaskState::InProgress {
+            world.progress(device, 30);
+        }
+        fail(&mut world, device);
+        if attempt == 1 {
+            assert_eq!((world.state(job, device), world.task(job, device).progress), (state, 0));
+            world.pass(10 * MINUTE - 1);
+            assert_eq!(world.notices(), [0; 0]);
+            world.pass(1);
+        }
+    }
+    assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
+fn t11_as_the_cloud_with_a_retry_count_a_negative_step_is_tried_again() {
+    retried_once(TaskState::Notified, |world, device| world.progress(device, -2));
+    retried_once(TaskState::InProgress, |world, device| world.progress(device, -2));
+}
+
+#[test]
+fn t15_as_the_cloud_with_a_retry_count_another_version_is_tried_again() {
+    retried_once(TaskState::InProgress, |world, device| {
+        world.pass(SETTLE);
+        let unknown = format!("1.{}", world.now);
+        world.report(device, DEFAULT_MODULE, &unknown);
+    });
+}
+
+#[test]
+fn t11_a_number_of_attempts_that_was_given_wins_over_the_usual_three() {
+    for attempts in [1, 2, 6] {
+        let mut world = World::new();
+        let [device] = world.online();
+        let package = world.package("2");
+        let terms = Terms { attempts, ..Terms::default() };
+        let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+        let mut tried = 0;
+        while world.state(job, device) != TaskState::Failed {
+            world.progress(device, -1);
+            world.pass(MINUTE);
+            tried += 1;
+        }
+        assert_eq!(tried, attempts);
+    }
+}
+
 #[test]
 fn t12_a_negative_step_fails_with_the_devices_own_words() {
     for start in [notified, in_progress] {
@@ -274,13 +367,6 @@ fn t12_a_failure_of_a_task_never_told_speaks_of_another_time() {
 
 #[test]
 fn t13_the_target_version_is_success_from_every_unfinished_state() {
-    let queued = || {
-        let mut world = World::new();
-        let [device] = world.online();
-        let package = world.package("2");
-        let job = world.start(package, Order { need_push: false, ..Order::to(Pick::All) });
-        (world, job, device)
-    };
     for start in [queued as fn() -> (World, Id, Id), notified, in_progress] {
         let (mut world, job, device) = start();
         world.tables.sent.clear();
@@ -407,7 +493,7 @@ fn t19_before_the_first_progress_time_changes_nothing() {
 
 #[test]
 fn t20_a_cancelled_task_ends_quietly_from_every_unfinished_state() {
-    for start in [notified, in_progress] {
+    for start in [unapproved as fn() -> (World, Id, Id), queued, notified, in_progress] {
         let (mut world, job, device) = start();
         world.tables.sent.clear();
         world.run(Input::CancelTask(world.task(job, device).id));
