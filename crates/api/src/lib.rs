@@ -21,6 +21,7 @@ mod extract;
 pub mod fuzzing;
 mod gate;
 mod idempotency;
+mod live;
 mod metrics;
 mod problem;
 mod reception;

@@ -103,6 +103,20 @@ impl Client {
         read(answer.map_err(|error| self.unreachable(&error))?)
     }
 
+    /// A stream of messages, from after the one with the id `last` on.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        last: Option<&str>,
+    ) -> anyhow::Result<impl Read + Send + 'static> {
+        let mut request = self.request(Method::GET, path, None);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let answer = self.agent.run(request.body(())?).map_err(|error| self.unreachable(&error))?;
+        Ok(refused(answer)?.into_body().into_reader())
+    }
+
     /// All items of a list, page by page.
     pub(crate) fn pages<T: DeserializeOwned>(
         &self,

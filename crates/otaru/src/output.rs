@@ -22,6 +22,11 @@ pub(crate) fn part(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// A line to standard output, of a text without end: false once nobody reads it.
+pub(crate) fn next_line(text: &str) -> bool {
+    writeln!(io::stdout().lock(), "{}", printable(text)).is_ok()
+}
+
 /// A line to standard error, for what is not the answer.
 pub(crate) fn note(text: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));

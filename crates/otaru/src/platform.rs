@@ -83,6 +83,7 @@ impl Platform {
     /// Lets operators' requests end, hangs up on devices, and closes the database.
     pub(crate) async fn stop(mut self) {
         self.reception.close();
+        self.server.dismiss_followers();
         self.stop.send_replace(true);
         let ends = async { while self.operator_doors.join_next().await.is_some() {} };
         // Who has not finished by then is cut off.

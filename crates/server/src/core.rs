@@ -16,6 +16,7 @@ use crate::counters::Counters;
 use crate::downlink::{self, Writer};
 use crate::ids::IdSource;
 use crate::metrics::Measures;
+use crate::news::Gong;
 use crate::pace::Pace;
 
 /// What all use cases share.
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) writer: Writer,
     pub(crate) counters: Counters,
     pub(crate) measures: Measures,
+    /// Struck after each commit with events.
+    pub(crate) gong: Gong,
     /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
     turn: Arc<Mutex<()>>,
     /// When the next timer is due.
@@ -71,6 +74,7 @@ impl Core {
             writer,
             counters: Counters::default(),
             measures: Measures::default(),
+            gong: Gong::default(),
             turn: Arc::default(),
             due: watch::Sender::new(0),
         }
@@ -260,6 +264,9 @@ impl Unit {
             tx.commit().await?;
             core.measures.commits.observe(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
             core.measures.events(&core.counters, &changes.events);
+            if !changes.events.is_empty() {
+                core.gong.strike();
+            }
             core.send(changes.outbound, now);
             core.wake_at(due);
             core.tell_shared(&shared);

@@ -18,6 +18,7 @@ mod image;
 mod links;
 mod logins;
 mod metrics;
+mod news;
 mod orders;
 mod pace;
 mod platform;
@@ -37,6 +38,7 @@ pub use crate::error::{ErrorKind, OrderError};
 pub use crate::health::Unready;
 pub use crate::ids::{IdKind, PublicId};
 pub use crate::metrics::{Family, Kind, Labelled, Ranges, Values, all_metrics};
+pub use crate::news::News;
 pub use crate::orders::*;
 pub use rollout;
 
@@ -92,6 +94,16 @@ impl Server {
     /// The connected devices.
     pub fn sessions(&self) -> &Sessions {
         &self.core.sessions
+    }
+
+    /// Wakes who follows events.
+    pub fn news(&self) -> News {
+        self.core.gong.listen()
+    }
+
+    /// Lets go of those who follow something: they would keep the platform from stopping.
+    pub fn dismiss_followers(&self) {
+        self.core.gong.end();
     }
 
     /// Tells devices that the platform stops, and lets nobody in any more. Gives those who can be told

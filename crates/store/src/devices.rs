@@ -100,6 +100,11 @@ pub async fn find(tx: &mut Tx, product: Id, name: &str) -> Result<Option<DeviceV
     Ok(found.pop())
 }
 
+/// The names of devices by number.
+pub async fn names(tx: &mut Tx, ids: BTreeSet<Id>) -> Result<BTreeMap<Id, String>, Error> {
+    tx.texts_in("device", "name", ids).await
+}
+
 /// The numbers of named devices of a product. Names that are not there are left out.
 pub async fn ids_of(tx: &mut Tx, product: Id, names: &[String]) -> Result<BTreeMap<String, Id>, Error> {
     let columns = [int("product_id"), text("name")];

@@ -29,6 +29,19 @@ pub enum Filter {
     Task(Id),
 }
 
+impl Filter {
+    /// Whether an event is one of them.
+    pub fn takes(self, event: &Event) -> bool {
+        match self {
+            Self::All => true,
+            Self::Product(id) => event.product_id == id,
+            Self::Device(id) => event.device_id == Some(id),
+            Self::Job(id) => event.job_id == Some(id),
+            Self::Task(id) => event.task_id == Some(id),
+        }
+    }
+}
+
 /// Events after the one numbered `after` (0 for the first), at most `limit`.
 pub async fn list(tx: &mut Tx, filter: Filter, after: i64, limit: u32) -> Result<Vec<Numbered>, Error> {
     let (of, mut args): (_, Vec<Val>) = match filter {

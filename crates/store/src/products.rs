@@ -1,5 +1,7 @@
 //! Products. Events are the caller's to write.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rollout::{Id, Product};
 
 use crate::modules::{self, Module};
@@ -28,6 +30,11 @@ pub async fn find(tx: &mut Tx, product_key: &str) -> Result<Option<Product>, Err
     let sql = format!("select {} from product where product_key = ?", column_list(Product::TABLE.columns));
     let row = tx.row(sql, vec![product_key.into()]).await?;
     row.map(|row| Product::read(&mut row.fields())).transpose()
+}
+
+/// The keys of products by number.
+pub async fn keys(tx: &mut Tx, ids: BTreeSet<Id>) -> Result<BTreeMap<Id, String>, Error> {
+    tx.texts_in("product", "product_key", ids).await
 }
 
 /// A product's own secret.

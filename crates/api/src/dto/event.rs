@@ -57,6 +57,23 @@ pub struct EventQuery {
     pub limit: Option<u32>,
 }
 
+/// Which events are followed, and from where.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FollowQuery {
+    /// Of this product only.
+    pub product_key: Option<String>,
+    /// Of this device only; needs `productKey`.
+    pub device_name: Option<String>,
+    /// Of this job only; without the others.
+    pub job_id: Option<String>,
+    /// Of this task only; without the others.
+    pub task_id: Option<String>,
+    /// Only those with a higher `seq`, from the first of them; absent is from now on. `Last-Event-ID` goes before it.
+    pub after: Option<i64>,
+}
+
 impl Event {
     pub(crate) fn of(numbered: Numbered, names: &Names) -> Self {
         let Numbered { seq, event } = numbered;

@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::cursor::{self, Key, List};
 use crate::dto::Page;
 use crate::idempotency::{Keys, once};
+use crate::live::Feed;
 use crate::{Config, Problem, document, gate};
 
 /// What endpoints share.
@@ -36,6 +37,7 @@ pub(crate) struct Api {
     pub(crate) server: Server,
     pub(crate) keys: Keys,
     pub(crate) devices: Arc<[SocketAddr]>,
+    pub(crate) feed: Feed,
 }
 
 /// The answer of an endpoint.
@@ -43,7 +45,8 @@ pub(crate) type Answer<T> = Result<T, Problem>;
 
 /// Everything operators can ask of a server.
 pub fn router(server: Server, config: Config) -> Router {
-    let api = Api { server, keys: Keys::default(), devices: config.devices.clone().into() };
+    let feed = Feed::new(server.clone());
+    let api = Api { server, keys: Keys::default(), devices: config.devices.clone().into(), feed };
     let config = Arc::new(config);
     let (orders, document) = endpoints(&api).split_for_parts();
     let document = document::text(document::complete(document));

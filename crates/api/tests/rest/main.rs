@@ -10,3 +10,4 @@ mod idempotency;
 mod lists;
 mod packages;
 mod problems;
+mod stream;

@@ -3,6 +3,8 @@
 pub(crate) mod backup;
 pub(crate) mod credentials;
 pub(crate) mod device;
+pub(crate) mod events;
+mod follow;
 pub(crate) mod frame;
 pub(crate) mod job;
 pub(crate) mod module;

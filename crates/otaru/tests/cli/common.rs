@@ -50,8 +50,12 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Done {
 
 /// `serve` on free ports of the loopback.
 pub(crate) fn serve(data: &OsStr) -> Command {
+    serve_at(data, "127.0.0.1:0")
+}
+
+fn serve_at(data: &OsStr, operators: &str) -> Command {
     let mut command = otaru();
-    command.args(["serve", "--devices", "127.0.0.1:0", "--operators", "127.0.0.1:0", "--data"]).arg(data);
+    command.args(["serve", "--devices", "127.0.0.1:0", "--operators", operators, "--data"]).arg(data);
     command
 }
 
@@ -62,7 +66,19 @@ impl Platform {
 
     /// Starts where a platform was before, or never.
     pub(crate) fn start_in(folder: tempfile::TempDir) -> Self {
-        let mut command = serve(folder.path().join("data").as_os_str());
+        Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    /// Stops, and starts again at the same place.
+    pub(crate) fn restart(self) -> Self {
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        let (code, folder) = self.stop();
+        assert_eq!(code, 0);
+        Self::start_at(folder, &address)
+    }
+
+    fn start_at(folder: tempfile::TempDir, operators: &str) -> Self {
+        let mut command = serve_at(folder.path().join("data").as_os_str(), operators);
         let mut serve = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(serve.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
@@ -112,6 +128,11 @@ impl Platform {
     /// Runs what must succeed; gives its JSON.
     pub(crate) fn json(&self, words: &[&str]) -> Value {
         serde_json::from_str(&self.order(&[words, &["--json"]].concat())).unwrap()
+    }
+
+    /// Starts a command that goes on; what it prints is read from it.
+    pub(crate) fn spawn(&self, words: &[&str]) -> Child {
+        self.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
     /// A device as a process that ends after an update.

@@ -155,3 +155,23 @@ fn a_backup_brings_everything_back() {
     platform.order(&["job", "watch", &verify]);
     assert!(device.wait().unwrap().success());
 }
+
+#[test]
+fn events_are_followed_across_a_restart() {
+    use std::io::{BufRead as _, BufReader};
+    let (platform, _) = prepared();
+    let first = platform.order(&["events", "a1TestPk001", "lamp-1"]);
+    assert!(first.contains("deviceCreated") && first.contains("lamp-1"), "{first}");
+    let mut following =
+        platform.spawn(&["events", "--follow", "--json", "--after", "0", "a1TestPk001", "lamp-1"]);
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["code"], "deviceCreated");
+    platform.order(&["device", "disable", "a1TestPk001", "lamp-1"]);
+    assert_eq!(next()["params"]["enabled"], false);
+    let platform = platform.restart();
+    platform.order(&["device", "enable", "a1TestPk001", "lamp-1"]);
+    assert_eq!(next()["params"]["enabled"], true);
+    following.kill().unwrap();
+    following.wait().unwrap();
+}

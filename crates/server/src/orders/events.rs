@@ -1,7 +1,8 @@
 //! What happened, and how the platform is.
 
 use rollout::Id;
-use store::events::{Filter, Numbered};
+use store::Tx;
+use store::events::{Filter as Which, Numbered};
 
 use super::devices::find_device;
 use super::{failed, product_in};
@@ -25,7 +26,7 @@ pub enum EventFilter<'a> {
 
 fn dropped_since(after: i64, dropped: i64) -> OrderError {
     let text = format!(
-        "the events {} to {dropped} are no longer kept; to go on with the oldest that is, ask without a cursor",
+        "the events {} to {dropped} are no longer kept; to go on with the oldest that is, ask without a cursor, or follow those after {dropped}",
         after + 1
     );
     OrderError::gone("eventsDropped", text).with("firstDropped", after + 1).with("lastDropped", dropped)
@@ -58,28 +59,23 @@ impl Server {
         limit: u32,
     ) -> Result<EventPage, OrderError> {
         let mut tx = self.read().await?;
-        let dropped = store::events::dropped(&mut tx).await.map_err(failed("read events"))?;
-        if let Some(after) = after.filter(|after| *after < dropped) {
-            return Err(dropped_since(after, dropped));
-        }
-        let filter = match filter {
-            EventFilter::All => Filter::All,
-            EventFilter::Product(key) => Filter::Product(product_in(&mut tx, key).await?.id),
-            EventFilter::Device(key, name) => {
-                Filter::Device(find_device(&mut tx, key, name).await?.device.id)
-            }
-            EventFilter::Job(id) => Filter::Job(id),
-            EventFilter::Task(id) => Filter::Task(id),
-        };
-        let after = after.unwrap_or(dropped);
-        let items =
-            store::events::list(&mut tx, filter, after, limit).await.map_err(failed("read events"))?;
-        let next = match items.last() {
-            Some(last) if items.len() >= limit as usize => last.seq,
-            // Who has seen all of one device is not behind, however long nothing happens to it.
-            _ => store::events::last(&mut tx).await.map_err(failed("read events"))?.max(after),
-        };
-        Ok(EventPage { items, next })
+        let filter = resolve(&mut tx, filter).await?;
+        page(&mut tx, filter, after, limit).await
+    }
+
+    /// As [`Self::events`], for who asks again and again.
+    pub async fn events_of(&self, which: Which, after: i64, limit: u32) -> Result<EventPage, OrderError> {
+        page(&mut self.read().await?, which, Some(after), limit).await
+    }
+
+    /// Which events a filter means, for as long as what it names exists, and after it.
+    pub async fn which_events(&self, filter: EventFilter<'_>) -> Result<Which, OrderError> {
+        resolve(&mut self.read().await?, filter).await
+    }
+
+    /// The number of the last event; 0 before the first.
+    pub async fn last_event(&self) -> Result<i64, OrderError> {
+        store::events::last(&mut self.read().await?).await.map_err(failed("read events"))
     }
 
     /// How the platform is.
@@ -90,4 +86,29 @@ impl Server {
         counters.extend(self.door_counters.snapshot());
         Status { sessions: self.core.sessions.online(), counters }
     }
+}
+
+async fn resolve(tx: &mut Tx, filter: EventFilter<'_>) -> Result<Which, OrderError> {
+    Ok(match filter {
+        EventFilter::All => Which::All,
+        EventFilter::Product(key) => Which::Product(product_in(tx, key).await?.id),
+        EventFilter::Device(key, name) => Which::Device(find_device(tx, key, name).await?.device.id),
+        EventFilter::Job(id) => Which::Job(id),
+        EventFilter::Task(id) => Which::Task(id),
+    })
+}
+
+async fn page(tx: &mut Tx, which: Which, after: Option<i64>, limit: u32) -> Result<EventPage, OrderError> {
+    let dropped = store::events::dropped(tx).await.map_err(failed("read events"))?;
+    if let Some(after) = after.filter(|after| *after < dropped) {
+        return Err(dropped_since(after, dropped));
+    }
+    let after = after.unwrap_or(dropped);
+    let items = store::events::list(tx, which, after, limit).await.map_err(failed("read events"))?;
+    let next = match items.last() {
+        Some(last) if items.len() >= limit as usize => last.seq,
+        // Who has seen all of one device is not behind, however long nothing happens to it.
+        _ => store::events::last(tx).await.map_err(failed("read events"))?.max(after),
+    };
+    Ok(EventPage { items, next })
 }

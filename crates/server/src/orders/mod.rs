@@ -21,7 +21,7 @@ pub use packages::{NewPackage, PackageUpload};
 pub use products::{NewProduct, ProductChange};
 pub use store::Slice;
 pub use store::devices::{DeviceView, Filter as DeviceFilter};
-pub use store::events::Numbered;
+pub use store::events::{Filter as WhichEvents, Numbered};
 pub use store::modules::Module;
 pub use tasks::TaskView;
 

@@ -21,15 +21,9 @@ impl Server {
     /// The names of a page's products and devices.
     pub async fn names(&self, products: BTreeSet<Id>, devices: BTreeSet<Id>) -> Result<Names, OrderError> {
         let mut tx = self.read().await?;
-        let mut names = Names::default();
-        for id in products {
-            let found = store::products::get(&mut tx, id).await.map_err(failed("read products"))?;
-            names.products.extend(found.map(|product| (id, product.product_key)));
-        }
-        for id in devices {
-            let found = store::devices::get(&mut tx, id).await.map_err(failed("read devices"))?;
-            names.devices.extend(found.map(|view| (id, view.device.name)));
-        }
-        Ok(names)
+        Ok(Names {
+            products: store::products::keys(&mut tx, products).await.map_err(failed("read products"))?,
+            devices: store::devices::names(&mut tx, devices).await.map_err(failed("read devices"))?,
+        })
     }
 }

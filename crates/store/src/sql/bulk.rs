@@ -1,5 +1,7 @@
 //! Many rows in one statement.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Row, Tx, Val};
 use crate::Error;
 use crate::record::{Column, Record, Table, column_list};
@@ -107,6 +109,24 @@ impl Tx {
             let rows = self.rows(format!("{select} where {column} {any}{rest}"), args).await?;
             for row in rows {
                 out.push(R::read(&mut row.fields())?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// One text of each row of a table whose `id` is one of `ids`.
+    pub(crate) async fn texts_in(
+        &mut self,
+        table: &str,
+        column: &str,
+        ids: BTreeSet<i64>,
+    ) -> Result<BTreeMap<i64, String>, Error> {
+        let ids = Vec::from_iter(ids);
+        let mut out = BTreeMap::new();
+        for some in ids.chunks(self.dialect.max_rows()) {
+            let (any, args) = self.dialect.any(some);
+            for row in self.rows(format!("select id, {column} from {table} where id {any}"), args).await? {
+                out.insert(row.get(0)?, row.get(1)?);
             }
         }
         Ok(out)

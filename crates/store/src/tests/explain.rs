@@ -114,6 +114,7 @@ on_both! {
             devices::list(&mut tx, PRODUCT, &devices::Filter::default(), Some("lamp"), 10),
             devices::list(&mut tx, PRODUCT, &online, Some("lamp"), 10),
             devices::ids_of(&mut tx, PRODUCT, &names),
+            devices::names(&mut tx, [11, 12].into()),
             devices::delete(&mut tx, 299),
             modules::list(&mut tx, PRODUCT),
             modules::delete(&mut tx, PRODUCT, "default"),

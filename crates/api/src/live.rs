@@ -1,0 +1,288 @@
+//! Events as they happen, to any number of followers.
+//!
+//! One task reads what was committed and writes each event out once; followers only pick what they asked for. What
+//! happened before they came they read themselves, page by page, as fast as they take it. A follower keeps nothing
+//! of its own: who falls behind what all of them remember is let go, and goes on where it was.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse;
+use futures_util::Stream;
+use server::{News, Numbered, OrderError, Server, WhichEvents};
+use tokio::sync::{Mutex, broadcast};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
+
+use crate::dto::Event;
+
+/// Events read at once.
+const PAGE: u32 = 200;
+/// Pages remembered for all followers.
+const REMEMBERED: usize = 64;
+/// Pause between two reads: what happens in it goes out together.
+const PACE: Duration = Duration::from_millis(100);
+/// Longest wait without a look, should nobody tell that there is something.
+const LOOK: Duration = Duration::from_secs(1);
+/// Pause between two signs of life to a follower of whom nothing else is heard.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The last words to a follower that is too slow.
+const TOO_SLOW: &str =
+    "events came faster than they were read; connect again with the last id to go on from there";
+/// The last words of a platform that stops.
+const STOPS: &str = "the platform stops; connect again with the last id to go on from there";
+
+/// The one reader of the database. It runs while somebody follows.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    server: Server,
+    running: Arc<Mutex<Option<broadcast::Sender<Arc<Batch>>>>>,
+}
+
+/// Events that were read together.
+#[derive(Debug)]
+struct Batch {
+    events: Vec<(Numbered, sse::Event)>,
+    /// All up to this number are in this batch or in those before.
+    last: i64,
+}
+
+impl Feed {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server, running: Arc::default() }
+    }
+
+    /// What is committed after this call, and some of what was before.
+    async fn subscribe(&self) -> Result<broadcast::Receiver<Arc<Batch>>, OrderError> {
+        let mut running = self.running.lock().await;
+        if let Some(sender) = &*running {
+            return Ok(sender.subscribe());
+        }
+        let news = self.server.news();
+        let last = self.server.last_event().await?;
+        let (sender, receiver) = broadcast::channel(REMEMBERED);
+        *running = Some(sender.clone());
+        tokio::spawn(self.clone().run(news, last, sender));
+        Ok(receiver)
+    }
+
+    async fn run(self, mut news: News, mut last: i64, sender: broadcast::Sender<Arc<Batch>>) {
+        loop {
+            // Time is a reason to look as good as news.
+            if timeout(LOOK, news.next()).await == Ok(false) {
+                break;
+            }
+            while let Some(batch) = self.read(last).await {
+                last = batch.last;
+                // Without followers it ends below.
+                let _ = sender.send(Arc::new(batch));
+            }
+            sleep(PACE).await;
+            let mut running = self.running.lock().await;
+            if sender.receiver_count() == 0 {
+                *running = None;
+                return;
+            }
+        }
+        *self.running.lock().await = None;
+    }
+
+    /// The next events, if there are any and they can be read.
+    async fn read(&self, after: i64) -> Option<Batch> {
+        let page = self.server.events_of(WhichEvents::All, after, PAGE).await.ok()?;
+        let events = written(&self.server, page.items).await.ok()?;
+        (!events.is_empty()).then_some(Batch { events, last: page.next })
+    }
+}
+
+/// Events as they are sent.
+async fn written(server: &Server, items: Vec<Numbered>) -> Result<Vec<(Numbered, sse::Event)>, OrderError> {
+    let products = items.iter().map(|numbered| numbered.event.product_id).collect();
+    let devices = items.iter().filter_map(|numbered| numbered.event.device_id).collect();
+    let names = server.names(products, devices).await?;
+    let write = |numbered: Numbered| {
+        let event = Event::of(numbered.clone(), &names);
+        // Texts and numbers can always be written.
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        let message = sse::Event::default().id(event.seq.to_string()).data(data);
+        (numbered, message)
+    };
+    Ok(items.into_iter().map(write).collect())
+}
+
+/// One who follows events.
+pub(crate) struct Follower {
+    feed: Feed,
+    which: WhichEvents,
+    /// All up to this number has been given, or is none of those asked for.
+    seen: i64,
+    ready: VecDeque<sse::Event>,
+    place: Place,
+    heart: Interval,
+}
+
+/// Where a follower reads.
+enum Place {
+    /// In the database, alone.
+    Behind,
+    /// In the database, while what happens from now on is kept for it.
+    CatchingUp(broadcast::Receiver<Arc<Batch>>),
+    /// What happens.
+    Live(broadcast::Receiver<Arc<Batch>>),
+    /// Nowhere any more.
+    Gone,
+}
+
+impl Follower {
+    /// Follows events after a number; fails if they cannot be read from there.
+    pub(crate) async fn begin(feed: Feed, which: WhichEvents, after: i64) -> Result<Self, OrderError> {
+        let mut heart = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ready = VecDeque::from([note(after, "following")]);
+        let mut follower = Self { feed, which, seen: after, ready, place: Place::Behind, heart };
+        follower.read_page().await?;
+        Ok(follower)
+    }
+
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+        futures_util::stream::unfold(self, async |mut follower| {
+            let event = follower.next().await?;
+            Some((Ok(event), follower))
+        })
+    }
+
+    async fn next(&mut self) -> Option<sse::Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            match &self.place {
+                Place::Gone => return None,
+                Place::Live(_) => self.listen().await,
+                Place::Behind | Place::CatchingUp(_) => {
+                    if let Err(error) = self.read_page().await {
+                        self.part(&error.text);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a page of what was before. Once that was the last one, what happens is kept, and what happened
+    /// meanwhile is read.
+    async fn read_page(&mut self) -> Result<(), OrderError> {
+        let page = self.feed.server.events_of(self.which, self.seen, PAGE).await?;
+        let is_last = page.items.len() < PAGE as usize;
+        let events = written(&self.feed.server, page.items).await?;
+        self.ready.extend(events.into_iter().map(|(_, event)| event));
+        self.seen = page.next;
+        if is_last {
+            self.place = match std::mem::replace(&mut self.place, Place::Gone) {
+                Place::CatchingUp(live) => Place::Live(live),
+                _ => Place::CatchingUp(self.feed.subscribe().await?),
+            };
+        }
+        Ok(())
+    }
+
+    async fn listen(&mut self) {
+        let Place::Live(live) = &mut self.place else { return };
+        let heard = tokio::select! {
+            heard = live.recv() => heard,
+            _ = self.heart.tick() => return self.ready.push_back(note(self.seen, "still here")),
+        };
+        match heard {
+            Ok(batch) => self.take(&batch),
+            Err(broadcast::error::RecvError::Lagged(_)) => self.part(TOO_SLOW),
+            Err(broadcast::error::RecvError::Closed) => self.part(STOPS),
+        }
+    }
+
+    fn take(&mut self, batch: &Batch) {
+        let wanted = |(numbered, _): &&(Numbered, sse::Event)| {
+            numbered.seq > self.seen && self.which.takes(&numbered.event)
+        };
+        self.ready.extend(batch.events.iter().filter(wanted).map(|(_, event)| event.clone()));
+        self.seen = self.seen.max(batch.last);
+    }
+
+    fn part(&mut self, why: &str) {
+        self.ready.push_back(note(self.seen, why));
+        self.place = Place::Gone;
+    }
+}
+
+/// A comment. It brings the place along: who follows what seldom happens must not come back with one long dropped.
+fn note(seen: i64, text: &str) -> sse::Event {
+    sse::Event::default().comment(text.replace(['\r', '\n'], " ")).id(seen.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use server::rollout::{self, EventKind};
+
+    use super::*;
+
+    fn batch(seq: i64) -> Arc<Batch> {
+        let event = rollout::Event {
+            at: 0,
+            product_id: 1,
+            device_id: None,
+            job_id: None,
+            task_id: None,
+            kind: EventKind::ProductChanged,
+        };
+        let message = sse::Event::default().id(seq.to_string()).data("{}");
+        Arc::new(Batch { events: vec![(Numbered { seq, event }, message)], last: seq })
+    }
+
+    async fn server(folder: &std::path::Path) -> Server {
+        let database = "sqlite".into();
+        let config = store::Config { data: folder.into(), database, clock: store::Clock::default() };
+        let config = server::Config {
+            store: store::Store::open(config).await.unwrap(),
+            public_url: None,
+            limits: rollout::Limits::default(),
+            keep_events: None,
+            clock: server::Clock::System,
+            door_counters: Arc::default(),
+        };
+        Server::start(config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_told_and_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let feed = Feed::new(server(folder.path()).await);
+        let mut follower = Follower::begin(feed, WhichEvents::All, 0).await.unwrap();
+        let (sender, receiver) = broadcast::channel(2);
+        follower.place = Place::Live(receiver);
+        follower.ready.clear();
+        sender.send(batch(1)).unwrap();
+        assert!(format!("{:?}", follower.next().await.unwrap()).contains("id: 1"));
+        for seq in 2..=4 {
+            sender.send(batch(seq)).unwrap();
+        }
+        let last = format!("{:?}", follower.next().await.unwrap());
+        // The place is that of the last one read.
+        assert!(last.contains(TOO_SLOW) && last.contains("id: 1"), "{last}");
+        assert!(follower.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_hears_nothing_gets_a_sign_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let feed = Feed::new(server(folder.path()).await);
+        let mut follower = Follower::begin(feed, WhichEvents::All, 0).await.unwrap();
+        let (_sender, receiver) = broadcast::channel(2);
+        follower.place = Place::Live(receiver);
+        follower.ready.clear();
+        follower.heart = interval_at(Instant::now(), HEARTBEAT);
+        let sign = format!("{:?}", follower.next().await.unwrap());
+        assert!(sign.contains("still here") && sign.contains("id: 0"), "{sign}");
+    }
+}
