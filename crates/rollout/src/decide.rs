@@ -223,6 +223,8 @@ pub struct Changes {
     pub tasks_new: Vec<Task>,
     /// Changed tasks.
     pub tasks: Vec<Task>,
+    /// Those among them that were loaded, as they were: only what differs has to be written.
+    pub tasks_before: BTreeMap<Id, Task>,
     /// Changed jobs (their counts are in `counts`).
     pub jobs: Vec<Job>,
     /// Changed packages.
@@ -273,7 +275,8 @@ struct Dirty {
     sessions: BTreeSet<Id>,
     versions: BTreeSet<(Id, String)>,
     tasks_new: BTreeSet<Id>,
-    tasks: BTreeSet<Id>,
+    /// As they were.
+    tasks: BTreeMap<Id, Task>,
     jobs: BTreeSet<Id>,
     packages: BTreeSet<Id>,
 }
@@ -376,10 +379,10 @@ impl Decider<'_> {
 
     pub(crate) fn task_mut(&mut self, id: Id) -> Option<&mut Task> {
         let task = self.rows.tasks.get_mut(&id)?;
-        task.updated_at = self.now;
         if !self.dirty.tasks_new.contains(&id) {
-            self.dirty.tasks.insert(id);
+            self.dirty.tasks.entry(id).or_insert_with(|| task.clone());
         }
+        task.updated_at = self.now;
         Some(task)
     }
 
@@ -505,12 +508,10 @@ impl Decider<'_> {
     }
 
     fn finish(self) -> Changes {
-        let Self { rows, mut out, dirty, .. } = self;
-        let pick = |ids: &BTreeSet<Id>| -> Vec<Task> {
-            ids.iter().filter_map(|id| rows.tasks.get(id)).cloned().collect()
-        };
-        out.tasks_new = pick(&dirty.tasks_new);
-        out.tasks = pick(&dirty.tasks);
+        let Self { mut rows, mut out, dirty, .. } = self;
+        out.tasks_new = dirty.tasks_new.iter().filter_map(|id| rows.tasks.remove(id)).collect();
+        out.tasks = dirty.tasks.keys().filter_map(|id| rows.tasks.remove(id)).collect();
+        out.tasks_before = dirty.tasks;
         out.devices = dirty.devices.iter().filter_map(|id| rows.devices.get(id)).cloned().collect();
         out.sessions = dirty.sessions.iter().filter_map(|id| rows.sessions.get(id)).cloned().collect();
         out.versions = dirty.versions.iter().filter_map(|key| rows.versions.get(key)).cloned().collect();

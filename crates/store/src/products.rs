@@ -54,7 +54,7 @@ pub async fn list(tx: &mut Tx, after: Option<Id>, limit: u32) -> Result<Slice<Pr
 
 /// Writes a product's settings. False if it is not there.
 pub async fn update(tx: &mut Tx, product: &Product) -> Result<bool, Error> {
-    Ok(tx.update(std::slice::from_ref(product), &[], |_| vec![]).await? == 1)
+    Ok(tx.update(std::slice::from_ref(product), |_| None, &[], |_| vec![]).await? == 1)
 }
 
 /// Removes a product that has neither devices nor packages, with its modules and old jobs.

@@ -18,9 +18,10 @@ pub async fn apply(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {
     update_devices(tx, changes).await?;
     tx.upsert(&changes.versions).await?;
     insert_tasks(tx, &changes.tasks_new).await?;
-    tx.update(&changes.tasks, &[int("open")], |t| vec![is_open(t)]).await?;
-    tx.update(&changes.jobs, &[], |_| vec![]).await?;
-    tx.update(&changes.packages, &[], |_| vec![]).await?;
+    let before = |task: &Task| changes.tasks_before.get(&task.id);
+    tx.update(&changes.tasks, before, &[int("open")], |t| vec![is_open(t)]).await?;
+    tx.update(&changes.jobs, |_| None, &[], |_| vec![]).await?;
+    tx.update(&changes.packages, |_| None, &[], |_| vec![]).await?;
     add_counts(tx, changes).await?;
     timers::set(tx, &changes.timers).await?;
     append_events(tx, &changes.events).await
@@ -79,7 +80,7 @@ async fn update_devices(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {
     let mut online: BTreeMap<Id, bool> = changes.sessions_ended.iter().map(|(d, _)| (*d, false)).collect();
     online.extend(changes.sessions.iter().map(|s| (s.device_id, true)));
     let flag = |id: &Id| online.get(id).copied().to_val();
-    tx.update(&changes.devices, &[int("online")], |d| vec![flag(&d.id)]).await?;
+    tx.update(&changes.devices, |_| None, &[int("online")], |d| vec![flag(&d.id)]).await?;
     let written = |id: &Id| changes.devices.iter().any(|d| d.id == *id);
     let others = online.iter().filter(|(id, _)| !written(id));
     let rows = others.map(|(id, on)| vec![(*id).into(), (*on).into()]).collect();

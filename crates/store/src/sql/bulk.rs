@@ -77,22 +77,50 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes records over those with the same `id`, but for what never changes. `extra` columns come after the record's own; a NULL
-    /// there leaves them as they are.
-    pub(crate) async fn update<R: Record>(
+    /// Writes records over those with the same `id`, column by column: those in which any of them differs from
+    /// what it was `before`, all if that is unknown, but none that never changes. SQLite rewrites each index
+    /// that a named column is in. `extra` columns come after the record's own; a NULL there leaves them as
+    /// they are.
+    pub(crate) async fn update<'a, R: Record + 'a>(
         &mut self,
         records: &[R],
+        before: impl Fn(&R) -> Option<&'a R>,
         extra: &[Column],
         more: impl Fn(&R) -> Vec<Val>,
     ) -> Result<u64, Error> {
         let Table { name, key, fixed, columns, .. } = R::TABLE;
-        let rows = records.iter().map(|r| [r.values(), more(r)].concat()).collect();
-        let set = |c: &Column| format!("{0} = v.{0}", c.name);
-        let set_extra = |c: &Column| format!("{0} = coalesce(v.{0}, {name}.{0})", c.name);
-        let own = columns.iter().filter(|c| !key.contains(&c.name) && !fixed.contains(&c.name)).map(set);
-        let sets: Vec<String> = own.chain(extra.iter().map(set_extra)).collect();
+        let values = |record: &R| {
+            let mut values = record.values();
+            values.extend(more(record));
+            values
+        };
+        let mut rows: Vec<Vec<Val>> = records.iter().map(values).collect();
+        let all = [columns, extra].concat();
+        let mut changed = vec![false; all.len()];
+        for (record, row) in records.iter().zip(&rows) {
+            match before(record).map(values) {
+                Some(was) => changed.iter_mut().zip(row.iter().zip(&was)).for_each(|(c, (a, b))| *c |= a != b),
+                None => changed.fill(true),
+            }
+        }
+        let is_key = |n: usize| key.contains(&all[n].name);
+        let is_set = |n: &usize| changed[*n] && !is_key(*n) && !fixed.contains(&all[*n].name);
+        let set = |n: usize| match all[n].name {
+            column if n < columns.len() => format!("{column} = v.{column}"),
+            column => format!("{column} = coalesce(v.{column}, {name}.{column})"),
+        };
+        let sets: Vec<String> = (0..all.len()).filter(is_set).map(set).collect();
+        if sets.is_empty() {
+            return Ok(0);
+        }
+        let is_sent = |n: &usize| is_key(*n) || is_set(n);
+        let sent: Vec<Column> = (0..all.len()).filter(is_sent).map(|n| all[n]).collect();
+        for row in &mut rows {
+            let mut n = 0..;
+            row.retain(|_| n.next().is_some_and(|n| is_sent(&n)));
+        }
         let statement = format!("update {name} set {} from v where {name}.id = v.id", sets.join(", "));
-        self.bulk(&[columns, extra].concat(), rows, &statement).await
+        self.bulk(&sent, rows, &statement).await
     }
 
     /// Records whose `column` is one of `ids`. `rest` goes on after the condition.
@@ -102,12 +130,12 @@ impl Tx {
         ids: &[i64],
         rest: &str,
     ) -> Result<Vec<R>, Error> {
-        let select = format!("select {} from {}", column_list(R::TABLE.columns), R::TABLE.name);
+        let list = column_list(R::TABLE.columns);
         let mut out = Vec::with_capacity(ids.len());
         for some in ids.chunks(self.dialect.max_rows()) {
             let (any, args) = self.dialect.any(some);
-            let rows = self.rows(format!("{select} where {column} {any}{rest}"), args).await?;
-            for row in rows {
+            let select = format!("select {list} from {} where {column} {any}{rest}", R::TABLE.name);
+            for row in self.packed_rows(&list, select, args).await? {
                 out.push(R::read(&mut row.fields())?);
             }
         }

@@ -8,6 +8,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
+use super::row::Packed;
 use super::{Dialect, Row, Val};
 use crate::{Clock, Error, ErrorCounts};
 
@@ -119,6 +120,23 @@ impl Tx {
             }
         };
         noted(&self.errors, found)
+    }
+
+    /// As [`Self::rows`], for many rows without blobs of the columns `list`. SQLite packs them into one.
+    pub(crate) async fn packed_rows(
+        &mut self,
+        list: &str,
+        select: String,
+        args: Vec<Val>,
+    ) -> Result<Vec<Row>, Error> {
+        if self.dialect == Dialect::Postgres {
+            return self.rows(select, args).await;
+        }
+        let sql = format!("select json_group_array(json_array({list})) from ({select})");
+        let Some(row) = self.row(sql, args).await? else { return Ok(vec![]) };
+        let packed: Vec<Vec<Packed>> = serde_json::from_str(&row.get::<String>(0)?)
+            .map_err(|e| Error::Unreadable { column: 0, what: e.to_string() })?;
+        Ok(packed.into_iter().map(Row::Unpacked).collect())
     }
 
     /// The first row, if any.
