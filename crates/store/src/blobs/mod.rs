@@ -11,11 +11,12 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use open::OpenFiles;
 pub use read::BlobFile;
+use read::Chunks;
 pub(crate) use write::sync_folder;
 pub use write::{BlobWriter, Stored};
 
@@ -30,8 +31,7 @@ struct Folder {
     uploads: AtomicU64,
     pins: Mutex<Pins>,
     files: OpenFiles,
-    /// Bytes that readers remember, all together.
-    remembered: AtomicUsize,
+    chunks: Arc<Chunks>,
 }
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Blobs {
             uploads: AtomicU64::new(0),
             pins: Mutex::default(),
             files: OpenFiles::default(),
-            remembered: AtomicUsize::new(0),
+            chunks: read::chunks(),
         }))
     }
 
@@ -90,12 +90,12 @@ impl Blobs {
     pub async fn open(&self, sha256: &str) -> io::Result<BlobFile> {
         let (path, folder) = (self.path_of(sha256)?, self.0.clone());
         let file = blocking(move || folder.files.open(&path)).await?;
-        Ok(BlobFile::new(file, self.0.clone()))
+        Ok(BlobFile::new(file, self.0.chunks.clone()))
     }
 
     #[cfg(test)]
-    pub(crate) fn remembered(&self) -> usize {
-        self.0.remembered.load(Ordering::Relaxed)
+    pub(crate) fn kept(&self) -> u64 {
+        self.0.chunks.weight()
     }
 
     pub(crate) fn path_of(&self, sha256: &str) -> io::Result<PathBuf> {

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 /// A file that is open for somebody.
 pub(super) struct OpenFile {
+    /// Its own, whatever its path.
+    pub(super) number: u64,
     pub(super) file: File,
     pub(super) len: u64,
     modified: Option<SystemTime>,
@@ -16,7 +18,14 @@ pub(super) struct OpenFile {
 
 /// The files that are open for anybody.
 #[derive(Default)]
-pub(super) struct OpenFiles(Mutex<BTreeMap<PathBuf, Weak<OpenFile>>>);
+pub(super) struct OpenFiles(Mutex<Files>);
+
+#[derive(Default)]
+struct Files {
+    by_path: BTreeMap<PathBuf, Weak<OpenFile>>,
+    /// Files ever opened.
+    opened: u64,
+}
 
 impl OpenFiles {
     /// The open file of this path, or the file opened now. One that was put in the place of the open one,
@@ -26,14 +35,16 @@ impl OpenFiles {
         let (len, modified) = (now.len(), now.modified().ok());
         let same = |file: &Arc<OpenFile>| (file.len, file.modified) == (len, modified);
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = files.get(path).and_then(Weak::upgrade).filter(same) {
+        if let Some(file) = files.by_path.get(path).and_then(Weak::upgrade).filter(same) {
             return Ok(file);
         }
         let file = File::open(path)?;
         let found = file.metadata()?;
-        let open = Arc::new(OpenFile { file, len: found.len(), modified: found.modified().ok() });
-        files.retain(|_, file| file.strong_count() > 0);
-        files.insert(path.to_owned(), Arc::downgrade(&open));
+        files.opened += 1;
+        let (number, len, modified) = (files.opened, found.len(), found.modified().ok());
+        let open = Arc::new(OpenFile { number, file, len, modified });
+        files.by_path.retain(|_, file| file.strong_count() > 0);
+        files.by_path.insert(path.to_owned(), Arc::downgrade(&open));
         Ok(open)
     }
 }

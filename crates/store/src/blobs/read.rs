@@ -2,41 +2,52 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
+use super::blocking;
 use super::open::OpenFile;
-use super::{Folder, blocking};
 
-/// Bytes read at once: a device that reads small blocks in order costs one read per so many.
-const READ_AHEAD: usize = 64 * 1024;
-/// Bytes that all readers of a folder remember together. Those who find no room read what they are asked for.
-const MOST_REMEMBERED: usize = 64 * 1024 * 1024;
+/// Bytes read and kept at once: the longest block, so that one in its usual place is a piece of a chunk.
+const CHUNK: usize = 128 * 1024;
+/// Bytes kept, of all files together.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
+/// Blocks of up to so many bytes are copied: one that waits for a slow device would hold its whole chunk.
+const COPIED: usize = 4096;
 
-/// A blob opened for one reader, on a file it shares with all others. It remembers the bytes last read, at most
-/// 64 KiB or one block, until it has come to the end.
-pub struct BlobFile {
-    open: Arc<OpenFile>,
-    folder: Arc<Folder>,
-    window: Mutex<Window>,
+/// What was read of files last: a fleet reads the same file. A chunk is named by its file and place.
+pub(super) type Chunks = Cache<(u64, u64), Bytes, ByLength>;
+
+#[derive(Clone)]
+pub(super) struct ByLength;
+
+impl Weighter<(u64, u64), Bytes> for ByLength {
+    fn weight(&self, _: &(u64, u64), chunk: &Bytes) -> u64 {
+        chunk.len() as u64
+    }
 }
 
-#[derive(Default)]
-struct Window {
-    offset: u64,
-    bytes: Bytes,
+pub(super) fn chunks() -> Arc<Chunks> {
+    Arc::new(Cache::with_weighter(MOST_KEPT / CHUNK, MOST_KEPT as u64, ByLength))
+}
+
+/// A blob opened for one reader, on a file and chunks it shares with all others.
+pub struct BlobFile {
+    file: Arc<OpenFile>,
+    chunks: Arc<Chunks>,
 }
 
 impl BlobFile {
-    pub(super) fn new(open: Arc<OpenFile>, folder: Arc<Folder>) -> Self {
-        Self { open, folder, window: Mutex::default() }
+    pub(super) fn new(file: Arc<OpenFile>, chunks: Arc<Chunks>) -> Self {
+        Self { file, chunks }
     }
 
     /// Bytes in the blob.
     pub fn len(&self) -> u64 {
-        self.open.len
+        self.file.len
     }
 
     /// Whether it has none.
@@ -49,83 +60,40 @@ impl BlobFile {
     pub async fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         let left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
         let len = len.min(left);
-        let block = match self.at_hand(offset, len, left) {
-            Some(block) => block,
-            None => {
-                let (open, size) = (self.open.clone(), self.size(len, left));
-                let bytes = blocking(move || read_at(&open.file, offset, size)).await?;
-                let block = bytes.slice(..len);
-                self.remember(&mut self.window(), Window { offset, bytes });
-                block
-            }
-        };
-        if len == left {
-            // Who has the end of a file seldom reads on.
-            self.remember(&mut self.window(), Window::default());
+        let number = offset / CHUNK as u64;
+        let from = (offset % CHUNK as u64) as usize;
+        if len > COPIED && from + len <= CHUNK {
+            return Ok(self.chunk(number).await?.slice(from..from + len));
         }
-        Ok(block)
+        let mut block = BytesMut::with_capacity(len);
+        let (mut number, mut from) = (number, from);
+        while block.len() < len {
+            let chunk = self.chunk(number).await?;
+            let to = chunk.len().min(from + len - block.len());
+            block.extend_from_slice(&chunk[from..to]);
+            (number, from) = (number + 1, 0);
+        }
+        Ok(block.freeze())
     }
 
-    /// Bytes that need no disk: remembered here, or in the kernel's memory. For those another thread would
-    /// cost more than the reading.
-    fn at_hand(&self, offset: u64, len: usize, left: usize) -> Option<Bytes> {
-        let mut window = self.window();
-        if let Some(bytes) = window.get(offset, len) {
-            return Some(bytes);
-        }
-        let size = self.size(len, left);
-        let mut buffer = self.take(&mut window, size);
-        if !read_cached(&self.open.file, offset, &mut buffer) {
-            return None;
-        }
-        let bytes = buffer.freeze();
-        let block = bytes.slice(..len);
-        self.remember(&mut window, Window { offset, bytes });
-        Some(block)
-    }
-
-    /// How much to read where `len` bytes are asked for and `left` are left.
-    fn size(&self, len: usize, left: usize) -> usize {
-        let full = self.folder.remembered.load(Ordering::Relaxed) + READ_AHEAD > MOST_REMEMBERED;
-        if full { len } else { len.max(READ_AHEAD).min(left) }
-    }
-
-    fn remember(&self, window: &mut Window, new: Window) {
-        let remembered = &self.folder.remembered;
-        remembered.fetch_sub(window.bytes.len(), Ordering::Relaxed);
-        let before = remembered.fetch_add(new.bytes.len(), Ordering::Relaxed);
-        *window = new;
-        if before + window.bytes.len() > MOST_REMEMBERED {
-            remembered.fetch_sub(window.bytes.len(), Ordering::Relaxed);
-            *window = Window::default();
+    /// A chunk that begins within the blob.
+    async fn chunk(&self, number: u64) -> io::Result<Bytes> {
+        let key = (self.file.number, number);
+        match self.chunks.get(&key) {
+            Some(chunk) => Ok(chunk),
+            None => self.chunks.get_or_insert_async(&key, self.load(number)).await,
         }
     }
 
-    /// Room for other bytes: the old bytes' own, once nobody else holds them.
-    fn take(&self, window: &mut Window, size: usize) -> BytesMut {
-        self.folder.remembered.fetch_sub(window.bytes.len(), Ordering::Relaxed);
-        let mut buffer = std::mem::take(&mut window.bytes).try_into_mut().unwrap_or_default();
-        buffer.resize(size, 0);
-        buffer
-    }
-
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for BlobFile {
-    fn drop(&mut self) {
-        let remembered = self.window().bytes.len();
-        self.folder.remembered.fetch_sub(remembered, Ordering::Relaxed);
-    }
-}
-
-impl Window {
-    fn get(&self, offset: u64, len: usize) -> Option<Bytes> {
-        let from = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
-        let to = from.checked_add(len)?;
-        (to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
+    /// Bytes in the kernel's memory are read here: another thread would cost more than the reading.
+    async fn load(&self, number: u64) -> io::Result<Bytes> {
+        let offset = number * CHUNK as u64;
+        let mut chunk = vec![0; (self.len() - offset).min(CHUNK as u64) as usize];
+        if !read_cached(&self.file.file, offset, &mut chunk) {
+            let file = self.file.clone();
+            chunk = blocking(move || read_at(&file.file, offset, chunk)).await?;
+        }
+        Ok(chunk.into())
     }
 }
 
@@ -144,16 +112,14 @@ fn read_cached(_: &File, _: u64, _: &mut [u8]) -> bool {
 }
 
 #[cfg(unix)]
-fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut bytes = vec![0; len];
-    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)?;
-    Ok(bytes.into())
+fn read_at(file: &File, offset: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut buffer, offset)?;
+    Ok(buffer)
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, mut offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut bytes = vec![0; len];
-    let mut rest = &mut bytes[..];
+fn read_at(file: &File, mut offset: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut rest = &mut buffer[..];
     while !rest.is_empty() {
         let n = std::os::windows::fs::FileExt::seek_read(file, rest, offset)?;
         if n == 0 {
@@ -162,5 +128,5 @@ fn read_at(file: &File, mut offset: u64, len: usize) -> io::Result<Bytes> {
         rest = &mut rest[n..];
         offset += n as u64;
     }
-    Ok(bytes.into())
+    Ok(buffer)
 }

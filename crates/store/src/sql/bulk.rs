@@ -99,7 +99,9 @@ impl Tx {
         let mut changed = vec![false; all.len()];
         for (record, row) in records.iter().zip(&rows) {
             match before(record).map(values) {
-                Some(was) => changed.iter_mut().zip(row.iter().zip(&was)).for_each(|(c, (a, b))| *c |= a != b),
+                Some(was) => {
+                    changed.iter_mut().zip(row.iter().zip(&was)).for_each(|(c, (a, b))| *c |= a != b)
+                }
                 None => changed.fill(true),
             }
         }

@@ -75,7 +75,9 @@ impl Row {
                 (Some(Packed::Null), kind) => Ok(Val::null(kind)),
                 (Some(Packed::Int(n)), Kind::Int) => Ok((*n).into()),
                 (Some(Packed::Text(text)), Kind::Text) => Ok(text.as_str().into()),
-                (value, _) => Err(Error::Unreadable { column, what: format!("{value:?} instead of {kind:?}") }),
+                (value, _) => {
+                    Err(Error::Unreadable { column, what: format!("{value:?} instead of {kind:?}") })
+                }
             },
         }
     }

@@ -34,6 +34,27 @@ async fn seqs(store: &Store) -> Vec<i64> {
 }
 
 on_both! {
+    async fn of_a_task_only_what_differs_is_written(home: Home) {
+        let store = filled(home, 10..12).await;
+        let before: BTreeMap<Id, _> = [(101, 10), (102, 11)].map(|(id, device)| (id, sample::task(id, JOB, device))).into();
+        apply(&store, Changes { tasks_new: before.values().cloned().collect(), ..Changes::default() }).await;
+        let mut tx = store.begin().await.unwrap();
+        tx.exec("update task set pushes = 7", vec![]).await.unwrap();
+        let mut tasks: Vec<_> = before.values().cloned().collect();
+        tasks[0].progress = 50;
+        tasks[1].state = TaskState::Failed;
+        committer::apply(&mut tx, &Changes { tasks, tasks_before: before, ..Changes::default() }).await.unwrap();
+        let keys = Keys { tasks: [101, 102].into(), ..Keys::default() };
+        let rows = committer::load(&mut tx, &keys, 0).await.unwrap();
+        let seen = |id: Id| rows.tasks.get(&id).map(|t| (t.progress, t.pushes, t.state));
+        assert_eq!(seen(101), Some((50, 7, TaskState::Queued)), "a column nothing changed was written");
+        assert_eq!(seen(102), Some((0, 7, TaskState::Failed)));
+        let open = tx.row("select count(*) from task where open = 1", vec![]).await.unwrap().unwrap();
+        assert_eq!(open.get::<i64>(0).unwrap(), 1);
+        drop(tx);
+        store.close().await;
+    }
+
     async fn a_task_brings_its_device_job_package_and_product(home: Home) {
         let store = filled(home, 10..13).await;
         let mut ended = sample::task(103, JOB, 11);
