@@ -29,6 +29,7 @@ mod conflict;
 mod decide;
 mod enrol;
 mod event;
+pub mod filter;
 mod gate;
 mod hold;
 mod order;
