@@ -61,6 +61,24 @@ pub(crate) fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     given.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected))
 }
 
+/// How a list of devices is written.
+pub(crate) enum ListType {
+    Csv,
+    Json,
+}
+
+/// How the list in a body is written, by its `Content-Type`.
+pub(crate) fn list_type(headers: &HeaderMap) -> Result<ListType, Problem> {
+    if has_type(headers, "text/csv") {
+        return Ok(ListType::Csv);
+    }
+    if has_type(headers, "application/json") {
+        return Ok(ListType::Json);
+    }
+    let detail = "a device list is `Content-Type: text/csv` or `Content-Type: application/json`";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notADeviceList", detail))
+}
+
 /// The whole body, if it is no longer than `max` bytes.
 pub(crate) async fn collect(body: Body, max: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, max).collect().await {

@@ -1,6 +1,8 @@
 //! What happened, as later readers see it: timeline, audit, live pages.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,13 @@ pub enum EventKind {
     DeviceEnabled {
         /// The new setting.
         enabled: bool,
+    },
+    /// Tags of a device were changed.
+    DeviceTags {
+        /// Those set, with their new values.
+        set: BTreeMap<String, String>,
+        /// The names of those removed.
+        removed: Vec<String>,
     },
     /// A device was removed.
     DeviceRemoved {

@@ -6,6 +6,7 @@ use rollout::{Device, Id, ModuleVersion, TaskState};
 
 use crate::record::{Column, Record, column_list, int, text};
 use crate::sql::{Field, Fields, Tx, Val};
+use crate::tags::{self, Tags};
 use crate::{Error, Removal, Sealed, Slice};
 
 /// A device to be made.
@@ -37,6 +38,8 @@ pub struct DeviceView {
     pub online: bool,
     /// What it last said of its modules, by name.
     pub versions: Vec<ModuleVersion>,
+    /// What operators say of it.
+    pub tags: Tags,
 }
 
 /// Which devices of a product a list shows.
@@ -115,6 +118,12 @@ pub async fn ids_of(tx: &mut Tx, product: Id, names: &[String]) -> Result<BTreeM
     found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
+/// Locks devices, so that what depends on what they are may be changed.
+pub async fn lock(tx: &mut Tx, ids: &[Id]) -> Result<(), Error> {
+    let rest = format!(" order by id{}", tx.dialect.for_update());
+    tx.select_in::<Device>("id", ids, &rest).await.map(drop)
+}
+
 /// Devices of a product by name, after the name `after`.
 pub async fn list(
     tx: &mut Tx,
@@ -167,6 +176,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         "delete from timer where kind in ('timeout', 'settle') and subject in (select id from task where device_id = ?)",
         "delete from timer where kind in ('grace', 'quiet') and subject = ?",
         "delete from task where device_id = ?",
+        "delete from device_tag where device_id = ?",
         "delete from module_version where device_id = ?",
         "delete from session where device_id = ?",
         "delete from device where id = ?",
@@ -192,7 +202,12 @@ async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
 
 async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceView>, Error> {
     let read = |fields: &mut Fields<'_>| -> Result<DeviceView, Error> {
-        Ok(DeviceView { device: Device::read(fields)?, online: fields.next()?, versions: vec![] })
+        Ok(DeviceView {
+            device: Device::read(fields)?,
+            online: fields.next()?,
+            versions: vec![],
+            tags: Tags::new(),
+        })
     };
     let rows = tx.rows(sql, args).await?;
     let mut found = rows.iter().map(|row| read(&mut row.fields())).collect::<Result<Vec<_>, _>>()?;
@@ -201,7 +216,9 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
     for version in tx.select_in::<ModuleVersion>("device_id", &ids, " order by device_id, module").await? {
         versions.entry(version.device_id).or_default().push(version);
     }
+    let mut tags = tags::of(tx, &ids).await?;
     for view in &mut found {
+        view.tags = tags.remove(&view.device.id).unwrap_or_default();
         view.versions = versions.remove(&view.device.id).unwrap_or_default();
     }
     Ok(found)

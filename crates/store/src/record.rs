@@ -8,6 +8,7 @@ use rollout::{
 use crate::Error;
 use crate::modules::Module;
 use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
+use crate::tags::DeviceTag;
 
 /// A column's name and what it holds.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +94,12 @@ record!(
     fixed ["product_id", "name"],
     [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at, rivalry],
     hidden [blob("secret"), int("online")], beside []
+);
+record!(
+    DeviceTag, "device_tag", key ["device_id", "name"],
+    fixed [],
+    [device_id, name, value, product_id, device_name],
+    hidden [], beside []
 );
 record!(
     Session, "session", key ["device_id"],
@@ -205,6 +212,7 @@ pub(crate) fn tables() -> Vec<&'static Table> {
     let records = [
         Product::TABLE,
         Device::TABLE,
+        DeviceTag::TABLE,
         Session::TABLE,
         ModuleVersion::TABLE,
         Module::TABLE,

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use server::rollout;
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +19,8 @@ pub struct Device {
     pub online: bool,
     /// What it last said of each of its modules.
     pub versions: Vec<ModuleVersion>,
+    /// What operators say of it, by name.
+    pub tags: BTreeMap<String, String>,
     /// Its first connection; absent if it never came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -89,6 +93,69 @@ pub struct DeviceChange {
     /// Whether it may connect. Disabling ends a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Tags to set by name; null removes one, the others stay. At most 100 in all; names of 1 to 64 letters,
+    /// digits, `.`, `_`, `-`; values of 1 to 256 characters. `timezone` must be an IANA name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, Option<String>>,
+}
+
+/// Tags to change on many devices.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tagging {
+    /// The devices.
+    pub device_names: Vec<String>,
+    /// Tags to set by name; null removes one, the others stay.
+    pub tags: BTreeMap<String, Option<String>>,
+}
+
+/// What became of an order on many devices.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bulk {
+    /// Devices it changed.
+    pub changed: usize,
+    /// Devices that were so already.
+    pub unchanged: usize,
+    /// Devices it was refused for; they stay as they are.
+    pub refused: Vec<Refused>,
+}
+
+/// A device that an order on many was refused for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Its line in the file, or its place in the list, from 1.
+    #[schema(example = 3)]
+    pub line: u64,
+    /// Its name as it was given.
+    pub device_name: String,
+    /// Why.
+    pub problem: Problem,
+}
+
+impl From<Tagging> for Vec<server::DeviceTagChange> {
+    fn from(tagging: Tagging) -> Self {
+        let named = (1..).zip(tagging.device_names);
+        let change =
+            |(line, device_name)| server::DeviceTagChange { line, device_name, tags: tagging.tags.clone() };
+        named.map(change).collect()
+    }
+}
+
+impl From<server::Bulk> for Bulk {
+    fn from(done: server::Bulk) -> Self {
+        let refused = |r: server::Refused| Refused {
+            line: r.line,
+            device_name: r.device_name,
+            problem: r.error.into(),
+        };
+        Self {
+            changed: done.changed,
+            unchanged: done.unchanged,
+            refused: done.refused.into_iter().map(refused).collect(),
+        }
+    }
 }
 
 /// What became of a list of devices.
@@ -150,13 +217,14 @@ pub struct Login {
 
 impl From<server::DeviceView> for Device {
     fn from(view: server::DeviceView) -> Self {
-        let server::DeviceView { device: row, online, versions } = view;
+        let server::DeviceView { device: row, online, versions, tags } = view;
         Self {
             identity_shared_since: row.shared_since().map(time::text),
             device_name: row.name,
             enabled: row.enabled,
             online,
             versions: versions.into_iter().map(Into::into).collect(),
+            tags,
             first_online_at: row.first_online_at.map(time::text),
             last_online_at: row.last_online_at.map(time::text),
             last_offline_at: row.last_offline_at.map(time::text),
@@ -193,8 +261,8 @@ mod tests {
             created_at: 0,
             rivalry,
         };
-        serde_json::to_value(Device::from(server::DeviceView { device, online: true, versions: vec![] }))
-            .unwrap()
+        let view = server::DeviceView { device, online: true, versions: vec![], tags: BTreeMap::new() };
+        serde_json::to_value(Device::from(view)).unwrap()
     }
 
     #[test]

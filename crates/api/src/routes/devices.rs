@@ -5,18 +5,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, page};
-use crate::Problem;
 use crate::cursor::{List, paging};
 use crate::dto::{
-    Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult, Login, NewDevice, Page, PageQuery,
-    Task,
+    Bulk, Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult, Login, NewDevice, Page,
+    PageQuery, Tagging, Task,
 };
-use crate::extract::{Json, MAX_IMPORT, Path, Query, collect, has_type, parse};
+use crate::extract::{Json, ListType, MAX_IMPORT, Path, Query, collect, list_type, parse};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(create_device, list_devices))
         .routes(routes!(import_devices))
+        .routes(routes!(tag_devices))
         .routes(routes!(get_device, change_device, remove_device))
         .routes(routes!(get_credentials))
         .routes(routes!(list_device_tasks))
@@ -69,15 +69,36 @@ async fn import_devices(
 
 async fn device_list(product_key: &str, request: Request) -> Answer<Vec<server::NewDevice>> {
     let (parts, body) = request.into_parts();
-    if has_type(&parts.headers, "text/csv") {
-        return Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?, product_key)?);
+    match list_type(&parts.headers)? {
+        ListType::Csv => Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?, product_key)?),
+        ListType::Json => {
+            let list: Vec<NewDevice> = parse(&collect(body, MAX_IMPORT).await?)?;
+            Ok(list.into_iter().map(Into::into).collect())
+        }
     }
-    if has_type(&parts.headers, "application/json") {
-        let list: Vec<NewDevice> = parse(&collect(body, MAX_IMPORT).await?)?;
-        return Ok(list.into_iter().map(Into::into).collect());
-    }
-    let detail = "a device list is `Content-Type: text/csv` or `Content-Type: application/json`";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notADeviceList", detail))
+}
+
+/// Change the tags of many devices
+///
+/// From JSON with the devices' names, or from a CSV text whose first line names the columns: `deviceName`, and
+/// one for each tag; an empty cell leaves the tag as it is. What is wrong with one device does not hold up the
+/// others.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/device-tags", tag = "devices",
+    params(("productKey" = String, Path, description = "The product.")),
+    request_body(content((Tagging = "application/json"),
+        (String = "text/csv", example = "deviceName,region,timezone\nlamp-0001,eu,Europe/Berlin\n"))),
+    responses((status = 200, body = Bulk, description = "How many were changed, and which were refused.")))]
+async fn tag_devices(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    request: Request,
+) -> Answer<axum::Json<Bulk>> {
+    let (parts, body) = request.into_parts();
+    let changes = match list_type(&parts.headers)? {
+        ListType::Csv => server::csv_tags(&collect(body, MAX_IMPORT).await?)?,
+        ListType::Json => parse::<Tagging>(&collect(body, MAX_IMPORT).await?)?.into(),
+    };
+    Ok(axum::Json(api.server.tag_devices(&product_key, changes).await?.into()))
 }
 
 /// List the devices of a product
@@ -107,7 +128,7 @@ async fn get_device(
     Ok(axum::Json(api.server.device(&product_key, &device_name).await?.into()))
 }
 
-/// Enable or disable a device
+/// Enable or disable a device, change its tags
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
     params(("productKey" = String, Path, description = "The product."),
         ("deviceName" = String, Path, description = "The device.")),
@@ -118,6 +139,9 @@ async fn change_device(
     Path((product_key, device_name)): Path<(String, String)>,
     Json(change): Json<DeviceChange>,
 ) -> Answer<axum::Json<Device>> {
+    if !change.tags.is_empty() {
+        api.server.tag_device(&product_key, &device_name, change.tags).await?;
+    }
     if let Some(enabled) = change.enabled {
         api.server.set_device_enabled(&product_key, &device_name, enabled).await?;
     }

@@ -11,3 +11,4 @@ mod lists;
 mod packages;
 mod problems;
 mod stream;
+mod tags;

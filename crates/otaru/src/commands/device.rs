@@ -8,7 +8,7 @@ use api::dto::{Credentials, Device, DeviceChange, Import, NewDevice};
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
-use super::{Format, credentials, or_dash, product, when};
+use super::{Format, credentials, or_dash, product, tag, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
 use store::private_file;
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Disable(Named),
     /// Remove a device; what it has not finished is cancelled
     Remove(Named),
+    /// Tags: what you say of devices, for filters and groups
+    #[command(subcommand)]
+    Tag(tag::Command),
     /// Run a device in this terminal, with a folder as flash
     Run(Options),
 }
@@ -96,11 +99,11 @@ pub(crate) struct Named {
     #[arg(value_name = "DN")]
     device_name: String,
     #[command(flatten)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Named {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("{}/devices/{}", product::path(&self.product_key), segment(&self.device_name))
     }
 }
@@ -130,6 +133,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             out!("removed device {}", named.device_name);
             Ok(())
         }
+        Command::Tag(command) => tag::run(command, client),
         Command::Run(options) => run_device(options).map(drop),
     }
 }
@@ -212,7 +216,8 @@ pub(super) fn open(path: &Path) -> anyhow::Result<(File, u64)> {
 }
 
 fn enable(named: &Named, enabled: bool, client: &Client) -> anyhow::Result<()> {
-    let device: Device = client.patch(&named.path(), &DeviceChange { enabled: Some(enabled) })?;
+    let change = DeviceChange { enabled: Some(enabled), ..DeviceChange::default() };
+    let device: Device = client.patch(&named.path(), &change)?;
     named.format.show(&device, show)
 }
 
@@ -242,6 +247,7 @@ fn show(device: &Device) {
         ("device", device.device_name.clone()),
         ("state", state(device).into()),
         ("versions", versions(device)),
+        ("tags", tag::joined(&device.tags)),
         ("first online", or_dash(device.first_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last online", or_dash(device.last_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),

@@ -11,6 +11,7 @@ pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;
 pub(crate) mod status;
+pub(crate) mod tag;
 pub(crate) mod task;
 mod wait;
 pub(crate) mod watch;

@@ -175,3 +175,21 @@ fn events_are_followed_across_a_restart() {
     following.kill().unwrap();
     following.wait().unwrap();
 }
+
+#[test]
+fn devices_are_tagged_by_name_and_from_a_file() {
+    let (platform, _) = prepared();
+    let done =
+        platform.order(&["device", "tag", "set", "a1TestPk001", "lamp-1", "lamp-2", "--tag", "region=eu"]);
+    assert!(done.starts_with("2 devices changed"), "{done}");
+    let file =
+        platform.file("tags.csv", b"deviceName,timezone\nlamp-1,Europe/Berlin\nlamp-9,Europe/Berlin\n");
+    let done = platform.run(&["device", "tag", "import", "a1TestPk001", file.to_str().unwrap()]);
+    assert_eq!(done.code, 1);
+    assert!(done.out.contains("lamp-9") && done.out.contains("1 devices changed"), "{}", done.out);
+    platform.order(&["device", "tag", "unset", "a1TestPk001", "lamp-1", "--tag", "region"]);
+    let tags = platform.json(&["device", "tag", "show", "a1TestPk001", "lamp-1"]);
+    assert_eq!(tags, serde_json::json!({"timezone": "Europe/Berlin"}));
+    let shown = platform.order(&["device", "show", "a1TestPk001", "lamp-2"]);
+    assert!(shown.contains("region=eu"), "{shown}");
+}

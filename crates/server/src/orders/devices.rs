@@ -5,6 +5,7 @@ use store::devices::DeviceView;
 use store::{Owner, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
+use super::bulk::{csv_invalid, line_of};
 use super::products::random_text;
 use super::{DeviceFilter, Paging, TaskView, failed, product_in};
 use crate::Server;
@@ -71,7 +72,7 @@ pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, Ord
         rows.next();
     }
     let columns = columns.unwrap_or_else(|| vec![Column::Name, Column::Secret]);
-    let devices = rows.filter_map(|row| csv_device(row, &columns, product_key).transpose());
+    let devices = rows.filter_map(|row| csv_device(file, row, &columns, product_key).transpose());
     let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
     if devices.is_empty() {
         return Err(csv_invalid("there is no device in it"));
@@ -85,10 +86,6 @@ enum Column {
     Name,
     Secret,
     Product,
-}
-
-fn csv_invalid(why: impl std::fmt::Display) -> OrderError {
-    OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {why}"))
 }
 
 /// The columns that a first line names; `None` if it is a device already.
@@ -114,12 +111,13 @@ fn columns(first: &csv::StringRecord) -> Result<Option<Vec<Column>>, OrderError>
 
 /// One line; `None` if it is empty.
 fn csv_device(
+    file: &[u8],
     row: csv::Result<csv::StringRecord>,
     columns: &[Column],
     product_key: &str,
 ) -> Result<Option<NewDevice>, OrderError> {
     let row = row.map_err(csv_invalid)?;
-    let line = row.position().map_or(0, csv::Position::line);
+    let line = line_of(file, &row);
     if row.len() > columns.len() {
         let text = format!("line {line} has {} columns, {} are expected", row.len(), columns.len());
         return Err(csv_invalid(text).with("line", line));
@@ -332,7 +330,7 @@ pub(super) async fn find_device(
     found.ok_or_else(|| unknown_device(product_key, device_name))
 }
 
-fn unknown_device(product_key: &str, device_name: &str) -> OrderError {
+pub(super) fn unknown_device(product_key: &str, device_name: &str) -> OrderError {
     let text = format!("the product {product_key:?} has no device {device_name:?}");
     OrderError::not_found("deviceNotFound", text)
         .with("productKey", product_key)
@@ -384,7 +382,7 @@ mod tests {
             ("deviceName,nickname\ndev001,Hall\n", "\"nickname\""),
             ("dev001;s1\n", "commas"),
             ("dev001,s1,pk\n", "line 1"),
-            ("deviceName,productKey\ndev001,pk\ndev002,other\n", "line 3"),
+            ("deviceName,productKey\ndev001,pk\n\r\ndev002,other\n", "line 4"),
         ] {
             let error = csv_devices(list.as_bytes(), "pk").unwrap_err();
             assert!(error.code == "csvInvalid" && error.text.contains(why), "{list:?}: {}", error.text);

@@ -2,6 +2,7 @@
 //! intent and its event in one transaction; what touches a whole fleet goes on in chunks after it.
 
 mod answers;
+mod bulk;
 mod devices;
 mod events;
 mod jobs;
@@ -9,9 +10,11 @@ mod modules;
 mod names;
 mod packages;
 mod products;
+mod tags;
 mod tasks;
 
 pub use answers::under_key;
+pub use bulk::{Bulk, Refused};
 pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
 pub use events::{EventFilter, EventPage, Status};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
@@ -23,6 +26,9 @@ pub use store::Slice;
 pub use store::devices::{DeviceView, Filter as DeviceFilter};
 pub use store::events::{Filter as WhichEvents, Numbered};
 pub use store::modules::Module;
+pub use tags::{
+    DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TIME_ZONE_TAG, TagChange, csv_tags,
+};
 pub use tasks::TaskView;
 
 use rollout::{Event, EventKind, Id, Product};

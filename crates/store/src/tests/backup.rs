@@ -10,7 +10,7 @@ use crate::committer;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::sql::Row;
-use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs};
+use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs, tags};
 
 /// Something in every table.
 async fn filled(home: &Home) -> Store {
@@ -44,6 +44,7 @@ async fn filled(home: &Home) -> Store {
     committer::reserve_streams(&mut tx, 41).await.unwrap();
     let answered = Answered { request_hash: "h".into(), response: "r".into(), at: 1 };
     idempotency::put(&mut tx, "k", &answered).await.unwrap();
+    tags::set(&mut tx, &[sample::tag(10, "region", "欧洲")]).await.unwrap();
     tx.commit().await.unwrap();
     drop(stored);
     store

@@ -8,7 +8,7 @@ use super::sample::{self, JOB, PACKAGE, PRODUCT};
 use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
-use crate::{Store, devices, events, idempotency, jobs, modules, packages, tasks};
+use crate::{Store, devices, events, idempotency, jobs, modules, packages, tags, tasks};
 
 /// Each statement of a piece of work with its plan.
 async fn plans(tx: &mut Tx) -> Vec<(String, Vec<String>)> {
@@ -96,6 +96,10 @@ on_both! {
             committer::reserve_streams(&mut tx, 5),
             devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
+            devices::lock(&mut tx, &[10, 11]),
+            tags::of(&mut tx, &[10, 11]),
+            tags::set(&mut tx, &[sample::tag(10, "region", "eu")]),
+            tags::unset(&mut tx, &[(10, "region".to_owned())]),
             tasks::by_stream(&mut tx, 5),
         );
         drop(tx);

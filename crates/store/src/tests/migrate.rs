@@ -10,7 +10,7 @@ use crate::migrate;
 use crate::open::make_folder;
 use crate::pools::Pools;
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, meta};
+use crate::{Clock, SCHEMA, meta, tags};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -147,6 +147,9 @@ on_both! {
         committer::apply(&mut tx, &rollout::Changes { tasks: vec![later.clone()], ..Default::default() }).await.unwrap();
         let rows = committer::load(&mut tx, &keys, 50).await.unwrap();
         assert_eq!(rows.tasks[&100], later);
+        let tag = sample::tag(10, "region", "eu");
+        tags::set(&mut tx, std::slice::from_ref(&tag)).await.unwrap();
+        assert_eq!(tags::of(&mut tx, &[10]).await.unwrap()[&10]["region"], "eu");
         drop(tx);
         store.close().await;
     }

@@ -10,6 +10,7 @@ mod migrate;
 mod open;
 mod roundtrip;
 mod sample;
+mod tags;
 
 /// Makes a test for each engine of an `async fn(Home)`.
 macro_rules! on_both {

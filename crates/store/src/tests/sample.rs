@@ -6,6 +6,7 @@ use rollout::{
 };
 
 use crate::devices::NewDevice;
+use crate::tags::DeviceTag;
 use crate::{Owner, Store, Tx, devices, jobs, packages, products};
 
 pub(super) const PRODUCT: Id = 1;
@@ -114,6 +115,16 @@ pub(super) fn task(id: Id, job_id: Id, device_id: Id) -> Task {
         reason: None,
         created_at: 5,
         updated_at: 5,
+    }
+}
+
+pub(super) fn tag(device: Id, name: &str, value: &str) -> DeviceTag {
+    DeviceTag {
+        device_id: device,
+        name: name.into(),
+        value: value.into(),
+        product_id: PRODUCT,
+        device_name: self::device(device).name,
     }
 }
 

@@ -1,0 +1,89 @@
+//! Orders on many devices: what is wrong with one does not hold up the others.
+
+use crate::error::OrderError;
+
+/// Most devices in one order.
+pub(super) const MOST_LISTED: usize = 1_000_000;
+/// Devices changed in one transaction.
+pub(super) const CHUNK: usize = 500;
+
+/// What became of an order on many devices.
+#[derive(Debug, Default)]
+pub struct Bulk {
+    /// Devices it changed.
+    pub changed: usize,
+    /// Devices that were so already.
+    pub unchanged: usize,
+    /// Devices it was refused for.
+    pub refused: Vec<Refused>,
+}
+
+/// A device that an order on many was refused for.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its line in the file, or its place in the list, from 1.
+    pub line: u64,
+    /// Its name as it was given.
+    pub device_name: String,
+    /// Why.
+    pub error: OrderError,
+}
+
+/// A CSV file whose first line names the columns.
+pub(super) struct Sheet {
+    /// The columns beside the device's name, with their places.
+    pub columns: Vec<(usize, String)>,
+    /// Line, device name and cells of each device.
+    pub rows: Vec<(u64, String, csv::StringRecord)>,
+}
+
+pub(super) fn csv_invalid(why: impl std::fmt::Display) -> OrderError {
+    OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {why}"))
+}
+
+/// Reads a CSV file with a column `deviceName` and whatever others.
+pub(super) fn sheet(file: &[u8]) -> Result<Sheet, OrderError> {
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file);
+    let mut records = reader.records();
+    let head = records.next().ok_or_else(|| csv_invalid("it is empty"))?.map_err(csv_invalid)?;
+    let name = head.iter().position(|cell| cell.eq_ignore_ascii_case("deviceName"));
+    let name = name.ok_or_else(|| {
+        csv_invalid("its first line must name the columns, separated by commas, and one of them deviceName")
+    })?;
+    let columns = head.iter().enumerate().filter(|(place, _)| *place != name);
+    let columns = columns.map(|(place, cell)| (place, cell.to_owned())).collect();
+    let mut rows = Vec::new();
+    for record in records {
+        let record = record.map_err(csv_invalid)?;
+        let line = line_of(file, &record);
+        if record.len() > head.len() {
+            let text = format!("line {line} has {} columns, {} are expected", record.len(), head.len());
+            return Err(csv_invalid(text).with("line", line));
+        }
+        if !record.iter().all(str::is_empty) {
+            rows.push((line, record.get(name).unwrap_or_default().to_owned(), record));
+        }
+    }
+    if rows.is_empty() {
+        return Err(csv_invalid("there is no device in it"));
+    }
+    Ok(Sheet { columns, rows })
+}
+
+/// The line a record stands in. The reader's own place for it lies before the empty lines it passed over.
+pub(super) fn line_of(file: &[u8], record: &csv::StringRecord) -> u64 {
+    let Some(place) = record.position() else { return 0 };
+    let before = file.iter().skip(usize::try_from(place.byte()).unwrap_or(usize::MAX));
+    let passed = before.take_while(|byte| b"\r\n".contains(byte)).filter(|byte| **byte == b'\n').count();
+    place.line() + passed as u64
+}
+
+pub(super) fn check_length(devices: usize) -> Result<(), OrderError> {
+    if devices <= MOST_LISTED {
+        return Ok(());
+    }
+    let text = format!("{devices} devices are too many for one order: at most {MOST_LISTED}");
+    Err(OrderError::invalid("listTooLong", text).with("most", MOST_LISTED))
+}
