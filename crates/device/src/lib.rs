@@ -1,4 +1,4 @@
-//! What a device does in an update: a pure updater without clock, socket or flash.
+//! What a device does in an update: a pure updater without clock and socket, and, in [`flash`], storage for it.
 //!
 //! An [`Updater`] reports versions, takes an offer, fetches its file in blocks over MQTT, checks the digest, has the
 //! image installed and reports how it goes (docs/protocol.md 5 and 6). It is driven from outside:
@@ -23,6 +23,7 @@
 mod config;
 mod digest;
 mod events;
+pub mod flash;
 mod journal;
 mod output;
 mod pace;

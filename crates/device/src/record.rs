@@ -29,6 +29,14 @@ impl Fingerprint {
         Self(bytes)
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Its first six bytes, to be written as a file token (docs/protocol.md 6.1).
     pub(crate) fn token(&self) -> u64 {
         self.0[..6].iter().fold(0, |token, byte| token << 8 | u64::from(*byte))

@@ -1,5 +1,7 @@
 //! The updater: what happened, and what it changes.
 
+use core::fmt::Display;
+
 use wire::block::{BlockHead, CODE_PARAMETER, CODE_TASK_OVER, CODE_UNKNOWN, Frame};
 use wire::json::RawStr;
 use wire::message::{GetReply, Id, Notice, Offer};
@@ -81,6 +83,13 @@ impl<'a> Updater<'a> {
     /// What came in and was of no use.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// At this start the device found that it is back on the image before: the platform is told so at the next
+    /// connection, before it hears the version.
+    pub fn handle_rolled_back(&mut self, module: &str, why: impl Display) {
+        let text = describe(format_args!("rolled back: {why}"));
+        self.report(Report { failure: Failure::Upgrade, text, module: Text::of(module) });
     }
 
     /// The server took the connection.

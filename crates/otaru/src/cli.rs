@@ -7,7 +7,7 @@ use otaru::settings::layers::Parsed;
 use otaru::settings::{self, Data};
 
 use crate::client::Client;
-use crate::commands::{backup, device, events, frame, job, module, package, product, status, task};
+use crate::commands::{backup, device, events, frame, job, module, package, product, sim, status, task};
 use crate::demo::{self, Demo};
 use crate::output;
 use crate::serve::{self, Serve};
@@ -15,7 +15,7 @@ use crate::serve::{self, Serve};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  refused, or failed on the way; `job watch`: not every device succeeded
+  1  refused, or failed on the way; `job watch`: not every device succeeded; `sim`: not proved
   2  the command line or a setting is wrong
   3  the platform cannot be reached
   4  the update of `device run --once` failed
@@ -89,6 +89,9 @@ enum Command {
     /// Look into what a device receives
     #[command(subcommand)]
     Frame(frame::Command),
+    /// Faults to test a device with
+    #[command(subcommand)]
+    Sim(sim::Command),
     /// Write database, files and key into one file, while the platform may be running
     Backup(backup::Backup),
     /// Bring a backup back, into an empty data folder
@@ -113,6 +116,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Events(show) => events::run(&show, &client()?)?,
         Command::Status(show) => status::run(&show, &client()?)?,
         Command::Frame(command) => return frame::run(command),
+        Command::Sim(command) => return sim::run(command),
         Command::Backup(command) => backup::backup(command, &connection)?,
         Command::Restore(command) => backup::restore(command, &connection)?,
     }

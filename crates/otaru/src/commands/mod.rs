@@ -10,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;
+pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod tag;
 pub(crate) mod task;

@@ -1,0 +1,25 @@
+//! Faults to test devices with.
+//!
+//! - [`FaultyFlash`] is NOR flash in memory that loses power before, inside and after an operation, and rots. It
+//!   refuses what real flash does not do, such as programming a unit twice.
+//! - [`Device`] is a device with such a flash: a bootloader, images and the updater of the crate `device`.
+//! - [`Proof`] takes a device through a life in which every operation on its flash is a crash point.
+//! - [`partitions`] reads the layout of a user's own device.
+
+mod device;
+mod espressif;
+mod flash;
+mod image;
+pub mod partitions;
+mod platform;
+mod proof;
+mod rng;
+mod tear;
+
+pub use device::{Bootloader, Device, End, Scheme};
+pub use flash::{Fault, FaultyFlash, OnRead};
+pub use image::{Behaviour, Image};
+pub use platform::{Message, Platform};
+pub use proof::{Geometry, Plan, Proof, Violation};
+pub use rng::Rng;
+pub use tear::Tear;
