@@ -3,6 +3,7 @@
 # installs what it needs; PostgreSQL is a throw-away cluster of its own.
 #
 #   benches/run.sh --write       everything, into docs/performance.md; about ten minutes of a quiet machine
+#   benches/run.sh --profile     also where the server's time goes (with perf)
 #   benches/run.sh --smallest    so little that only the measuring itself is proved
 #   benches/run.sh [OPTION...]   as `otaru-bench run --help` says
 set -euo pipefail
@@ -14,9 +15,13 @@ need_command taskset util-linux
 need_command nginx nginx-light
 need_command mosquitto mosquitto
 
-options=() build=release
+options=() build=release profile=
 for option in "$@"; do
   case $option in
+    --profile)
+      need_command perf linux-perf
+      profile=yes
+      ;;
     --write) option=--write=docs/performance.md ;;
     # The build of the tests will do where figures mean nothing.
     --smallest) build=debug ;;
@@ -28,6 +33,8 @@ if [ "$build" = debug ]; then
   cargo build --locked -q --workspace --all-targets
 else
   cargo build --locked --release -p otaru -p otaru-bench
+  # The same program with the names of its functions.
+  if [ "$profile" ]; then cargo rustc --locked --release -p otaru --bin otaru -- -C strip=none; fi
   cargo build --locked --release -p otaru-store --example committer
 fi
 

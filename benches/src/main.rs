@@ -11,6 +11,7 @@ mod packets;
 mod page;
 mod peers;
 mod proc;
+mod profile;
 mod scale;
 mod stats;
 
@@ -72,6 +73,9 @@ struct Run {
     /// Rounds of each measurement
     #[arg(long)]
     rounds: Option<usize>,
+    /// Also look with `perf` where the server's time goes
+    #[arg(long)]
+    profile: bool,
     /// Write the page of figures to this file
     #[arg(long)]
     write: Option<PathBuf>,
@@ -99,6 +103,7 @@ fn measure(run: &Run) -> anyhow::Result<()> {
         postgres: run.postgres.clone(),
         folder: folder.path().into(),
         scale,
+        profiles: run.profile.then(Default::default),
     };
     let mut page = page::Page::default();
     if wants(Part::Blocks) {
@@ -112,6 +117,11 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     }
     if wants(Part::Storm) {
         page.add(bench.storm()?);
+    }
+    if let Some(profiles) = &bench.profiles {
+        let text = profile::text(&profiles.borrow());
+        print!("{text}");
+        page.add(text);
     }
     match &run.write {
         Some(file) => page.write(file, &scale),

@@ -120,7 +120,13 @@ impl Bench {
             work: self.scale.work,
             at_most: self.scale.work * 10 + Duration::from_millis(100),
         });
-        Ok(load(Cores::One(LOADER_CORE), &spec)?.0)
+        let cores = Cores::One(LOADER_CORE);
+        match (peer.target, &peer.pids[..]) {
+            (Target::Otaru, [pid]) => {
+                self.watched(&format!("blocks of {} x {in_flight}", bytes(size)), *pid, cores, &spec)
+            }
+            _ => Ok(load(cores, &spec)?.0),
+        }
     }
 
     fn block_text(&self, seen: &Seen) -> String {

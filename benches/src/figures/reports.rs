@@ -60,8 +60,13 @@ impl Bench {
         };
         let otaru = Otaru::start(Setup::new(&self.otaru, &folder, &url("reports")?, Cores::All)?)?;
         let job = self.prepare_reports(&otaru)?;
-        let full = self.report(&otaru, None)?;
-        let half = self.report(&otaru, Some(full.rate / 2.0))?;
+        let full: ReportsDone = self.watched(
+            &format!("reports, {database}"),
+            otaru.pid()?,
+            Cores::All,
+            &self.report(&otaru, None)?,
+        )?;
+        let half: ReportsDone = load(Cores::All, &self.report(&otaru, Some(full.rate / 2.0))?)?.0;
         let counts = &otaru.get(&format!("/jobs/{job}"))?["counts"];
         ensure!(counts["inProgress"] == self.scale.reporters, "not all tasks have begun: {counts}");
         drop(otaru);
@@ -86,15 +91,14 @@ impl Bench {
         otaru.job(&package, &json!({"kind": "named", "deviceNames": names}), false, 1_000)
     }
 
-    fn report(&self, otaru: &Otaru, rate: Option<f64>) -> anyhow::Result<ReportsDone> {
-        let spec = Reports {
+    fn report(&self, otaru: &Otaru, rate: Option<f64>) -> anyhow::Result<Load> {
+        Ok(Load::Reports(Reports {
             address: otaru.devices(),
             pid: otaru.pid()?,
             devices: self.scale.reporters,
             length: self.scale.report_length,
             rate,
-        };
-        Ok(load(Cores::All, &Load::Reports(spec))?.0)
+        }))
     }
 
     /// Reports a second of the bare committer.

@@ -40,13 +40,10 @@ impl Bench {
     }
 
     fn log_in(&self, otaru: &Otaru, stay: bool) -> anyhow::Result<LoginsDone> {
-        let spec = Logins {
-            address: otaru.devices(),
-            pid: otaru.pid()?,
-            devices: self.scale.sessions,
-            parallel: PARALLEL,
-            stay,
-        };
-        Ok(load(Cores::One(LOADER_CORE), &Load::Logins(spec))?.0)
+        let pid = otaru.pid()?;
+        let spec =
+            Logins { address: otaru.devices(), pid, devices: self.scale.sessions, parallel: PARALLEL, stay };
+        let (cores, spec) = (Cores::One(LOADER_CORE), Load::Logins(spec));
+        if stay { Ok(load(cores, &spec)?.0) } else { self.watched("logins", pid, cores, &spec) }
     }
 }
