@@ -154,7 +154,13 @@ impl Decider<'_> {
             self.set_timer(Timer::Unstarted(task), by);
             return;
         }
-        let limit = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.start_timeout_ms).unwrap_or(0);
-        self.fail_attempt(task, Reason::StartTimeout { minutes: limit / 60_000 });
+        let Some(job) = self.rows.jobs.get(&row.job_id) else { return };
+        let limit = job.terms.start_timeout_ms.unwrap_or(0);
+        if job.hold.is_none() {
+            self.fail_attempt(task, Reason::StartTimeout { minutes: limit / 60_000 });
+        } else if let Some(row) = self.task_mut(task) {
+            // Who came back to a held job was not told again: it has its time anew once the job goes on.
+            row.start_clock = Some(StartClock::Left(limit));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, TaskState, Timer, Work};
+use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, Task, TaskState, Timer, Work};
 
 impl Job {
     /// Whether its scheduled end has come.
@@ -104,6 +104,7 @@ impl Decider<'_> {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| j.release == Some(cursor)) else { return };
         let on = row.speaks(self.now) && !last;
         for task in tasks {
+            self.resume_if_here(*task);
             self.offer_when_due(*task);
         }
         let next = tasks.last().copied().unwrap_or(cursor);
@@ -114,6 +115,14 @@ impl Decider<'_> {
             self.set_timer(Timer::Release(job), self.now);
         } else {
             self.clear_timer(Timer::Release(job));
+        }
+    }
+
+    /// The clock of a task that ran out while its job was held runs again, if its device is here.
+    fn resume_if_here(&mut self, task: Id) {
+        let here = |task: &Task| self.rows.sessions.contains_key(&task.device_id);
+        if self.rows.tasks.get(&task).is_some_and(here) {
+            self.resume_clock(task);
         }
     }
 

@@ -247,6 +247,21 @@ fn t19_a_device_that_asks_has_the_same_time() {
 }
 
 #[test]
+fn t19_a_held_job_fails_nobody_for_not_beginning() {
+    let (mut world, job, device) = told(Terms { attempts: 1, ..Terms::default() });
+    world.run(Input::PauseJob(job));
+    reboot(&mut world, device, "1");
+    world.pass(24 * 60 * MINUTE);
+    assert_eq!(waits(&world, job, device), Some(Waiting::Paused));
+    world.run(Input::ResumeJob(job));
+    assert_eq!((world.notices(), world.state(job, device)), (vec![device], TaskState::Notified));
+    world.pass(HALF_HOUR - 1);
+    assert_eq!(world.state(job, device), TaskState::Notified);
+    world.pass(1);
+    assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
 fn five_pushes_without_progress_are_enough() {
     let (mut world, job, device) = told(Terms { attempts: 2, ..Terms::default() });
     let back = |world: &mut World| {
