@@ -7,6 +7,7 @@
 mod attempts;
 mod conflicts;
 mod gates;
+mod golden;
 mod orders;
 mod pushes;
 mod random;
