@@ -226,7 +226,7 @@ pub enum Protocol {
 }
 
 /// States an operator cancels tasks in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelStates {
     /// Those that wait for approval.
@@ -253,7 +253,7 @@ impl CancelStates {
 }
 
 /// Work on a whole job that goes on in short chunks. The cursor is the last device or task done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum Work {
     /// Makes a task for each device of the scope.
@@ -620,7 +620,7 @@ pub struct Task {
 }
 
 /// Something due at a time. The row is what makes it happen once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind", content = "subject")]
 pub enum Timer {
     /// Push what is ready in a job.

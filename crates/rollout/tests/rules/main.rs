@@ -8,6 +8,7 @@ mod attempts;
 mod conflicts;
 mod gates;
 mod golden;
+mod model;
 mod orders;
 mod pushes;
 mod random;

@@ -16,6 +16,9 @@ pub(crate) const GRACE: Ms = 30 * SECOND;
 /// The world's product.
 pub(crate) const PRODUCT: Id = 1;
 
+/// [`decide`], or something like it.
+pub(crate) type Rules = fn(Rows, Vec<Input>, Ms, Limits, &mut dyn Ids) -> Changes;
+
 /// Which devices a job of the world is for.
 pub(crate) enum Pick {
     All,
@@ -390,9 +393,13 @@ impl World {
 
     /// Decides one batch and writes what follows.
     pub(crate) fn apply(&mut self, inputs: Vec<Input>) {
+        self.apply_by(decide, inputs);
+    }
+
+    pub(crate) fn apply_by(&mut self, rules: Rules, inputs: Vec<Input>) {
         let rows = self.tables.load(&inputs, self.now, self.limits);
         let before = self.tables.without_history();
-        let changes = decide(rows, inputs.clone(), self.now, self.limits, &mut self.tables.numbers);
+        let changes = rules(rows, inputs.clone(), self.now, self.limits, &mut self.tables.numbers);
         self.tables.write(changes.clone());
         let mut watch = std::mem::take(&mut self.watch);
         watch.check(&inputs, &changes, &before, self);
