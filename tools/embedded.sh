@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves that the pure crates need no operating system: builds them for a processor without one
 # (and without atomic instructions, the strictest case). `rollout` may allocate, the others may not.
+# Then it links all that a device needs, without network, and checks how much code and memory that is.
 # usage: tools/embedded.sh
 #
 # The target's library comes from rustup. Where rustup cannot fetch it, a compiler of Debian with its
@@ -59,3 +60,21 @@ for crate in $CRATES; do
   cargo build --locked -q -p "$crate" --target "$TARGET" --target-dir "$TARGET_DIR/bare-metal" "${build_std[@]}"
   echo "$crate builds for $TARGET"
 done
+
+# What a device may cost at most, in bytes. Whoever makes it smaller lowers the first one.
+readonly MOST_CODE=59392 MOST_STATE=4096
+
+need_command readelf binutils
+cargo fmt --manifest-path tools/footprint/Cargo.toml --check
+RUSTFLAGS='--cfg sha2_backend_soft="compact"' cargo build --locked -q --release --manifest-path tools/footprint/Cargo.toml --target "$TARGET" \
+  --target-dir "$TARGET_DIR/bare-metal" "${build_std[@]}"
+# Sections that stay in flash are code and constants; the one symbol STATE is what is kept in memory.
+image=$TARGET_DIR/bare-metal/$TARGET/release/footprint
+code=0
+while read -r size; do code=$((code + 16#$size)); done < <(
+  readelf -SW "$image" | sed 's/\[ *[0-9]*\]//' | awk '$1 ~ /^\.(text|rodata|data)/ {print $5}'
+)
+state=$(readelf -sW "$image" | awk '$8 == "STATE" {print $3}')
+echo "a device without network: $code bytes of code and constants (at most $MOST_CODE), $state bytes of state (at most $MOST_STATE) on $TARGET"
+[ "$code" -gt 0 ] && [ "$code" -le "$MOST_CODE" ] && [ "$state" -le "$MOST_STATE" ] ||
+  die "the updater, its messages, digests, slots and one HMAC do not fit any more"

@@ -26,6 +26,16 @@ pub struct Module<'a> {
     pub name: &'a str,
     /// The version that runs now: 1 to 64 characters without `"`, `\` and control characters.
     pub version: &'a str,
+    /// Size of what takes a new image of this module, in bytes: its own slot, or what the part behind a serial line
+    /// holds. Larger files are refused.
+    pub slot: u32,
+}
+
+impl<'a> Module<'a> {
+    /// A module that takes files as large as the protocol can bring.
+    pub const fn new(name: &'a str, version: &'a str) -> Self {
+        Self { name, version, slot: MAX_FILE }
+    }
 }
 
 /// Who the device is and what it can hold.
@@ -37,14 +47,13 @@ pub struct Config<'a> {
     pub device_name: &'a str,
     /// The parts whose versions are reported at every connect, at most [`MAX_MODULES`].
     pub modules: &'a [Module<'a>],
-    /// Size of the slot that takes a new image, in bytes. Larger files are refused.
-    pub slot: u32,
     /// Bytes asked for at a time, 256 to 131 072. A receive buffer must hold 512 more.
     pub block: u32,
-    /// How many blocks may be asked for or being written at once: the number of receive buffers, 1 to
-    /// [`MAX_WINDOW`].
+    /// How many blocks may be asked for or being written at once, at most: the number of receive buffers, 1 to
+    /// [`MAX_WINDOW`]. How many are is measured: as many as shorten the download, fewer after a loss.
     pub window: usize,
-    /// Milliseconds to wait for a block before asking again.
+    /// Milliseconds to wait for a block before asking again, at most; less once the link is known. A block that does
+    /// not come in six times this ends the download.
     pub reply_timeout: u32,
     /// Milliseconds from one saved record to the next, at least. With 0 every stored block is recorded as fast as the
     /// storage allows; more spares the storage and has a power cut cost the blocks of that time.
@@ -52,14 +61,13 @@ pub struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
-    /// A device with two receive buffers for blocks of 4 KiB, as large a slot as the protocol can fill, 10 s of
-    /// patience for a block, and a record of every block.
+    /// A device with two receive buffers for blocks of 4 KiB, at most 10 s of patience for a reply, and a record of
+    /// every block.
     pub const fn new(product_key: &'a str, device_name: &'a str, modules: &'a [Module<'a>]) -> Self {
         Self {
             product_key,
             device_name,
             modules,
-            slot: MAX_FILE,
             block: 4096,
             window: 2,
             reply_timeout: 10_000,

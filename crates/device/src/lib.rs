@@ -24,6 +24,7 @@ mod config;
 mod digest;
 mod events;
 pub mod flash;
+mod flow;
 mod journal;
 mod output;
 mod pace;

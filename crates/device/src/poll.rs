@@ -9,17 +9,19 @@ use crate::config::DEFAULT_MODULE;
 use crate::output::{Event, Failure, MESSAGE_SIZE, Output};
 use crate::record::Record;
 use crate::target::describe;
+use crate::text::Text;
 use crate::update::Stage;
 use crate::updater::{Report, Updater};
 use crate::window::{Ask, Millis, Patience};
 
-/// How often one block is asked for again before the download fails.
-const REPEATS: u8 = 5;
+/// For how many times the longest wait for a reply a block is asked for before the download fails.
+const WAITS: Millis = 6;
 
 /// An output before its message is written.
 #[derive(Debug)]
 enum Step {
     Event(Event),
+    Reached(u8, Text<64>),
     Report(Report),
     Inform(usize),
     Progress(u8),
@@ -37,11 +39,20 @@ impl Updater<'_> {
     /// The next thing to do. To be called until it is [`Output::Wait`]; a message is written into `buffer`.
     pub fn poll<'o>(&'o mut self, now: Millis, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
         let step = self.step(now);
-        if let Step::Report(_) | Step::Inform(_) | Step::Progress(_) | Step::Get(_) | Step::Ask(_) = step {
+        if let Step::Reached(..)
+        | Step::Report(_)
+        | Step::Inform(_)
+        | Step::Progress(_)
+        | Step::Get(_)
+        | Step::Ask(_) = step
+        {
             self.messages = self.messages.wrapping_add(1);
         }
         match step {
             Step::Event(event) => Output::Event(event),
+            Step::Reached(percent, module) => {
+                self.publish_step(percent.into(), "downloading", module.as_str(), buffer)
+            }
             Step::Report(report) => self.report_failure(&report, buffer),
             Step::Inform(module) => self.publish_inform(module, buffer),
             Step::Progress(percent) => self.publish_progress(percent, buffer),
@@ -78,8 +89,13 @@ impl Updater<'_> {
 
     /// What is to be reported. Failures go before versions: a version report can bring the same offer again.
     fn say(&mut self, now: Millis) -> Option<Step> {
-        if let Some(report) = self.reports.iter_mut().find_map(Option::take) {
-            return Some(Step::Report(report));
+        if let Some(slot) = self.reports.iter_mut().find(|slot| slot.is_some())
+            && let Some(report) = slot
+        {
+            if let Some(percent) = report.reached.take() {
+                return Some(Step::Reached(percent, report.module));
+            }
+            return slot.take().map(Step::Report);
         }
         if let Some(module) = first_bit(self.inform) {
             self.inform &= !(1 << module);
@@ -122,7 +138,8 @@ impl Updater<'_> {
             return Some(Step::Get(module));
         };
         let Stage::Fetching(window) = &mut update.stage else { return None };
-        let patience = Patience { reply: self.config.reply_timeout, repeats: REPEATS };
+        let reply = Millis::from(self.config.reply_timeout);
+        let patience = Patience { reply, block: WAITS * reply };
         match window.ask(now, self.messages.wrapping_add(1), patience) {
             Ok(None) => None,
             Ok(Some(ask)) => {
@@ -130,12 +147,8 @@ impl Updater<'_> {
                 Some(Step::Ask(ask))
             }
             Err(stalled) => {
-                let text = format_args!(
-                    "the block at {} did not come: asked {} times, {} s each",
-                    stalled.offset,
-                    REPEATS + 1,
-                    patience.reply / 1000
-                );
+                let (offset, seconds) = (stalled.offset, patience.block / 1000);
+                let text = format_args!("the block at {offset} did not come within {seconds} s");
                 self.fail(Failure::Download, describe(text));
                 None
             }

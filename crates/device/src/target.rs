@@ -90,7 +90,7 @@ impl Target {
                 );
             }
         };
-        let size = check_size(size, config)?;
+        let size = check_size(size, config.modules[module].slot)?;
         let Some(version) = Text::whole(offer.version) else {
             return refuse(Failure::Upgrade, format_args!("the version is longer than 64 characters"));
         };
@@ -106,7 +106,7 @@ impl Target {
     }
 }
 
-fn check_size(size: u64, config: &Config<'_>) -> Result<u32, Refusal> {
+fn check_size(size: u64, slot: u32) -> Result<u32, Refusal> {
     if size == 0 {
         return refuse(Failure::Download, format_args!("the notice announces an empty file"));
     }
@@ -117,10 +117,9 @@ fn check_size(size: u64, config: &Config<'_>) -> Result<u32, Refusal> {
         );
     }
     match u32::try_from(size) {
-        Ok(size) if size <= config.slot => Ok(size),
-        _ => refuse(
-            Failure::Burn,
-            format_args!("{size} bytes are announced, the device's slot holds {}", config.slot),
-        ),
+        Ok(size) if size <= slot => Ok(size),
+        _ => {
+            refuse(Failure::Burn, format_args!("{size} bytes are announced, the device's slot holds {slot}"))
+        }
     }
 }

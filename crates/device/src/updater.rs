@@ -43,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) failure: Failure,
     pub(crate) text: Description,
     pub(crate) module: Text<64>,
+    /// How far the update was, if the platform does not know yet: it is told before.
+    pub(crate) reached: Option<u8>,
 }
 
 impl<'a> Updater<'a> {
@@ -89,7 +91,7 @@ impl<'a> Updater<'a> {
     /// connection, before it hears the version.
     pub fn handle_rolled_back(&mut self, module: &str, why: impl Display) {
         let text = describe(format_args!("rolled back: {why}"));
-        self.report(Report { failure: Failure::Upgrade, text, module: Text::of(module) });
+        self.report(Report { failure: Failure::Upgrade, text, module: Text::of(module), reached: None });
     }
 
     /// The server took the connection.
@@ -126,6 +128,21 @@ impl<'a> Updater<'a> {
             _ => {}
         }
         None
+    }
+
+    /// A message of `len` bytes came to this topic and did not fit into a receive buffer of `room` bytes. If it was a
+    /// notice, the platform is told; of which module it was nobody knows, so it is told of the first.
+    pub fn handle_too_long(&mut self, topic: &str, len: usize, room: usize) {
+        let Some(topic) = Topic::parse(topic) else { return };
+        match topic.kind {
+            Kind::Upgrade | Kind::Request | Kind::FirmwareGetReply => {
+                let text =
+                    describe(format_args!("a notice of {len} bytes came, the device can receive {room}"));
+                let module = Text::of(self.config.modules[0].name);
+                self.refuse(Refusal { failure: Failure::Upgrade, text }, module);
+            }
+            _ => self.counters.malformed += 1,
+        }
     }
 
     /// [`crate::Output::Prepare`] is done.
@@ -218,7 +235,8 @@ impl<'a> Updater<'a> {
             self.journal.wanted = None;
         }
         let module = Text::of(self.config.modules[update.target.module].name);
-        self.report(Report { failure, text, module });
+        let reached = Some(update.percent()).filter(|percent| update.pace.wake(*percent).is_some());
+        self.report(Report { failure, text, module, reached });
         self.events.push(Event::Failed(failure));
     }
 
@@ -247,7 +265,7 @@ impl<'a> Updater<'a> {
 
     fn refuse(&mut self, refusal: Refusal, module: Text<64>) {
         let Refusal { failure, text } = refusal;
-        self.report(Report { failure, text, module });
+        self.report(Report { failure, text, module, reached: None });
         self.events.push(Event::Refused(failure));
     }
 
@@ -288,14 +306,14 @@ impl<'a> Updater<'a> {
 
     fn handle_frame<'p>(&mut self, now: Millis, payload: &'p [u8]) -> Option<Block<'p>> {
         match Frame::parse(payload) {
-            Ok(Frame::Block { head, data }) => return self.handle_block(&head, data),
+            Ok(Frame::Block { head, data }) => return self.handle_block(now, &head, data),
             Ok(Frame::Error { code, msg, id, .. }) => self.handle_refused_block(now, code, msg, id),
             Err(_) => self.counters.malformed += 1,
         }
         None
     }
 
-    fn handle_block<'p>(&mut self, head: &BlockHead<'_>, data: &'p [u8]) -> Option<Block<'p>> {
+    fn handle_block<'p>(&mut self, now: Millis, head: &BlockHead<'_>, data: &'p [u8]) -> Option<Block<'p>> {
         let number = number(head.id);
         let messages = self.messages;
         let wanted =
@@ -310,7 +328,7 @@ impl<'a> Updater<'a> {
             self.fail(Failure::Verify, describe(text));
             return None;
         }
-        match window.arrived(head.offset, head.size, number) {
+        match window.arrived(now, head.offset, head.size, number) {
             Arrival::Wanted => Some(Block { offset: head.offset, data }),
             Arrival::Unwanted => {
                 self.counters.unwanted += 1;
@@ -329,6 +347,7 @@ impl<'a> Updater<'a> {
             return;
         };
         let Stage::Fetching(window) = &mut update.stage else { return };
+        let chance = chance(self.config.device_name, number);
         match u16::try_from(code) {
             Ok(CODE_TASK_OVER) => {
                 self.update = None;
@@ -340,7 +359,7 @@ impl<'a> Updater<'a> {
                     describe(format_args!("the server refuses a block: {code} {msg}")),
                 );
             }
-            _ => window.put_off(now, number),
+            _ => window.put_off(now, number, chance),
         }
     }
 }
@@ -348,4 +367,11 @@ impl<'a> Updater<'a> {
 /// The number of the message that is answered, if the id is one of ours at all.
 fn number(id: Id<'_>) -> Option<u32> {
     id.raw().parse().ok()
+}
+
+/// A number that differs from device to device and from request to request (FNV-1a).
+fn chance(device_name: &str, request: u32) -> u8 {
+    let bytes = device_name.bytes().chain(request.to_le_bytes());
+    let hash = bytes.fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (hash >> 24) as u8
 }

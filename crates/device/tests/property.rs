@@ -27,7 +27,7 @@ proptest! {
         seed in any::<u64>(),
         len in 1..12_000_usize,
         block in 256..2_048_u32,
-        window in 1..=16_usize,
+        window in 1..=32_usize,
         faults in faults(),
         cut_at in proptest::option::of(0..60_u64),
         save_interval in prop::sample::select(vec![0, 0, 300, 5_000]),
@@ -63,7 +63,7 @@ proptest! {
         start in prop::sample::select(vec!["", "\u{0}\u{2}{}", "{\"message\":\"success\",\"data\":{", "{\"code\":200,"]),
         payload in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
-        let modules = [Module { name: DEFAULT_MODULE, version: "1" }];
+        let modules = [Module::new(DEFAULT_MODULE, "1")];
         let mut updater = Updater::new(Config::new(PK, DN, &modules), None).unwrap();
         updater.handle_connected();
         let topic = match kind {

@@ -132,7 +132,7 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
             }
         }
         let (mut download, _) =
-            Download::open(flash, self.scheme.images()[0], self.scheme.journal()).map_err(text)?;
+            Download::open(flash, self.scheme.journal(), &self.scheme.images()).map_err(text)?;
         for _ in 0..full(32).saturating_sub(left) {
             download.save(flash, None).map_err(text)?;
         }
@@ -211,9 +211,9 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
     /// The image's part, once it is confirmed.
     fn update(&mut self, image: &Image, app: &mut App) -> Result<End, Stop> {
         let spare = app.spare().ok_or(Error::NoSpare)?;
-        let (mut download, record) = Download::open(&mut self.flash, spare, self.scheme.journal())?;
-        let modules = [Module { name: DEFAULT_MODULE, version: &image.version }];
-        let mut updater = self.updater(&modules, spare, record)?;
+        let (mut download, record) = Download::open(&mut self.flash, self.scheme.journal(), &[spare])?;
+        let modules = [Module { slot: spare.len, ..Module::new(DEFAULT_MODULE, &image.version) }];
+        let mut updater = self.updater(&modules, record)?;
         if let Some(why) = app.rolled_back() {
             updater.handle_rolled_back(DEFAULT_MODULE, why);
         }
@@ -240,7 +240,7 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
                     (None, None) => return Ok(End::Quiet),
                 },
                 Output::Prepare { size, .. } => {
-                    let done = download.prepare(&mut self.flash, size);
+                    let done = download.prepare(&mut self.flash, spare, size);
                     done.map(|()| updater.handle_prepared()).map_err(|error| (Operation::Prepare, error))
                 }
                 Output::Save(record) => {
@@ -267,14 +267,9 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
         }
     }
 
-    fn updater<'m>(
-        &self,
-        modules: &'m [Module<'m>],
-        spare: Region,
-        record: Option<Record>,
-    ) -> Result<Updater<'m>, Stop> {
+    fn updater<'m>(&self, modules: &'m [Module<'m>], record: Option<Record>) -> Result<Updater<'m>, Stop> {
         let named = Config::new(PRODUCT_KEY, DEVICE_NAME, modules);
-        let config = Config { slot: spare.len, block: self.block, ..named };
+        let config = Config { block: self.block, ..named };
         Updater::new(config, record).map_err(|bad| Stop::Broken(bad.to_string()))
     }
 

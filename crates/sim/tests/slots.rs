@@ -125,7 +125,7 @@ fn record(stored: u32) -> Record {
         Image::new("2.0", Behaviour::Works, 9000, &mut Rng::new(2)),
     ];
     let mut platform = otaru_sim::Platform::new(images);
-    let modules = [Module { name: DEFAULT_MODULE, version: "1.0" }];
+    let modules = [Module::new(DEFAULT_MODULE, "1.0")];
     let config = Config { block: 1000, ..Config::new("a1Simulated", "device", &modules) };
     let mut updater = Updater::new(config, None).unwrap();
     updater.handle_connected();
@@ -152,9 +152,9 @@ fn record(stored: u32) -> Record {
 /// A download of which so many bytes are written, and the record of them.
 fn begun(written: usize, stored: u32) -> Flash {
     let mut flash = Flash::new(40_960);
-    let (mut download, none) = Download::open(&mut flash, LAYOUT.slots[1], LAYOUT.journal).unwrap();
+    let (mut download, none) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
     assert_eq!(none, None);
-    download.prepare(&mut flash, 9000).unwrap();
+    download.prepare(&mut flash, LAYOUT.slots[1], 9000).unwrap();
     for block in 0..written / 1000 {
         download.write(&mut flash, block as u32 * 1000, &[block as u8; 1000]).unwrap();
     }
@@ -163,7 +163,7 @@ fn begun(written: usize, stored: u32) -> Flash {
 }
 
 fn resumed(flash: &mut Flash) -> u32 {
-    let (_, record) = Download::open(flash, LAYOUT.slots[1], LAYOUT.journal).unwrap();
+    let (_, record) = Download::open(flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
     record.map_or(0, |record| record.stored())
 }
 
@@ -173,7 +173,7 @@ fn a_download_goes_on_where_it_was() {
     let before = flash.operations();
     assert_eq!(resumed(&mut flash), 6000);
     assert_eq!(flash.operations(), before, "nothing had to be done for that");
-    let (mut download, _) = Download::open(&mut flash, LAYOUT.slots[1], LAYOUT.journal).unwrap();
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
     download.write(&mut flash, 6000, &[9; 1000]).unwrap();
 }
 
@@ -190,25 +190,28 @@ fn what_no_record_speaks_of_is_erased_down_to_its_sector() {
 #[test]
 fn a_record_of_the_other_slot_is_none() {
     let mut flash = begun(6000, 6000);
-    let (_, record) = Download::open(&mut flash, LAYOUT.slots[0], LAYOUT.journal).unwrap();
+    let (_, record) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots[..1]).unwrap();
     assert_eq!(record, None);
 }
 
 #[test]
 fn what_cannot_be_written_is_refused() {
     let mut flash = begun(1000, 1000);
-    let (mut download, _) = Download::open(&mut flash, LAYOUT.slots[1], LAYOUT.journal).unwrap();
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
     let unaligned = download.write(&mut flash, 1001, &[0; 8]);
     assert_eq!(unaligned, Err(Error::Unaligned { offset: 1001, unit: 8 }));
     let beyond = download.write(&mut flash, 12_280, &[0; 9]);
     assert_eq!(beyond, Err(Error::TooLarge { size: 12_289, slot: 12_288 }));
-    assert_eq!(download.prepare(&mut flash, 12_289), Err(Error::TooLarge { size: 12_289, slot: 12_288 }));
+    assert_eq!(
+        download.prepare(&mut flash, LAYOUT.slots[1], 12_289),
+        Err(Error::TooLarge { size: 12_289, slot: 12_288 })
+    );
 }
 
 #[test]
 fn the_end_of_a_file_need_not_fill_a_unit() {
     let mut flash = begun(8000, 8000);
-    let (mut download, _) = Download::open(&mut flash, LAYOUT.slots[1], LAYOUT.journal).unwrap();
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
     download.write(&mut flash, 8000, &[7; 995]).unwrap();
     let mut buffer = [0; 64];
     assert_eq!(download.read(&mut flash, 8960, 35, &mut buffer), Ok(35));
@@ -233,7 +236,7 @@ fn whatever_is_in_the_flash_nothing_panics_and_nothing_strange_starts() {
             flash.read(LAYOUT.slots[slot.index()].start, &mut image).unwrap();
             assert!(image[..len].iter().all(|byte| *byte == fill), "rng seed {seed}");
         }
-        let _ = Download::open(&mut flash, LAYOUT.slots[0], LAYOUT.journal);
+        let _ = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots[..1]);
         let mut otadata = OtaData::open(&mut flash, LAYOUT.log, 2, Some(0)).unwrap();
         let _ = (otadata.install(&mut flash), otadata.acknowledge(&mut flash));
     }

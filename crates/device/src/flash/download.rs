@@ -10,7 +10,7 @@ use crate::record::{Fingerprint, Record};
 /// Bytes of a journal entry: the file's fingerprint, how much of it is stored, and in which slot.
 const ENTRY: usize = 24;
 
-/// One slot and a journal as the storage of an [`crate::Updater`].
+/// Slots and a journal as the storage of an [`crate::Updater`]. One of the slots takes the download at a time.
 ///
 /// A write is durable when it returns. Blocks must begin at a multiple of the flash's write size, so the block size
 /// in [`crate::Config`] has to be one.
@@ -21,35 +21,44 @@ pub struct Download {
 }
 
 impl Download {
-    /// Reads the journal, which takes two sectors or more, and readies the slot for what is missing of the file it
-    /// names. The record is what the new updater is to be given.
+    /// Reads the journal, which takes two sectors or more. If it names a file in one of these slots, that slot is
+    /// readied for what is missing. The record is what the new updater is to be given.
     ///
     /// What was written after the record was saved is erased, down to the start of the sector in which it begins.
     pub fn open<F: NorFlash>(
         flash: &mut F,
-        slot: Region,
         journal: Region,
+        slots: &[Region],
     ) -> Result<(Self, Option<Record>), Error<F::Error>> {
-        slot.check(flash, 1)?;
         journal.check(flash, 2)?;
+        for slot in slots {
+            slot.check(flash, 1)?;
+        }
         let (journal, newest) = Log::open(flash, journal).map_err(Error::Flash)?;
-        let mut download = Self { slot, journal };
-        let record = newest.and_then(|entry| download.decode(&entry));
-        let record = match record {
-            Some(record) => download.resume(flash, record)?,
-            None => None,
+        let mut download = Self { slot: Region { start: 0, len: 0 }, journal };
+        let Some((slot, record)) = newest.and_then(|entry| decode(&entry, slots)) else {
+            return Ok((download, None));
         };
+        download.slot = slot;
+        let record = download.resume(flash, record)?;
         Ok((download, record))
     }
 
-    /// Carries out [`crate::Output::Prepare`]: erases what a file of `size` bytes needs. It takes as long as the
-    /// flash takes for that.
-    pub fn prepare<F: NorFlash>(&mut self, flash: &mut F, size: u32) -> Result<(), Error<F::Error>> {
-        if size > self.slot.len {
-            return Err(Error::TooLarge { size, slot: self.slot.len });
+    /// Carries out [`crate::Output::Prepare`]: this slot takes the download, and what a file of `size` bytes needs of
+    /// it is erased. It takes as long as the flash takes for that.
+    pub fn prepare<F: NorFlash>(
+        &mut self,
+        flash: &mut F,
+        slot: Region,
+        size: u32,
+    ) -> Result<(), Error<F::Error>> {
+        slot.check(flash, 1)?;
+        if size > slot.len {
+            return Err(Error::TooLarge { size, slot: slot.len });
         }
-        let end = self.slot.start + size.next_multiple_of(F::ERASE_SIZE as u32);
-        for sector in (self.slot.start..end).step_by(F::ERASE_SIZE) {
+        self.slot = slot;
+        let end = slot.start + size.next_multiple_of(F::ERASE_SIZE as u32);
+        for sector in (slot.start..end).step_by(F::ERASE_SIZE) {
             erase(flash, sector)?;
         }
         Ok(())
@@ -140,18 +149,18 @@ impl Download {
         entry
     }
 
-    /// The record of an entry, unless it is of another slot. One that was taken away is all zeroes.
-    fn decode(&self, entry: &[u8; ENTRY]) -> Option<Record> {
-        let number = |at: usize| Some(u32::from_le_bytes(entry[at..at + 4].try_into().ok()?));
-        let file = Fingerprint::from_bytes(entry[..16].try_into().ok()?);
-        let record = Record { file, stored: number(16)? };
-        (number(20)? == self.slot.start && record.stored > 0).then_some(record)
-    }
-
     fn check_end<E>(&self, offset: u32, len: usize) -> Result<(), Error<E>> {
         let end = u32::try_from(len).ok().and_then(|len| offset.checked_add(len)).unwrap_or(u32::MAX);
         if end > self.slot.len { Err(Error::TooLarge { size: end, slot: self.slot.len }) } else { Ok(()) }
     }
+}
+
+/// The slot and the record of an entry, if the slot is one of these. A record that was taken away is all zeroes.
+fn decode(entry: &[u8; ENTRY], slots: &[Region]) -> Option<(Region, Record)> {
+    let number = |at: usize| Some(u32::from_le_bytes(entry[at..at + 4].try_into().ok()?));
+    let (stored, start) = (number(16)?, number(20)?);
+    let slot = slots.iter().find(|slot| slot.start == start && stored > 0)?;
+    Some((*slot, Record { file: Fingerprint::from_bytes(entry[..16].try_into().ok()?), stored }))
 }
 
 fn check_unit<E>(offset: u32, unit: usize) -> Result<(), Error<E>> {

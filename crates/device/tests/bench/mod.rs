@@ -87,9 +87,9 @@ impl Bench {
     /// before each step.
     pub fn boot(&mut self, until: u64, meddle: &mut dyn FnMut(&mut Updater<'_>, &mut Bench)) -> End {
         let versions = self.versions.clone();
-        let modules: Vec<_> = versions.iter().map(|(name, version)| Module { name, version }).collect();
         let Knobs { block, window, slot, save_interval } = self.knobs;
-        let config = Config { block, window, slot, save_interval, ..Config::new(PK, DN, &modules) };
+        let modules: Vec<_> = versions.iter().map(|(name, version)| Module { name, version, slot }).collect();
+        let config = Config { block, window, save_interval, ..Config::new(PK, DN, &modules) };
         let mut updater = Updater::new(config, self.flash.record()).unwrap();
         self.link.cut();
         updater.handle_connected();

@@ -121,7 +121,7 @@ impl<'a> Boot<'a> {
                 return Ok(BootEnd::Rebooting(self.installed.take()));
             };
             if let Some(message) = connection.next().await? {
-                self.handle_message(&message, faults);
+                self.handle_message(&message, connection.room(), faults);
             } else if let Some(outcome) =
                 self.finished.take_if(|_| self.options.once && connection.is_settled())
             {
@@ -181,7 +181,10 @@ impl<'a> Boot<'a> {
         }
     }
 
-    fn handle_message(&mut self, message: &Message, faults: &mut Faults) {
+    fn handle_message(&mut self, message: &Message, room: usize, faults: &mut Faults) {
+        if message.payload.len() > room {
+            return self.updater.handle_too_long(&message.topic, message.payload.len(), room);
+        }
         let kind = Topic::parse(&message.topic).map(|topic| topic.kind);
         if kind == Some(Kind::FileDownloadReply) && faults.drops() {
             return;

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The least that a receive buffer holds, whatever the block size: notices can be longer than small blocks.
 const LEAST_PACKET: usize = 4096;
 
+/// Packets are taken up to this length, to tell the platform which ones are too long for the device.
+const LONGEST_PACKET: usize = 1 << 20;
+
 /// The platform will not take this login, now or later.
 #[derive(Debug, thiserror::Error)]
 #[error("the platform refuses the login (CONNACK {code}): {}", self.meaning())]
@@ -45,7 +48,8 @@ impl Refused {
 pub(super) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
-    largest: usize,
+    /// The longest payload that the device has room for.
+    room: usize,
     last_id: u16,
     unacknowledged: Vec<u16>,
     last_sent: Instant,
@@ -71,7 +75,7 @@ impl Connection {
         let mut connection = Self {
             stream,
             received: Vec::new(),
-            largest: (options.block as usize).max(LEAST_PACKET) + device::FRAME_OVERHEAD,
+            room: (options.block as usize).max(LEAST_PACKET) + device::FRAME_OVERHEAD,
             last_id: 0,
             unacknowledged: Vec::new(),
             last_sent: Instant::now(),
@@ -135,6 +139,11 @@ impl Connection {
         let qos = if acknowledged { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let (dup, retain, properties) = (false, false, Properties::NONE);
         self.send(&Packet::Publish(Publish { dup, qos, retain, topic, packet_id, properties, payload })).await
+    }
+
+    /// Bytes of the longest payload that the device can take.
+    pub(super) fn room(&self) -> usize {
+        self.room
     }
 
     /// Whether the platform has everything that was published at QoS 1.
@@ -208,7 +217,7 @@ impl Connection {
     }
 
     fn packet_len(&self) -> anyhow::Result<Option<usize>> {
-        mqtt::frame_len(&self.received, self.largest).context("the platform sent what a device cannot take")
+        mqtt::frame_len(&self.received, LONGEST_PACKET).context("the platform sent what a device cannot take")
     }
 
     fn packet(&self) -> anyhow::Result<Option<usize>> {

@@ -58,7 +58,7 @@ pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) ->
     loop {
         let versions = state.modules(&options.module)?;
         let modules: Vec<_> =
-            versions.iter().map(|(name, version)| device::Module { name, version }).collect();
+            versions.iter().map(|(name, version)| device::Module::new(name, version)).collect();
         let boot = Boot::new(options, &modules, &state)?;
         match boot.run(&mut faults, finished.take(), &mut on_event).await? {
             BootEnd::Finished(outcome) => return Ok(outcome),

@@ -26,13 +26,13 @@ pub struct Options {
     /// Bytes to ask for at a time, 256 to 131072
     #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     pub block: u32,
-    /// Blocks to ask for at once, 1 to 16
+    /// Blocks to ask for at once, at most, 1 to 32
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub window: usize,
     /// Let the first update fail when this much is stored, 0 to 99
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     pub fail_at: Option<u8>,
-    /// How long to wait for a block before it is asked for again, in milliseconds
+    /// How long to wait for a block before it is asked for again, at most, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub reply_timeout: u32,
     /// Lose this share of the blocks that arrive, 0 to 1; each loss costs up to --reply-timeout
