@@ -14,7 +14,7 @@ use crate::Problem;
 
 /// Longest JSON body of an order, in bytes.
 pub(crate) const MAX_ORDER: usize = 1 << 20;
-/// Longest list of devices to import, in bytes.
+/// Longest body that holds a list of devices, in bytes.
 pub(crate) const MAX_IMPORT: usize = 64 << 20;
 
 /// The parameters in the path.
@@ -39,10 +39,10 @@ impl From<QueryRejection> for Problem {
     }
 }
 
-/// A JSON body.
-pub(crate) struct Json<T>(pub(crate) T);
+/// A JSON body of at most `MAX` bytes.
+pub(crate) struct Json<T, const MAX: usize = MAX_ORDER>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Json<T, MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -51,7 +51,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             let detail = "the body must be JSON and say so: `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notJson", detail));
         }
-        parse(&collect(body, MAX_ORDER).await?).map(Self)
+        parse(&collect(body, MAX).await?).map(Self)
     }
 }
 

@@ -208,6 +208,7 @@ fn consent(code: &str) -> &'static str {
     match code {
         "imageVersionDiffers" => " (with --accept-image-version)",
         "sha256OverMqtt" => " (with --allow-sha256-over-mqtt)",
+        "deviceListInvalid" => " (with --leave-out-unknown)",
         "noticeTooLarge" => " (with --allow-large-notice)",
         _ => "",
     }

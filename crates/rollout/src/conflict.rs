@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::decide::Decider;
 use crate::rows::{Id, Job, JobState, Reason, Rows, Task, TaskState};
-use crate::terms::Overwrite;
+use crate::terms::{Overwrite, Terms};
 
 /// What becomes of a new task.
 pub(crate) enum Outcome {
@@ -14,12 +14,57 @@ pub(crate) enum Outcome {
     Fails(Id),
 }
 
+/// An unfinished task of a device, as a task of another job meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// Whether it is for the same module.
+    pub same_module: bool,
+    /// Whether its job lets tasks for several modules run side by side.
+    pub multi_module: bool,
+    /// Whether its device has begun.
+    pub in_progress: bool,
+}
+
+/// What becomes of a [`Rival`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// The two are not in each other's way.
+    Beside,
+    /// It is cancelled.
+    Yields,
+    /// It goes on.
+    Stays,
+}
+
+impl Terms {
+    /// What becomes of an unfinished task that a new one of a job with these terms meets. Two are in
+    /// each other's way by the stricter of their jobs' scopes: the device, or its module.
+    pub fn meets(&self, rival: Rival) -> Meeting {
+        let Rival { same_module, multi_module, in_progress } = rival;
+        let overwritten = self.overwrite == Overwrite::Replace || (self.multi_module && same_module);
+        match () {
+            () if !same_module && self.multi_module && multi_module => Meeting::Beside,
+            () if overwritten && !in_progress => Meeting::Yields,
+            () => Meeting::Stays,
+        }
+    }
+}
+
 impl Rows {
-    /// Whether two unfinished tasks of one device are in each other's way. By the stricter of two
-    /// jobs' scopes: the device, or its module.
+    /// What becomes of `old` when a task that is `new` meets it.
+    fn meeting(&self, old: &Task, new: &Task) -> Meeting {
+        let terms = |t: &Task| self.jobs.get(&t.job_id).map(|j| &j.terms);
+        let rival = Rival {
+            same_module: old.module == new.module,
+            multi_module: terms(old).is_some_and(|t| t.multi_module),
+            in_progress: old.state == TaskState::InProgress,
+        };
+        terms(new).map_or(Meeting::Stays, |terms| terms.meets(rival))
+    }
+
+    /// Whether two unfinished tasks of one device are in each other's way.
     fn in_the_way(&self, a: &Task, b: &Task) -> bool {
-        let multi = |t: &Task| self.jobs.get(&t.job_id).is_some_and(|j| j.terms.multi_module);
-        a.module == b.module || !(multi(a) && multi(b))
+        self.meeting(a, b) != Meeting::Beside
     }
 
     /// Whether a task has not ended and its job has not been cancelled under it.
@@ -70,10 +115,7 @@ impl Decider<'_> {
     pub(crate) fn make_room(&mut self, job: &Job, task: &Task) -> Outcome {
         let rivals = self.rivals(task);
         let yields = |id: &Id| {
-            let row = self.rows.tasks.get(id);
-            let overwritten = job.terms.overwrite == Overwrite::Replace
-                || (job.terms.multi_module && row.is_some_and(|t| t.module == task.module));
-            overwritten && row.is_some_and(|t| t.state != TaskState::InProgress)
+            self.rows.tasks.get(id).is_some_and(|old| self.rows.meeting(old, task) == Meeting::Yields)
         };
         let (yielding, staying): (Vec<Id>, Vec<Id>) = rivals.into_iter().partition(yields);
         if let Some(first) = staying.first()

@@ -5,7 +5,8 @@ use alloc::string::String;
 use crate::conflict::Outcome;
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Id, Job, Reason, Scope, Task, TaskState, Work};
+use crate::fit::{Aim, Candidate, Fit};
+use crate::rows::{Id, Job, Reason, Task, TaskState, Work};
 use crate::spread::spread;
 
 impl Decider<'_> {
@@ -26,11 +27,16 @@ impl Decider<'_> {
 
     fn enrol_one(&mut self, job: &Job, device: Id) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
+        let Some(row) = self.rows.devices.get(&device) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
         let src_version = self.version_of(device, &module).map(|v| v.version.clone());
-        let version = src_version.as_deref();
-        let meant = job.terms.takes_source(version) && package.applies_to(version);
-        if !meant || !self.in_scope(job, device) || version == Some(&*dest_version) {
+        let candidate = Candidate {
+            enabled: row.enabled,
+            came: row.first_online_at.is_some(),
+            version: src_version.as_deref(),
+        };
+        let taken = Aim::of(job, package).fit(candidate) == Fit::Taken;
+        if !taken || !job.scope.holds(package.id, device) {
             return;
         }
         let task = self.new_task(job, device, module, src_version, dest_version);
@@ -41,16 +47,6 @@ impl Decider<'_> {
         match outcome {
             Outcome::Fails(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),
             Outcome::Goes => self.offer_when_due(id),
-        }
-    }
-
-    fn in_scope(&self, job: &Job, device: Id) -> bool {
-        let Some(row) = self.rows.devices.get(&device) else { return false };
-        let of_all = row.enabled && row.first_online_at.is_some();
-        match job.scope {
-            Scope::All => of_all,
-            Scope::Named => true,
-            Scope::Percent { threshold, .. } => of_all && spread(job.package_id, device) <= threshold,
         }
     }
 

@@ -90,7 +90,7 @@ impl Gate {
 
 impl Terms {
     /// The wave of a device with this spread.
-    pub(crate) fn wave_of(&self, spread: i64) -> i32 {
+    pub fn wave_of(&self, spread: i64) -> i32 {
         let of = |wave: &Wave| spread <= wave.threshold;
         let last = self.waves.len().saturating_sub(1);
         i32::try_from(self.waves.iter().position(of).unwrap_or(last)).unwrap_or(0)

@@ -30,6 +30,7 @@ mod decide;
 mod enrol;
 mod event;
 pub mod filter;
+mod fit;
 mod gate;
 mod hold;
 mod order;
@@ -44,8 +45,10 @@ mod task;
 mod terms;
 mod waiting;
 
+pub use conflict::{Meeting, Rival};
 pub use decide::{Ask, Changes, Ids, Input, Limits, Offer, Outbound, decide};
 pub use event::{Event, EventKind};
+pub use fit::{Aim, Candidate, Fit};
 pub use gate::{Gate, WaveCounts};
 pub use order::may_run_again;
 pub use push::push_limit;

@@ -159,7 +159,7 @@ async fn a_notice_too_large_for_common_buffers_must_be_allowed() {
     let new = || NewJob { scope: named(&["dev001"]), protocol: Protocol::Http, ..new_job(&package) };
     assert_eq!(refusal(&world, new()).await, "noticeTooLarge");
     let created = world.server.create_job(NewJob { allow_large_notice: true, ..new() }).await.unwrap();
-    assert!(created.largest_notice > 1_800, "{}", created.largest_notice);
+    assert!(created.forecast.largest_notice > 1_800, "{:?}", created.forecast);
 
     let world = World::with_public_url(None).await;
     world.product().await;

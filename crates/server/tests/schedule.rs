@@ -92,7 +92,7 @@ async fn tags_travel_in_ext_data_as_the_last_member() {
     world.server.cancel_job(plain.job.id).await.unwrap();
     world.until_job(&plain.job, JobState::Canceled).await;
     let tagged = world.server.create_job(job_on(Terms { tags, ..Terms::default() }, &package)).await.unwrap();
-    assert!(tagged.largest_notice > plain.largest_notice + 20);
+    assert!(tagged.forecast.largest_notice > plain.forecast.largest_notice + 20);
     let notice = device.notice().await;
     assert_eq!(notice["data"]["extData"], serde_json::json!({"ring": "say \"hi\" {x}"}));
 }
@@ -145,7 +145,7 @@ async fn a_difference_says_so_and_carries_its_own_words() {
     };
     let package = world.package_of(new, b"diff").await;
     let created = world.server.create_job(new_job(&package)).await.unwrap();
-    assert_eq!((created.matched, created.excluded), (1, 1));
+    assert_eq!((created.forecast.matched, created.forecast.excluded.other_package_source), (1, 1));
     let notice = device.notice().await;
     assert_eq!(
         (&notice["data"]["isDiff"], &notice["data"]["extData"]["_package_udi"]),

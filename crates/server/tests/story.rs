@@ -145,7 +145,7 @@ async fn a_package_is_verified_first_and_then_rolled_out() {
 
     let created =
         world.server.create_job(NewJob { scope: NewScope::All, ..new_job(&package) }).await.unwrap();
-    assert_eq!((created.matched, created.on_target), (1, 1));
+    assert_eq!((created.forecast.matched, created.forecast.on_target), (1, 1));
     devices[1].notice().await;
     devices[0].nothing_more().await;
     devices[1].report("2.0.0").await;

@@ -63,7 +63,7 @@ pub async fn create(tx: &mut Tx, devices: &[NewDevice]) -> Result<BTreeSet<Id>, 
         "insert into device ({list}) select {list} from v where id is not null \
          on conflict (product_id, name) do nothing returning id"
     );
-    tx.bulk_rows(&columns, rows, &statement).await?.iter().map(|row| row.get(0)).collect()
+    tx.bulk_rows(&columns, rows, &statement, &[]).await?.iter().map(|row| row.get(0)).collect()
 }
 
 /// What logins by product key and name are checked against, in the order of the names: one walk down
@@ -77,7 +77,7 @@ pub async fn logins(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Option<Lo
                      join product on product.product_key = v.product_key \
                      join device on device.product_id = product.id and device.name = v.name";
     let mut found = vec![None; names.len()];
-    for row in tx.bulk_rows(&columns, rows.collect(), statement).await? {
+    for row in tx.bulk_rows(&columns, rows.collect(), statement, &[]).await? {
         let mut fields = row.fields();
         let place: i64 = fields.next()?;
         let login = Login { device: fields.next()?, enabled: fields.next()?, secret: Sealed(fields.next()?) };
@@ -114,7 +114,7 @@ pub async fn ids_of(tx: &mut Tx, product: Id, names: &[String]) -> Result<BTreeM
     let rows = names.iter().map(|name| vec![product.into(), name.as_str().into()]).collect();
     let statement = "select device.name, device.id from v join device \
                      on device.product_id = v.product_id and device.name = v.name";
-    let found = tx.bulk_rows(&columns, rows, statement).await?;
+    let found = tx.bulk_rows(&columns, rows, statement, &[]).await?;
     found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 

@@ -1,8 +1,6 @@
 //! Jobs as operators see them. Their changes are [`crate::committer::apply`]'s.
 
-use std::collections::BTreeMap;
-
-use rollout::{Id, Job, JobState, Protocol, Terms};
+use rollout::{Id, Job, JobState, Protocol};
 
 use crate::committer::load_counts;
 use crate::record::{Record, column_list, int};
@@ -35,10 +33,12 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Job>, Error> {
     Ok(found.pop())
 }
 
-/// The terms of jobs.
-pub async fn terms_of(tx: &mut Tx, ids: &[Id]) -> Result<BTreeMap<Id, Terms>, Error> {
-    let found: Vec<Job> = tx.select_in("id", ids, "").await?;
-    Ok(found.into_iter().map(|job| (job.id, job.terms)).collect())
+/// The jobs of a product whose tasks go on, without their counts.
+pub async fn open_of(tx: &mut Tx, product: Id) -> Result<Vec<Job>, Error> {
+    let columns = column_list(Job::TABLE.columns);
+    let sql = format!("select {columns} from job where product_id = ? and state in (?, ?) order by id");
+    let args = vec![product.into(), JobState::Planned.to_val(), JobState::InProgress.to_val()];
+    tx.rows(sql, args).await?.iter().map(|row| Job::read(&mut row.fields())).collect()
 }
 
 /// Jobs after the one numbered `after`.

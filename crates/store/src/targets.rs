@@ -1,27 +1,112 @@
 //! Whom a job would be for, looked at before it is made.
 
-use std::collections::BTreeMap;
-
-use rollout::Id;
+use rollout::{Id, Job, Package, Rival, TaskState};
 
 use crate::Error;
-use crate::record::{int, text};
-use crate::sql::Tx;
+use crate::record::int;
+use crate::sql::{Field, Row, Tx, Val};
 
-/// What devices last said of one module. Those that never spoke of it are left out.
-pub async fn versions_of(tx: &mut Tx, devices: &[Id], module: &str) -> Result<BTreeMap<Id, String>, Error> {
-    let columns = [int("device_id"), text("module")];
-    let rows = devices.iter().map(|id| vec![(*id).into(), module.into()]).collect();
-    let statement = "select m.device_id, m.version from v join module_version m \
-                     on m.device_id = v.device_id and m.module = v.module";
-    let found = tx.bulk_rows(&columns, rows, statement).await?;
-    found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+/// Which devices are looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Among<'a> {
+    /// Every device of the package's product.
+    Product,
+    /// These.
+    Devices(&'a [Id]),
 }
 
-/// What some devices have not finished: device, module and job of each task.
-pub async fn unfinished(tx: &mut Tx, devices: &[Id]) -> Result<Vec<(Id, String, Id)>, Error> {
-    let rows = devices.iter().map(|id| vec![(*id).into()]).collect();
-    let statement = "select t.device_id, t.module, t.job_id from v join task t on t.device_id = v.device_id and t.open = 1";
-    let found = tx.bulk_rows(&[int("device_id")], rows, statement).await?;
-    found.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
+/// Devices that are the same to a job: all that decides about them is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Whether they may log in.
+    pub enabled: bool,
+    /// Whether they ever connected.
+    pub came: bool,
+    /// Whether they are connected.
+    pub online: bool,
+    /// What they last said of the package's module.
+    pub version: Option<String>,
+    /// Their unfinished tasks, each kind once.
+    pub rivals: Vec<Rival>,
+    /// How many they are.
+    pub n: i64,
+    /// Which, if that was asked for.
+    pub devices: Vec<Id>,
+}
+
+/// Sorts devices by what decides whether a job of `package` takes them, and what its tasks would meet in
+/// tasks of `jobs`. One statement for a product: the rules are asked once for each kind of device, not
+/// once for each device.
+pub async fn alike(
+    tx: &mut Tx,
+    among: Among<'_>,
+    package: &Package,
+    jobs: &[Job],
+    which: bool,
+) -> Result<Vec<Alike>, Error> {
+    let (rivals, mut args) = rivals(tx, &package.module, jobs);
+    let devices = if which { "string_agg(cast(d.id as text), ',')" } else { "''" };
+    args.push(package.module.as_str().into());
+    let select = |from: &str| {
+        format!(
+            "select m.version as version, d.enabled + case when d.first_online_at is null then 0 else {CAME} end \
+             + {ONLINE} * d.online + {RIVALS} * {rivals} as flags, count(*), {devices} from {from} \
+             left join module_version m on m.device_id = d.id and m.module = ?"
+        )
+    };
+    let rows = match among {
+        Among::Product => {
+            args.push(package.product_id.into());
+            tx.rows(format!("{} where d.product_id = ? group by 1, 2", select("device d")), args).await?
+        }
+        Among::Devices(ids) => {
+            let ids = ids.iter().map(|id| vec![(*id).into()]).collect();
+            let statement = format!("{} group by 1, 2", select("v join device d on d.id = v.id"));
+            tx.bulk_rows(&[int("id")], ids, &statement, &args).await?
+        }
+    };
+    rows.iter().map(read).collect()
+}
+
+const ENABLED: i64 = 1;
+const CAME: i64 = 2;
+const ONLINE: i64 = 4;
+/// From here on a bit for each kind of rival.
+const RIVALS: i64 = 8;
+
+/// The kinds of a device's unfinished tasks of `jobs`, as the sum of a bit each: see [`rival`].
+fn rivals(tx: &Tx, module: &str, jobs: &[Job]) -> (String, Vec<Val>) {
+    if jobs.is_empty() {
+        return ("0".into(), vec![]);
+    }
+    let ids: Vec<Id> = jobs.iter().map(|j| j.id).collect();
+    let multi: Vec<Id> = jobs.iter().filter(|j| j.terms.multi_module).map(|j| j.id).collect();
+    let ((of_multi, multi), (of_jobs, ids)) = (tx.dialect.any(&multi), tx.dialect.any(&ids));
+    let sql = format!(
+        "coalesce((select sum(distinct (case when t.module = ? then 16 else 1 end) \
+         * (case when t.state = ? then 4 else 1 end) * (case when t.job_id {of_multi} then 2 else 1 end)) \
+         from task t where t.device_id = d.id and t.open = 1 and t.job_id {of_jobs}), 0)"
+    );
+    let args = [vec![module.into(), TaskState::InProgress.to_val()], multi, ids].concat();
+    (sql, args)
+}
+
+/// The kind of task that has this bit.
+fn rival(bit: i64) -> Rival {
+    Rival { multi_module: bit & 1 != 0, in_progress: bit & 2 != 0, same_module: bit & 4 != 0 }
+}
+
+fn read(row: &Row) -> Result<Alike, Error> {
+    let mut fields = row.fields();
+    let (version, flags): (Option<String>, i64) = (fields.next()?, fields.next()?);
+    let (n, devices): (i64, String) = (fields.next()?, fields.next()?);
+    Ok(Alike {
+        enabled: flags & ENABLED != 0,
+        came: flags & CAME != 0,
+        online: flags & ONLINE != 0,
+        version,
+        rivals: (0..8).filter(|bit| ((flags / RIVALS) >> bit) & 1 != 0).map(rival).collect(),
+        n,
+        devices: devices.split(',').filter_map(|id| id.parse().ok()).collect(),
+    })
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{TaskState, Terms};
+use super::{Forecast, TaskState, Terms};
 use crate::extract::id;
 use crate::{Problem, time};
 
@@ -303,6 +303,17 @@ pub enum NewScope {
         #[serde(rename = "deviceNames")]
         device_names: Vec<String>,
     },
+    /// Those of a list.
+    Csv {
+        /// Names of devices of the package's product, separated by commas or line ends; or a CSV text whose
+        /// first line names the columns, of which `deviceName` is read.
+        #[schema(example = "lamp-0001\nlamp-0002\n")]
+        csv: String,
+        /// Whether names that are no devices of the product are left out; if false or absent, the job is
+        /// refused because of them.
+        #[serde(default, rename = "leaveOutUnknown")]
+        leave_out_unknown: bool,
+    },
     /// A share of what `all` takes.
     Percent {
         /// 0.001 to 100, in steps of 0.001.
@@ -316,17 +327,8 @@ pub enum NewScope {
 pub struct CreatedJob {
     /// The job; its tasks are made in the moments that follow.
     pub job: Job,
-    /// Devices that will get a task.
-    pub matched: i64,
-    /// Devices of the scope that already report the version, and get none.
-    pub on_target: i64,
-    /// Devices of the scope that report none of `srcVersions`, and get no task.
-    pub excluded: i64,
-    /// Devices among `matched` with another unfinished task in the way; what becomes of it says
-    /// `overwrite` of the terms.
-    pub busy: i64,
-    /// Bytes of the job's largest notice as an MQTT packet.
-    pub largest_notice: usize,
+    /// What was found of its devices.
+    pub forecast: Forecast,
 }
 
 /// Which tasks of a job to cancel.
@@ -423,8 +425,7 @@ impl Job {
 
 impl CreatedJob {
     pub(crate) fn of(created: server::CreatedJob, names: &server::Names) -> Self {
-        let server::CreatedJob { job, matched, on_target, excluded, busy, largest_notice } = created;
-        Self { job: Job::of(job, names), matched, on_target, excluded, busy, largest_notice }
+        Self { job: Job::of(created.job, names), forecast: created.forecast.into() }
     }
 }
 
@@ -454,6 +455,7 @@ impl TryFrom<NewScope> for server::NewScope {
         Ok(match scope {
             NewScope::All => Self::All,
             NewScope::Named { device_names } => Self::Named(device_names),
+            NewScope::Csv { csv, leave_out_unknown } => Self::Csv { csv, leave_out_unknown },
             NewScope::Percent { percent } => Self::Percent { thousandths: thousandths(percent)? },
         })
     }

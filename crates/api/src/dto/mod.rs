@@ -5,6 +5,7 @@
 
 mod device;
 mod event;
+mod forecast;
 mod job;
 mod module;
 mod package;
@@ -17,6 +18,7 @@ mod waiting;
 
 pub use device::*;
 pub use event::*;
+pub use forecast::*;
 pub use job::*;
 pub use module::*;
 pub use package::*;

@@ -3,7 +3,8 @@ use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Waiting;
-use crate::time;
+use crate::extract::id;
+use crate::{Problem, time};
 
 /// One device in one job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -271,5 +272,38 @@ impl From<TaskState> for rollout::TaskState {
             TaskState::Failed => Self::Failed,
             TaskState::Canceled => Self::Canceled,
         }
+    }
+}
+
+/// Which unfinished tasks of some devices to cancel.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancelOf {
+    /// 1 to 200 names of devices of the product.
+    pub device_names: Vec<String>,
+    /// Only those of this job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "job_01h2xk7m3c8p0")]
+    pub job_id: Option<String>,
+    /// Only those for this module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "default")]
+    pub module: Option<String>,
+}
+
+/// Tasks that were cancelled.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanceledTasks {
+    /// Their ids.
+    pub task_ids: Vec<String>,
+}
+
+impl TryFrom<CancelOf> for server::CancelOf {
+    type Error = Problem;
+
+    fn try_from(cancel: CancelOf) -> Result<Self, Problem> {
+        let job = cancel.job_id.map(|job| id(IdKind::Job, &job)).transpose()?;
+        Ok(Self { device_names: cancel.device_names, job, module: cancel.module })
     }
 }

@@ -1,14 +1,14 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use server::{DeviceFilter, Paging};
+use server::{DeviceFilter, IdKind, Paging};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
-    Bulk, Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult, Login, NewDevice, Page,
-    PageQuery, Tagging, Task,
+    Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult,
+    Login, NewDevice, Page, PageQuery, Tagging, Task,
 };
 use crate::extract::{Json, ListType, MAX_IMPORT, Path, Query, collect, list_type, parse};
 
@@ -17,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(create_device, list_devices))
         .routes(routes!(import_devices))
         .routes(routes!(tag_devices))
+        .routes(routes!(cancel_device_tasks))
         .routes(routes!(get_device, change_device, remove_device))
         .routes(routes!(get_credentials))
         .routes(routes!(list_device_tasks))
@@ -65,6 +66,24 @@ async fn import_devices(
         .collect();
     let refused = results.iter().filter(|result| result.problem.is_some()).count();
     Ok(axum::Json(Import { created: results.len() - refused, refused, results }))
+}
+
+/// Cancel what devices have not finished
+///
+/// At once and together: if one of the names is not of the product, nothing is cancelled. Devices are not told;
+/// what they are downloading stops.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/cancel-tasks", tag = "devices",
+    params(("productKey" = String, Path, description = "The product.")),
+    request_body = CancelOf,
+    responses((status = 200, body = CanceledTasks, description = "The tasks that were cancelled.")))]
+async fn cancel_device_tasks(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Json(cancel): Json<CancelOf>,
+) -> Answer<axum::Json<CanceledTasks>> {
+    let canceled = api.server.cancel_device_tasks(&product_key, &cancel.try_into()?).await?;
+    let task_ids = canceled.into_iter().map(|task| IdKind::Task.text(task)).collect();
+    Ok(axum::Json(CanceledTasks { task_ids }))
 }
 
 async fn device_list(product_key: &str, request: Request) -> Answer<Vec<server::NewDevice>> {

@@ -7,12 +7,13 @@ use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
 use crate::cursor::{List, paging};
-use crate::dto::{CancelTasks, CreatedJob, Job, JobQuery, NewJob, Page, Task, TaskQuery};
-use crate::extract::{Json, Path, Query, id};
+use crate::dto::{CancelTasks, CreatedJob, Forecast, Job, JobQuery, NewJob, Page, Task, TaskQuery};
+use crate::extract::{Json, MAX_IMPORT, Path, Query, id};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(create_job, list_jobs))
+        .routes(routes!(forecast_job))
         .routes(routes!(get_job))
         .routes(routes!(cancel_job))
         .routes(routes!(cancel_job_tasks))
@@ -30,11 +31,24 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 201, body = CreatedJob, description = "The job; its tasks are made in the moments that follow.")))]
 async fn create_job(
     State(api): State<Api>,
-    Json(new): Json<NewJob>,
+    Json(new): Json<NewJob, MAX_IMPORT>,
 ) -> Answer<(StatusCode, axum::Json<CreatedJob>)> {
     let created = api.server.create_job(new.try_into()?).await?;
     let names = api.names_of(created.job.product_id).await?;
     Ok((StatusCode::CREATED, axum::Json(CreatedJob::of(created, &names))))
+}
+
+/// Tell what a job would do
+///
+/// The body is that of the order that makes the job. Nothing is made; what would be refused is refused.
+#[utoipa::path(post, path = "/api/v1/jobs/dry-run", tag = "jobs",
+    request_body = NewJob,
+    responses((status = 200, body = Forecast, description = "Whom it would take, and whom not, and why.")))]
+async fn forecast_job(
+    State(api): State<Api>,
+    Json(new): Json<NewJob, MAX_IMPORT>,
+) -> Answer<axum::Json<Forecast>> {
+    Ok(axum::Json(api.server.forecast_job(&new.try_into()?).await?.into()))
 }
 
 /// List jobs

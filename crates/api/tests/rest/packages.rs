@@ -58,8 +58,11 @@ async fn a_job_is_made_cancelled_and_started_again() {
         "packageId": package, "kind": "STATIC", "scope": {"kind": "named", "deviceNames": ["lamp-1"]},
         "timeoutMinutes": 30, "ratePerMinute": 60,
     });
+    let told = platform.post("/jobs/dry-run", &body.to_string()).await;
+    assert_eq!((told.status, &told.json["matched"]), (StatusCode::OK, &1.into()));
     let created = platform.made("/jobs", &body.to_string()).await;
-    assert_eq!((&created["matched"], &created["onTarget"]), (&1.into(), &0.into()));
+    assert_eq!(created["forecast"], told.json, "a dry run tells what is then made");
+    assert_eq!((&created["forecast"]["matched"], &created["forecast"]["onTarget"]), (&1.into(), &0.into()));
     let job = &created["job"];
     assert_eq!(
         (&job["state"], &job["protocol"], &job["needPush"]),

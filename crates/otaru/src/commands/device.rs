@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use api::dto::{Credentials, Device, DeviceChange, Import, NewDevice};
+use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Import, NewDevice};
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     /// Tags: what you say of devices, for filters and groups
     #[command(subcommand)]
     Tag(tag::Command),
+    /// Cancel what devices have not finished; they are not told
+    Cancel(Cancel),
     /// Run a device in this terminal, with a folder as flash
     Run(Options),
 }
@@ -102,6 +104,24 @@ pub(crate) struct Named {
     pub(super) format: Format,
 }
 
+#[derive(Args)]
+pub(crate) struct Cancel {
+    /// Key of the product
+    #[arg(value_name = "PK")]
+    product_key: String,
+    /// Names of devices, at most 200
+    #[arg(value_name = "DN", required = true)]
+    device_names: Vec<String>,
+    /// Only their tasks of this job, job_…
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// Only their tasks for this module
+    #[arg(long, value_name = "MODULE")]
+    module: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
 impl Named {
     pub(super) fn path(&self) -> String {
         format!("{}/devices/{}", product::path(&self.product_key), segment(&self.device_name))
@@ -134,6 +154,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Tag(command) => tag::run(command, client),
+        Command::Cancel(cancel) => cancel_tasks(cancel, client),
         Command::Run(options) => run_device(options).map(drop),
     }
 }
@@ -205,6 +226,18 @@ fn import(list: &ImportFile, client: &Client) -> anyhow::Result<()> {
         import.results.len()
     );
     Ok(())
+}
+
+fn cancel_tasks(cancel: Cancel, client: &Client) -> anyhow::Result<()> {
+    let path = format!("{}/devices/cancel-tasks", product::path(&cancel.product_key));
+    let which = CancelOf { device_names: cancel.device_names, job_id: cancel.job, module: cancel.module };
+    let canceled: CanceledTasks = client.post(&path, &which)?;
+    cancel.format.show(&canceled, |canceled| {
+        canceled.task_ids.iter().for_each(|task| out!("cancelled {task}"));
+        if canceled.task_ids.is_empty() {
+            out!("nothing was unfinished");
+        }
+    })
 }
 
 /// A file to send, with its length.

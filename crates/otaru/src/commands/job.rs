@@ -1,13 +1,15 @@
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use api::dto::{
-    CreatedJob, Evidence, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress, Protocol,
-    Share, Tag, Task, WaveCounts,
+    CreatedJob, Evidence, Forecast, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress,
+    Protocol, Share, Tag, Task, WaveCounts,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::wait::halted;
-use super::{Format, or_dash, spelt, task, watch, when};
+use super::{Format, forecast, or_dash, spelt, task, watch, when};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
 
@@ -95,7 +97,7 @@ pub(crate) struct Verify {
 }
 
 #[derive(Args)]
-#[command(group = ArgGroup::new("scope").required(true).args(["all", "device", "percent"]))]
+#[command(group = ArgGroup::new("scope").required(true).args(["all", "device", "devices_file", "percent"]))]
 pub(crate) struct Start {
     /// Id of the package, pkg_…
     #[arg(value_name = "PKG")]
@@ -106,6 +108,12 @@ pub(crate) struct Start {
     /// For this device; may be given several times
     #[arg(long, value_name = "DN", num_args = 1..)]
     device: Vec<String>,
+    /// For the devices of a file: names separated by commas or line ends, or a CSV file with a column deviceName
+    #[arg(long, value_name = "FILE")]
+    devices_file: Option<PathBuf>,
+    /// Leave out names in the file that are no devices of the product, instead of refusing the job
+    #[arg(long, requires = "devices_file")]
+    leave_out_unknown: bool,
     /// For a share of what --all takes, 0.001 to 100; a larger share holds every smaller one
     #[arg(long, value_name = "P")]
     percent: Option<f64>,
@@ -127,6 +135,9 @@ struct Terms {
     /// Let devices ask instead of pushing notices
     #[arg(long)]
     no_push: bool,
+    /// Only tell what the job would do: whom it takes, whom not and why, how long it lasts
+    #[arg(long)]
+    dry_run: bool,
     /// Take a notice that devices with 2 KB buffers cannot receive
     #[arg(long)]
     allow_large_notice: bool,
@@ -334,12 +345,17 @@ impl Gate {
 }
 
 impl Start {
-    fn scope(&self) -> NewScope {
-        match self.percent {
-            Some(percent) => NewScope::Percent { percent },
-            None if self.all => NewScope::All,
-            None => NewScope::Named { device_names: self.device.clone() },
-        }
+    fn scope(&self) -> anyhow::Result<NewScope> {
+        Ok(match (self.percent, &self.devices_file) {
+            (Some(percent), _) => NewScope::Percent { percent },
+            (None, Some(file)) => {
+                let csv = std::fs::read_to_string(file);
+                let csv = csv.with_context(|| format!("cannot read {}", file.display()))?;
+                NewScope::Csv { csv, leave_out_unknown: self.leave_out_unknown }
+            }
+            (None, None) if self.all => NewScope::All,
+            (None, None) => NewScope::Named { device_names: self.device.clone() },
+        })
     }
 }
 
@@ -347,11 +363,12 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
     match command {
         Command::Verify(verify) => {
             let scope = NewScope::Named { device_names: verify.devices };
-            make(&verify.terms.job(verify.package, JobKind::Verify, scope), verify.terms.format, client)?;
+            let job = verify.terms.job(verify.package, JobKind::Verify, scope);
+            make(&job, verify.terms.dry_run, verify.terms.format, client)?;
         }
         Command::Start(start) => {
-            let job = start.terms.job(start.package.clone(), JobKind::Static, start.scope());
-            make(&job, start.terms.format, client)?;
+            let job = start.terms.job(start.package.clone(), JobKind::Static, start.scope()?);
+            make(&job, start.terms.dry_run, start.terms.format, client)?;
         }
         Command::List { package, format } => {
             let filter: Vec<_> = package.iter().map(|id| ("packageId", id.as_str())).collect();
@@ -393,29 +410,19 @@ fn path(id: &str) -> String {
     format!("/jobs/{}", segment(id))
 }
 
-fn make(new: &NewJob, format: Format, client: &Client) -> anyhow::Result<()> {
+/// Makes a job, or only tells what it would do.
+fn make(new: &NewJob, dry_run: bool, format: Format, client: &Client) -> anyhow::Result<()> {
+    if dry_run {
+        let found: Forecast = client.post("/jobs/dry-run", new)?;
+        return format.show(&found, forecast::show);
+    }
     let created: CreatedJob = client.post("/jobs", new)?;
     format.show(&created, |created| {
-        let CreatedJob { job, matched, on_target, excluded, busy, largest_notice } = created;
-        out!("made job {} for {matched} devices; {on_target} more have the version already", job.id);
-        if *excluded > 0 {
-            out!("{excluded} are left out, as they report none of the versions it is for");
-        }
-        if *busy > 0 {
-            out!("{busy} of them have another upgrade that has not ended: {}", beside(&job.terms));
-        }
-        out!("its largest notice has {largest_notice} bytes");
+        let CreatedJob { job, forecast } = created;
+        out!("made job {}", job.id);
+        forecast::show(forecast);
         out!("watch it: otaru job watch {}", job.id);
     })
-}
-
-/// What becomes of tasks whose device is busy.
-fn beside(terms: &api::dto::Terms) -> &'static str {
-    match terms.overwrite {
-        Some(Overwrite::Keep) => "this one fails at once there",
-        Some(Overwrite::Replace) => "this one takes its place, or fails if it is in progress",
-        _ => "this one waits behind it there",
-    }
 }
 
 fn reupgrade(id: &str, tasks: &[String], format: Format, client: &Client) -> anyhow::Result<()> {

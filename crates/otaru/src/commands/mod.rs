@@ -5,6 +5,7 @@ pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod events;
 mod follow;
+mod forecast;
 pub(crate) mod frame;
 pub(crate) mod job;
 pub(crate) mod module;

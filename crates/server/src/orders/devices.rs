@@ -1,6 +1,8 @@
 //! Devices and their credentials.
 
-use rollout::{Device, EventKind, Id};
+use std::collections::BTreeSet;
+
+use rollout::{Device, EventKind, Id, Product};
 use store::devices::DeviceView;
 use store::{Owner, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
@@ -78,6 +80,44 @@ pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, Ord
         return Err(csv_invalid("there is no device in it"));
     }
     Ok(devices)
+}
+
+/// A name in a list of devices, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The line, from 1.
+    pub line: u64,
+    /// The name.
+    pub device_name: String,
+}
+
+/// Reads the names of a list: separated by commas or line ends, or in the column `deviceName` of a file as
+/// [`csv_devices`] takes it.
+pub(super) fn csv_names(file: &str, product_key: &str) -> Result<Vec<Listed>, OrderError> {
+    let file = file.strip_prefix('\u{feff}').unwrap_or(file);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(file.as_bytes());
+    let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(csv_invalid)?;
+    let columns = rows.first().map_or(Ok(None), columns)?;
+    let mut names = Vec::new();
+    for row in rows.iter().skip(usize::from(columns.is_some())) {
+        let line = line_of(file.as_bytes(), row);
+        let cells: Vec<String> = match &columns {
+            Some(columns) => {
+                let device = csv_device(file.as_bytes(), Ok(row.clone()), columns, product_key)?;
+                device.and_then(|device| device.device_name).into_iter().collect()
+            }
+            None => row.iter().filter(|cell| !cell.is_empty()).map(Into::into).collect(),
+        };
+        names.extend(cells.into_iter().map(|device_name| Listed { line, device_name }));
+    }
+    if names.is_empty() {
+        return Err(csv_invalid("there is no device in it"));
+    }
+    Ok(names)
 }
 
 /// What a column of a device list holds.
@@ -296,7 +336,7 @@ impl Server {
         let write = failed("remove a device");
         let mut unit = self.begin().await?;
         let device = find_device(&mut unit.tx, product_key, device_name).await?.device;
-        unit.cancel_tasks_of(device.id).await?;
+        unit.cancel_tasks_of([device.id].into(), |_| true).await?;
         store::devices::delete(&mut unit.tx, device.id).await.map_err(&write)?;
         let kind = EventKind::DeviceRemoved { device_name: device_name.to_owned() };
         unit.told(device.product_id, Some(device.id), None, kind);
@@ -328,6 +368,67 @@ pub(super) async fn find_device(
     let product = product_in(tx, product_key).await?;
     let found = store::devices::find(tx, product.id, device_name).await.map_err(failed("read devices"))?;
     found.ok_or_else(|| unknown_device(product_key, device_name))
+}
+
+/// The numbers of named devices.
+pub(super) async fn devices_named(
+    tx: &mut Tx,
+    product: &Product,
+    names: &[String],
+) -> Result<Vec<Id>, OrderError> {
+    let names: Vec<String> = names.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    let found = store::devices::ids_of(tx, product.id, &names).await.map_err(failed("read devices"))?;
+    let missing: Vec<&String> = names.iter().filter(|name| !found.contains_key(*name)).collect();
+    if missing.is_empty() {
+        return Ok(found.into_values().collect());
+    }
+    let first: Vec<&str> = missing.iter().take(10).map(|n| n.as_str()).collect();
+    let text = format!(
+        "{} of the {} devices named are not in the product {:?}, among them {}",
+        missing.len(),
+        names.len(),
+        product.product_key,
+        first.join(", ")
+    );
+    Err(OrderError::not_found("deviceNotFound", text).with("missing", missing.len()).with("first", first))
+}
+
+/// Most lines an answer about a list tells of.
+pub(super) const MOST_LINES: usize = 100;
+
+/// The numbers of the devices of a list, and the names in it that are none. Those are refused, unless they
+/// may be left out.
+pub(super) async fn devices_listed(
+    tx: &mut Tx,
+    product: &Product,
+    csv: &str,
+    leave_out: bool,
+) -> Result<(Vec<Id>, Vec<Listed>), OrderError> {
+    let list = csv_names(csv, &product.product_key)?;
+    let names: BTreeSet<&String> = list.iter().map(|listed| &listed.device_name).collect();
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let found = store::devices::ids_of(tx, product.id, &names).await.map_err(failed("read devices"))?;
+    let all = list.len();
+    let unknown: Vec<Listed> =
+        list.into_iter().filter(|listed| !found.contains_key(&listed.device_name)).collect();
+    match unknown.first().filter(|_| !leave_out) {
+        None => Ok((found.into_values().collect(), unknown)),
+        Some(Listed { line, device_name }) => {
+            let text = format!(
+                "{} of the {all} names of the list are no devices of the product {:?}, the first in line {line}: {device_name:?}. Nothing was made; correct the list, or have them left out",
+                unknown.len(),
+                product.product_key,
+            );
+            let lines: Vec<serde_json::Value> = unknown
+                .iter()
+                .take(MOST_LINES)
+                .map(|u| serde_json::json!({ "line": u.line, "deviceName": u.device_name }))
+                .collect();
+            Err(OrderError::invalid("deviceListInvalid", text)
+                .with("unknown", unknown.len())
+                .with("lines", lines))
+        }
+    }
 }
 
 pub(super) fn unknown_device(product_key: &str, device_name: &str) -> OrderError {
@@ -364,6 +465,22 @@ mod tests {
             let read: Vec<_> =
                 devices.iter().map(|d| (d.device_name.as_deref(), d.device_secret.as_deref())).collect();
             assert_eq!(read, [(Some("dev001"), Some("s1")), (Some("dev002"), None)]);
+        }
+    }
+
+    #[test]
+    fn a_list_of_names_has_commas_or_lines_or_a_column_of_names() {
+        for list in
+            ["a001,a002\na003", "a001\r\na002 , a003\n\n", "deviceName,deviceSecret\na001,s\na002,\na003\n"]
+        {
+            let names = csv_names(list, "pk").unwrap();
+            let names: Vec<_> = names.iter().map(|listed| &*listed.device_name).collect();
+            assert_eq!(names, ["a001", "a002", "a003"], "{list:?}");
+        }
+        let lines = csv_names("a001,a002\n\na003", "pk").unwrap();
+        assert_eq!(lines.iter().map(|listed| listed.line).collect::<Vec<_>>(), [1, 1, 3]);
+        for list in ["", "\n", "deviceName\n", "a001;a002\n", "deviceName,productKey\na001,other\n"] {
+            assert_eq!(csv_names(list, "pk").unwrap_err().code, "csvInvalid", "{list:?}");
         }
     }
 

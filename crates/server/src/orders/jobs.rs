@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use rollout::{
     CancelStates, Changes, Counts, EventKind, Gate, Id, Input, Job, JobKind, JobState, Overwrite, Package,
-    PackageState, Product, Protocol, Scope, Share, SignMethod, TaskState, Terms, Timer, Wave, Work, spread,
+    PackageState, Product, Protocol, Share, SignMethod, Task, TaskState, Terms, Timer, Wave, Work,
 };
 use store::committer::{self as rows, Keys};
 use store::jobs::Filter;
 use store::{Slice, Tx};
 
+use super::forecast::{Forecast, Prospect};
 use super::packages::{package_in, unknown_package};
 use super::{Paging, failed, product_in};
 use crate::Server;
@@ -44,6 +45,13 @@ pub struct NewJob {
     pub allow_sha256_over_mqtt: bool,
 }
 
+impl NewJob {
+    /// Pushes in any minute.
+    pub(super) fn rate(&self) -> i64 {
+        self.rate_per_minute.unwrap_or(RATE_PER_MINUTE)
+    }
+}
+
 /// Which devices a new job is for.
 #[derive(Clone, Debug)]
 pub enum NewScope {
@@ -51,6 +59,13 @@ pub enum NewScope {
     All,
     /// Those named.
     Named(Vec<String>),
+    /// Those of a list.
+    Csv {
+        /// Names, separated by commas or line ends; a first line may name columns, as in an import.
+        csv: String,
+        /// Whether names that are no devices of the product are left out; else the job is refused.
+        leave_out_unknown: bool,
+    },
     /// A share of `All`.
     Percent {
         /// Thousandths of a per cent, 1 to 100 000.
@@ -63,16 +78,8 @@ pub enum NewScope {
 pub struct CreatedJob {
     /// The job; its tasks are made in the moments that follow.
     pub job: Job,
-    /// Devices that will get a task.
-    pub matched: i64,
-    /// Devices of the scope that already report the target version.
-    pub on_target: i64,
-    /// Devices of the scope whose module does not report a source version of the job or its package.
-    pub excluded: i64,
-    /// Devices among `matched` with another unfinished task in the way: see [`rollout::Overwrite`].
-    pub busy: i64,
-    /// Bytes of its largest notice as an MQTT packet.
-    pub largest_notice: usize,
+    /// What was found of its devices.
+    pub forecast: Forecast,
 }
 
 /// Which jobs.
@@ -90,8 +97,6 @@ pub enum JobFilter<'a> {
 const LARGE_NOTICE: usize = 1_800;
 /// The largest file blocks can be asked for over MQTT (docs/protocol.md 6).
 const LARGEST_OVER_MQTT: i64 = 16 * 1024 * 1024;
-/// Devices read in one transaction while a scope is looked at.
-const LOOKED_AT_ONCE: u32 = 5_000;
 const MOST_VERIFY_DEVICES: usize = 10;
 const RATE_PER_MINUTE: i64 = 10_000;
 const MOST_RATE: i64 = 1_000_000;
@@ -99,58 +104,35 @@ const LONGEST_TIMEOUT_MINUTES: i64 = 7 * 24 * 60;
 const MOST_ATTEMPTS: i64 = 100;
 const MOST_PUSHES: i64 = 10_000;
 
-/// The devices of a scope, looked at before the job is made.
-struct Matched {
-    scope: Scope,
-    targets: Vec<Id>,
-    matched: i64,
-    on_target: i64,
-    excluded: i64,
-    busy: i64,
-    waves: Vec<Wave>,
-}
-
-/// A device a scope may take.
-struct Candidate {
-    device: Id,
-    on_target: bool,
-    excluded: bool,
-    busy: bool,
-}
-
-impl Matched {
-    fn new(scope: Scope, targets: Vec<Id>, taken: &[&Candidate], package: Id, terms: &Terms) -> Self {
-        let count = |wanted: fn(&Candidate) -> bool| {
-            i64::try_from(taken.iter().filter(|c| wanted(c)).count()).unwrap_or(i64::MAX)
-        };
-        Self {
-            scope,
-            targets,
-            matched: count(|c| !c.on_target && !c.excluded),
-            on_target: count(|c| c.on_target),
-            excluded: count(|c| c.excluded && !c.on_target),
-            busy: count(|c| c.busy && !c.on_target && !c.excluded),
-            waves: waves(&terms.waves, package, taken),
-        }
-    }
-}
-
 impl Server {
     /// Makes a job. Its tasks follow in chunks.
     pub async fn create_job(&self, new: NewJob) -> Result<CreatedJob, OrderError> {
-        check_numbers(&new)?;
+        let (package, prospect) = self.prospect(&new).await?;
+        check_matched(&package, &prospect.forecast)?;
+        let job = self.insert_job(&new, &package, &prospect).await?;
+        Ok(CreatedJob { job, forecast: prospect.forecast })
+    }
+
+    /// Tells what a job would do, and refuses what would be refused; nothing is made.
+    pub async fn forecast_job(&self, new: &NewJob) -> Result<Forecast, OrderError> {
+        let (package, prospect) = self.prospect(new).await?;
+        check_verified(new, &package)?;
+        check_schedule(&new.terms, self.core.now())?;
+        Ok(prospect.forecast)
+    }
+
+    async fn prospect(&self, new: &NewJob) -> Result<(Package, Prospect), OrderError> {
+        check_numbers(new)?;
         let mut tx = self.read().await?;
         let package = package_in(&mut tx, new.package).await?;
         let product =
             store::products::get(&mut tx, package.product_id).await.map_err(failed("read products"))?;
         let product = product.ok_or_else(|| unknown_package(package.id))?;
         drop(tx);
-        check_file(&new, &package)?;
-        let largest_notice = self.check_notice(&new, &package, &product)?;
-        let matched = self.match_scope(&new, &package, &product).await?;
-        let job = self.insert_job(&new, &package, &matched).await?;
-        let Matched { matched, on_target, excluded, busy, .. } = matched;
-        Ok(CreatedJob { job, matched, on_target, excluded, busy, largest_notice })
+        check_file(new, &package)?;
+        let largest_notice = self.check_notice(new, &package, &product)?;
+        let prospect = self.look(new, &package, &product, largest_notice).await?;
+        Ok((package, prospect))
     }
 
     fn check_notice(&self, new: &NewJob, package: &Package, product: &Product) -> Result<usize, OrderError> {
@@ -174,96 +156,17 @@ impl Server {
         Ok(bytes)
     }
 
-    async fn match_scope(
-        &self,
-        new: &NewJob,
-        package: &Package,
-        product: &Product,
-    ) -> Result<Matched, OrderError> {
-        let matched = match &new.scope {
-            NewScope::Named(names) => self.match_named(names, new, package, product).await?,
-            NewScope::All => self.match_share(None, new, package).await?,
-            NewScope::Percent { thousandths } => self.match_share(Some(*thousandths), new, package).await?,
-        };
-        if matched.matched > 0 {
-            return Ok(matched);
-        }
-        let text = format!(
-            "no device would get a task: {} of the scope already report {:?}, {} report none of the source versions wanted, and a device that never connected belongs only to a job that names it",
-            matched.on_target, package.version, matched.excluded
-        );
-        Err(OrderError::conflict("noDeviceMatched", text)
-            .with("onTarget", matched.on_target)
-            .with("excluded", matched.excluded))
-    }
-
-    async fn match_named(
-        &self,
-        names: &[String],
-        new: &NewJob,
-        package: &Package,
-        product: &Product,
-    ) -> Result<Matched, OrderError> {
-        let read = failed("read devices");
-        let mut tx = self.read().await?;
-        let names: Vec<String> = names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        let found = store::devices::ids_of(&mut tx, product.id, &names).await.map_err(&read)?;
-        let missing: Vec<&String> = names.iter().filter(|name| !found.contains_key(*name)).collect();
-        if !missing.is_empty() {
-            let first: Vec<&str> = missing.iter().take(10).map(|n| n.as_str()).collect();
-            let text = format!(
-                "{} of the {} devices named are not in the product {:?}, among them {}",
-                missing.len(),
-                names.len(),
-                product.product_key,
-                first.join(", ")
-            );
-            return Err(OrderError::not_found("deviceNotFound", text)
-                .with("missing", missing.len())
-                .with("first", first));
-        }
-        let targets: Vec<Id> = found.into_values().collect();
-        let candidates = candidates(&mut tx, &targets, package, &new.terms).await?;
-        Ok(Matched::new(
-            Scope::Named,
-            targets,
-            &candidates.iter().collect::<Vec<_>>(),
-            package.id,
-            &new.terms,
-        ))
-    }
-
-    /// Looks at every device the scope could take, in short reads.
-    async fn match_share(
-        &self,
-        thousandths: Option<u32>,
-        new: &NewJob,
-        package: &Package,
-    ) -> Result<Matched, OrderError> {
-        let read = failed("read devices");
-        let (mut found, mut cursor, mut end) = (Vec::new(), 0, false);
-        while !end {
-            let mut tx = self.read().await?;
-            let (devices, last) =
-                rows::enrollable(&mut tx, package.product_id, cursor, LOOKED_AT_ONCE).await.map_err(&read)?;
-            found.append(&mut candidates(&mut tx, &devices, package, &new.terms).await?);
-            cursor = devices.last().copied().unwrap_or(cursor);
-            end = last;
-        }
-        Ok(share(thousandths, package.id, &found, &new.terms))
-    }
-
     async fn insert_job(
         &self,
         new: &NewJob,
         package: &Package,
-        matched: &Matched,
+        prospect: &Prospect,
     ) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let mut package = package_in(&mut unit.tx, package.id).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, unit.now)?;
-        let terms = Terms { waves: matched.waves.clone(), ..new.terms.clone() };
+        let terms = Terms { waves: prospect.waves.clone(), ..new.terms.clone() };
         let gate = Gate::of(&terms, unit.now);
         let job = Job {
             id: self.core.next_id(),
@@ -271,11 +174,11 @@ impl Server {
             package_id: package.id,
             kind: new.kind,
             state: if new.terms.start_at.is_some() { JobState::Planned } else { JobState::InProgress },
-            scope: matched.scope,
+            scope: prospect.scope,
             need_push: new.need_push,
             protocol: new.protocol,
             timeout_ms: new.timeout_minutes.map(|m| m * 60_000),
-            rate_per_minute: new.rate_per_minute.unwrap_or(RATE_PER_MINUTE),
+            rate_per_minute: new.rate(),
             next_push_us: 0,
             terms,
             hold: None,
@@ -287,7 +190,7 @@ impl Server {
             counts: Counts::default(),
         };
         let write = failed("make a job");
-        store::jobs::create(&mut unit.tx, &job, &matched.targets).await.map_err(&write)?;
+        store::jobs::create(&mut unit.tx, &job, &prospect.targets).await.map_err(&write)?;
         let mut changes = Changes::default();
         changes.timers.insert(Timer::Work(job.id), Some(unit.now));
         let schedule =
@@ -440,83 +343,20 @@ impl Unit {
         Ok(changes.tasks.len() + changes.jobs.len())
     }
 
-    /// Cancels what a device has not finished.
-    pub(super) async fn cancel_tasks_of(&mut self, device: Id) -> Result<(), OrderError> {
+    /// Cancels what devices have not finished, as far as it is wanted; tells which tasks those are.
+    pub(super) async fn cancel_tasks_of(
+        &mut self,
+        devices: BTreeSet<Id>,
+        wanted: impl Fn(&Task) -> bool,
+    ) -> Result<Vec<Id>, OrderError> {
         let failed = failed("cancel the tasks of a device");
-        let keys = Keys { devices: BTreeSet::from([device]), ..Keys::default() };
+        let keys = Keys { devices, ..Keys::default() };
         let found = rows::load(&mut self.tx, &keys, self.now).await.map_err(&failed)?;
-        let inputs = found.tasks.into_keys().map(Input::CancelTask).collect();
+        let tasks: Vec<Id> = found.tasks.values().filter(|t| wanted(t)).map(|t| t.id).collect();
+        let inputs = tasks.iter().copied().map(Input::CancelTask).collect();
         self.decide(&keys, inputs).await.map_err(&failed)?;
-        Ok(())
+        Ok(tasks)
     }
-}
-
-/// Those of some devices with an unfinished task in the way.
-async fn busy(
-    tx: &mut Tx,
-    devices: &[Id],
-    package: &Package,
-    multi_module: bool,
-) -> Result<BTreeSet<Id>, store::Error> {
-    let tasks = store::targets::unfinished(tx, devices).await?;
-    let jobs: BTreeSet<Id> = tasks.iter().map(|(_, _, job)| *job).collect();
-    let terms = store::jobs::terms_of(tx, &jobs.into_iter().collect::<Vec<_>>()).await?;
-    let beside = |module: &str, job: &Id| {
-        multi_module && module != package.module && terms.get(job).is_some_and(|t| t.multi_module)
-    };
-    Ok(tasks.iter().filter(|(_, module, job)| !beside(module, job)).map(|(device, _, _)| *device).collect())
-}
-
-async fn candidates(
-    tx: &mut Tx,
-    devices: &[Id],
-    package: &Package,
-    terms: &Terms,
-) -> Result<Vec<Candidate>, OrderError> {
-    let read = failed("read devices");
-    let versions = store::targets::versions_of(tx, devices, &package.module).await.map_err(&read)?;
-    let busy = busy(tx, devices, package, terms.multi_module).await.map_err(&read)?;
-    let excluded = |version: Option<&str>| !terms.takes_source(version) || !package.applies_to(version);
-    let candidate = |device: &Id| Candidate {
-        device: *device,
-        on_target: versions.get(device).is_some_and(|v| *v == package.version),
-        excluded: excluded(versions.get(device).map(String::as_str)),
-        busy: busy.contains(device),
-    };
-    Ok(devices.iter().map(candidate).collect())
-}
-
-/// Of all devices the `floor(n·p/100)` with the lowest spreads, at least one. Those on target are
-/// left out only then, so that a share stays a part of a larger one while it succeeds.
-fn share(thousandths: Option<u32>, package: Id, found: &[Candidate], terms: &Terms) -> Matched {
-    let Some(thousandths) = thousandths else {
-        return Matched::new(Scope::All, Vec::new(), &found.iter().collect::<Vec<_>>(), package, terms);
-    };
-    let mut spreads: Vec<i64> = found.iter().map(|c| spread(package, c.device)).collect();
-    let wanted = (found.len() as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
-    let threshold = match wanted.min(found.len()).checked_sub(1) {
-        Some(last) => *spreads.select_nth_unstable(last).1,
-        None => i64::MIN,
-    };
-    let taken: Vec<&Candidate> = found.iter().filter(|c| spread(package, c.device) <= threshold).collect();
-    Matched::new(Scope::Percent { thousandths, threshold }, Vec::new(), &taken, package, terms)
-}
-
-/// The waves of a job over the devices it takes, in the order of their spreads. As with a share, those
-/// on target belong to one too, so that it stays the same while it succeeds.
-fn waves(wanted: &[Wave], package: Id, taken: &[&Candidate]) -> Vec<Wave> {
-    let mut spreads: Vec<i64> = taken.iter().map(|c| spread(package, c.device)).collect();
-    spreads.sort_unstable();
-    let all = i64::try_from(spreads.len()).unwrap_or(i64::MAX);
-    let size = |share: Share| match share {
-        Share::Count { n } => n,
-        Share::Percent { thousandths } => all * i64::from(thousandths) / 100_000,
-    };
-    let threshold = |share| {
-        let last = usize::try_from(size(share).max(1) - 1).unwrap_or(usize::MAX);
-        spreads.get(last).copied().unwrap_or(i64::MAX)
-    };
-    wanted.iter().map(|wave| Wave { threshold: threshold(wave.share), ..*wave }).collect()
 }
 
 fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
@@ -665,6 +505,18 @@ fn check_lists(terms: &Terms) -> Result<(), OrderError> {
     Ok(())
 }
 
+fn check_matched(package: &Package, forecast: &Forecast) -> Result<(), OrderError> {
+    if forecast.matched > 0 {
+        return Ok(());
+    }
+    let (on_target, excluded) = (forecast.on_target, forecast.excluded.by_version());
+    let text = format!(
+        "no device would get a task: {on_target} of the scope already report {:?}, {excluded} report none of the source versions wanted, and a device that never connected belongs only to a job that names it",
+        package.version
+    );
+    Err(OrderError::conflict("noDeviceMatched", text).with("onTarget", on_target).with("excluded", excluded))
+}
+
 fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
     let refuse = |field: &'static str, text: &str| {
         Err(OrderError::invalid("scheduleInvalid", text).with("field", field))
@@ -742,55 +594,4 @@ pub(super) async fn job_in(tx: &mut Tx, id: Id) -> Result<Job, OrderError> {
 fn unknown_job(id: Id) -> OrderError {
     let id = IdKind::Job.text(id);
     OrderError::not_found("jobNotFound", format!("there is no job {id}")).with("job", id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fleet(n: i64) -> Vec<Candidate> {
-        (0..n)
-            .map(|device| Candidate { device, on_target: false, excluded: false, busy: device % 10 == 0 })
-            .collect()
-    }
-
-    #[test]
-    fn a_share_is_the_floor_but_at_least_one() {
-        let matched = |thousandths, n| share(Some(thousandths), 7, &fleet(n), &Terms::default()).matched;
-        assert_eq!(
-            (matched(10_000, 55), matched(1, 55), matched(100_000, 55), matched(50_000, 0)),
-            (5, 1, 55, 0)
-        );
-        let all = share(None, 7, &fleet(55), &Terms::default());
-        assert_eq!((all.matched, all.busy, all.scope), (55, 6, Scope::All));
-    }
-
-    #[test]
-    fn a_share_that_succeeded_is_a_part_of_a_larger_one() {
-        let mut fleet = fleet(100);
-        let Scope::Percent { threshold, .. } = share(Some(10_000), 7, &fleet, &Terms::default()).scope else {
-            panic!("no share")
-        };
-        for candidate in &mut fleet {
-            candidate.on_target = spread(7, candidate.device) <= threshold;
-        }
-        let larger = share(Some(30_000), 7, &fleet, &Terms::default());
-        assert_eq!((larger.matched, larger.on_target), (20, 10));
-    }
-
-    #[test]
-    fn waves_are_cumulative_and_the_last_takes_what_is_left() {
-        let wave = |share| Wave { share, threshold: 0 };
-        let percent = |thousandths| wave(Share::Percent { thousandths });
-        let sizes = |wanted: &[Wave], n| {
-            let fleet = fleet(n);
-            let taken: Vec<&Candidate> = fleet.iter().collect();
-            let in_wave = |w: &Wave| fleet.iter().filter(|c| spread(7, c.device) <= w.threshold).count();
-            waves(wanted, 7, &taken).iter().map(in_wave).collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(&[percent(1_000), percent(10_000), percent(100_000)], 250), [2, 25, 250]);
-        assert_eq!(sizes(&[wave(Share::Count { n: 3 }), percent(100_000)], 250), [3, 250]);
-        assert_eq!(sizes(&[percent(1_000)], 5), [1], "never nobody");
-        assert_eq!(sizes(&[wave(Share::Count { n: 9 })], 5), [5]);
-    }
 }

@@ -5,6 +5,7 @@ mod answers;
 mod bulk;
 mod devices;
 mod events;
+mod forecast;
 mod jobs;
 mod modules;
 mod names;
@@ -15,8 +16,9 @@ mod tasks;
 
 pub use answers::under_key;
 pub use bulk::{Bulk, Refused};
-pub use devices::{CredentialSet, Credentials, DeviceSecret, NewDevice, csv_devices};
+pub use devices::{CredentialSet, Credentials, DeviceSecret, Listed, NewDevice, csv_devices};
 pub use events::{EventFilter, EventPage, Status};
+pub use forecast::{Estimate, Excluded, Forecast, OfMatched};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
 pub use modules::NewModule;
 pub use names::Names;
@@ -29,7 +31,7 @@ pub use store::modules::Module;
 pub use tags::{
     DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TIME_ZONE_TAG, TagChange, csv_tags,
 };
-pub use tasks::TaskView;
+pub use tasks::{CancelOf, TaskView};
 
 use rollout::{Event, EventKind, Id, Product};
 

@@ -4,8 +4,9 @@ use rollout::{Id, Input, Task, TaskState, Waiting, waiting};
 use store::committer as rows;
 use store::{Slice, Tx};
 
+use super::devices::devices_named;
 use super::jobs::{check_again, job_in};
-use super::{Paging, failed};
+use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::error::OrderError;
 use crate::ids::IdKind;
@@ -20,6 +21,20 @@ pub struct TaskView {
     /// What it waits for, unless it has ended.
     pub waiting: Option<Waiting>,
 }
+
+/// Which unfinished tasks of some devices to cancel.
+#[derive(Clone, Debug)]
+pub struct CancelOf {
+    /// The devices, by name.
+    pub device_names: Vec<String>,
+    /// Only those of this job.
+    pub job: Option<Id>,
+    /// Only those for this module.
+    pub module: Option<String>,
+}
+
+/// Most devices whose tasks one order cancels.
+const MOST_CANCELED: usize = 200;
 
 impl Server {
     /// The tasks of a job in the order they were made, of one state or of all.
@@ -58,6 +73,34 @@ impl Server {
         unit.order(Input::CancelTask(id)).await?;
         unit.finish().await?;
         self.task(id).await
+    }
+
+    /// Cancels what devices have not finished, at once; tells which tasks those were.
+    pub async fn cancel_device_tasks(
+        &self,
+        product_key: &str,
+        which: &CancelOf,
+    ) -> Result<Vec<Id>, OrderError> {
+        if !(1..=MOST_CANCELED).contains(&which.device_names.len()) {
+            let text = format!(
+                "{} names are not allowed: deviceNames takes 1 to {MOST_CANCELED}",
+                which.device_names.len()
+            );
+            return Err(OrderError::invalid("deviceNamesInvalid", text).with("field", "deviceNames"));
+        }
+        let mut unit = self.begin().await?;
+        let product = product_in(&mut unit.tx, product_key).await?;
+        let devices = devices_named(&mut unit.tx, &product, &which.device_names).await?;
+        if let Some(job) = which.job {
+            job_in(&mut unit.tx, job).await?;
+        }
+        let wanted = |task: &Task| {
+            which.job.is_none_or(|job| job == task.job_id)
+                && which.module.as_ref().is_none_or(|module| *module == task.module)
+        };
+        let canceled = unit.cancel_tasks_of(devices.into_iter().collect(), wanted).await?;
+        unit.finish().await?;
+        Ok(canceled)
     }
 
     /// Lets a task go that waits for approval.

@@ -32,7 +32,7 @@ pub struct World {
     pub address: SocketAddr,
     pub folder: tempfile::TempDir,
     pub database: String,
-    store: store::Store,
+    pub store: store::Store,
     door: tokio::task::JoinHandle<()>,
 }
 

@@ -15,21 +15,22 @@ impl Tx {
         statement: &str,
     ) -> Result<u64, Error> {
         let mut touched = 0;
-        for (sql, args) in self.bulk_statements(columns, rows, statement) {
+        for (sql, args) in self.bulk_statements(columns, rows, statement, &[]) {
             touched += self.exec(sql, args).await?;
         }
         Ok(touched)
     }
 
-    /// As [`Self::bulk`], for a statement that returns rows.
+    /// As [`Self::bulk`], for a statement that returns rows, with parameters of its own.
     pub(crate) async fn bulk_rows(
         &mut self,
         columns: &[Column],
         rows: Vec<Vec<Val>>,
         statement: &str,
+        own: &[Val],
     ) -> Result<Vec<Row>, Error> {
         let mut out = Vec::new();
-        for (sql, args) in self.bulk_statements(columns, rows, statement) {
+        for (sql, args) in self.bulk_statements(columns, rows, statement, own) {
             out.append(&mut self.rows(sql, args).await?);
         }
         Ok(out)
@@ -40,11 +41,13 @@ impl Tx {
         columns: &[Column],
         mut rows: Vec<Vec<Val>>,
         statement: &str,
+        own: &[Val],
     ) -> Vec<(String, Vec<Val>)> {
         let mut out = Vec::new();
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(self.dialect.max_rows()));
-            let (table, args) = self.dialect.values(columns, std::mem::replace(&mut rows, rest));
+            let (table, mut args) = self.dialect.values(columns, std::mem::replace(&mut rows, rest));
+            args.extend_from_slice(own);
             out.push((format!("with v({}) as ({table}) {statement}", column_list(columns)), args));
         }
         out

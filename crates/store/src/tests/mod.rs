@@ -11,6 +11,7 @@ mod open;
 mod roundtrip;
 mod sample;
 mod tags;
+mod targets;
 
 /// Makes a test for each engine of an `async fn(Home)`.
 macro_rules! on_both {
