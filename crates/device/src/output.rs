@@ -128,7 +128,7 @@ impl fmt::Display for Operation {
 }
 
 /// A block that arrived, to be written to the slot. Its bytes stay in the buffer they came in. Then
-/// `handle_written`.
+/// `handle_written`. When a download that failed is tried again, the same bytes can come to the same place once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a block that is not written is never asked for again"]
 pub struct Block<'p> {

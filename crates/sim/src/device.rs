@@ -1,15 +1,15 @@
 //! A device on flash that fails: bootloader, images, updater.
 
-use std::collections::VecDeque;
-
 use device::flash::{BootLog, Download, Error, Layout, OtaData, Region, State};
-use device::{Config, DEFAULT_MODULE, MESSAGE_SIZE, Module, Operation, Output, Record, Updater};
+use device::{Config, DEFAULT_MODULE, Event, MESSAGE_SIZE, Module, Operation, Output, Record, Updater};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::espressif;
 use crate::flash::{Fault, FaultyFlash};
 use crate::image::{Behaviour, Image};
+use crate::link::{Conditions, FaultyLink, Way};
 use crate::platform::{DEVICE_NAME, Message, PRODUCT_KEY, Platform};
+use crate::rng::Rng;
 
 /// How the device chooses the image that starts.
 #[derive(Clone, Debug)]
@@ -69,11 +69,21 @@ pub struct Device<const UNIT: usize, const SECTOR: usize> {
     pub flash: FaultyFlash<UNIT, SECTOR>,
     /// The platform.
     pub platform: Platform,
+    /// The connection between them. It is perfect at first.
+    pub link: FaultyLink,
+    /// The clock, in milliseconds.
+    pub now: u64,
     /// Bytes asked for at a time.
     pub block: u32,
+    /// Blocks asked for at once, at most.
+    pub window: usize,
+    /// Milliseconds that the last whole download took.
+    pub download: u64,
     /// Starts what the boot log says. To see what a careless bootloader would do.
     pub bootloader: Bootloader<UNIT, SECTOR>,
     scheme: Scheme,
+    /// When the download under way began.
+    began: u64,
     /// Where the last image is that ran and was not on trial any more.
     proven: Option<Region>,
 }
@@ -81,6 +91,9 @@ pub struct Device<const UNIT: usize, const SECTOR: usize> {
 /// A bootloader that goes by a boot log: the region that starts.
 pub type Bootloader<const UNIT: usize, const SECTOR: usize> =
     fn(&mut FaultyFlash<UNIT, SECTOR>, Layout) -> Result<Region, Error<Fault>>;
+
+/// Milliseconds until the device is connected again.
+const RECONNECT: u64 = 500;
 
 /// Why a boot did not go on.
 enum Stop {
@@ -117,7 +130,19 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
             }
             Scheme::Espressif { factory, slots, .. } => put(&mut flash, factory.unwrap_or(slots[0]))?,
         }
-        Ok(Self { flash, platform: Platform::new(images), block, bootloader, scheme, proven: None })
+        Ok(Self {
+            flash,
+            platform: Platform::new(images),
+            link: FaultyLink::new(Conditions::default(), Rng::new(0)),
+            now: 0,
+            block,
+            window: 2,
+            download: 0,
+            bootloader,
+            scheme,
+            began: 0,
+            proven: None,
+        })
     }
 
     /// Uses up what is left of a sector of each log but for some entries, so that the next ones go round.
@@ -217,27 +242,32 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
         if let Some(why) = app.rolled_back() {
             updater.handle_rolled_back(DEFAULT_MODULE, why);
         }
+        self.link.clear();
         self.platform.connect();
         updater.handle_connected();
-        let mut inbox = VecDeque::new();
-        let mut now = 0;
         loop {
             let mut buffer = [0; MESSAGE_SIZE];
-            let step = match updater.poll(now, &mut buffer) {
-                Output::Publish { topic, payload, .. } => {
-                    inbox.extend(self.platform.receive(&topic.to_string(), payload.as_bytes()));
-                    app.acknowledge(&mut self.flash)?;
+            let step = match updater.poll(self.now, &mut buffer) {
+                Output::Publish { topic, payload, acknowledged } => {
+                    let message = (topic.to_string(), payload.as_bytes().to_vec());
+                    if self.link.send(self.now, Way::Up, message, acknowledged) {
+                        app.acknowledge(&mut self.flash)?;
+                    }
                     continue;
                 }
-                Output::Reboot => return Ok(End::Rebooted),
-                Output::Event(_) => continue,
-                Output::Wait(wake) => match (inbox.pop_front(), wake) {
-                    (Some(message), _) => self.take(&mut updater, &mut download, now, &message),
-                    (None, Some(at)) => {
-                        now = at;
-                        continue;
+                Output::Reboot => {
+                    self.pass_up(u64::MAX);
+                    return Ok(End::Rebooted);
+                }
+                Output::Event(event) => {
+                    self.note(event);
+                    continue;
+                }
+                Output::Wait(wake) => match self.wait(&mut updater, wake) {
+                    None => return Ok(End::Quiet),
+                    Some(message) => {
+                        message.map_or(Ok(()), |message| self.take(&mut updater, &mut download, &message))
                     }
-                    (None, None) => return Ok(End::Quiet),
                 },
                 Output::Prepare { size, .. } => {
                     let done = download.prepare(&mut self.flash, spare, size);
@@ -267,9 +297,44 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
         }
     }
 
+    /// Lets time pass until something is to be done; a message if one came down, nothing at all if nothing will.
+    fn wait(&mut self, updater: &mut Updater<'_>, wake: Option<u64>) -> Option<Option<Message>> {
+        if self.link.take_broken() {
+            updater.handle_disconnected();
+            self.now += RECONNECT;
+            self.platform.connect();
+            updater.handle_connected();
+            return Some(None);
+        }
+        if let Some(message) = self.link.receive(self.now, Way::Down) {
+            return Some(Some(message));
+        }
+        self.now = self.now.max(wake.into_iter().chain(self.link.next()).min()?);
+        self.pass_up(self.now);
+        Some(None)
+    }
+
+    /// Hands the platform what has arrived there.
+    fn pass_up(&mut self, until: u64) {
+        while let Some((topic, payload)) = self.link.receive(until, Way::Up) {
+            for answer in self.platform.receive(&topic, &payload) {
+                let sure = !answer.0.ends_with("/download_reply");
+                self.link.send(self.now, Way::Down, answer, sure);
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Started { .. } => self.began = self.now,
+            Event::Verified => self.download = self.now - self.began,
+            _ => {}
+        }
+    }
+
     fn updater<'m>(&self, modules: &'m [Module<'m>], record: Option<Record>) -> Result<Updater<'m>, Stop> {
         let named = Config::new(PRODUCT_KEY, DEVICE_NAME, modules);
-        let config = Config { block: self.block, ..named };
+        let config = Config { block: self.block, window: self.window, ..named };
         Updater::new(config, record).map_err(|bad| Stop::Broken(bad.to_string()))
     }
 
@@ -277,10 +342,9 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
         &mut self,
         updater: &mut Updater<'_>,
         download: &mut Download,
-        now: u64,
         (topic, payload): &Message,
     ) -> Result<(), (Operation, Error<Fault>)> {
-        if let Some(block) = updater.handle_message(now, topic, payload) {
+        if let Some(block) = updater.handle_message(self.now, topic, payload) {
             download
                 .write(&mut self.flash, block.offset, block.data)
                 .map_err(|error| (Operation::Write, error))?;

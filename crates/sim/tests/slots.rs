@@ -209,6 +209,17 @@ fn what_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_block_that_is_there_already_is_left_as_it_is() {
+    let mut flash = begun(3000, 3000);
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
+    let before = flash.operations();
+    download.write(&mut flash, 2000, &[2; 1000]).unwrap();
+    assert_eq!(flash.operations(), before);
+    let other = download.write(&mut flash, 2000, &[3; 1000]);
+    assert!(matches!(other, Err(Error::Flash(Fault::NotBlank { .. }))), "{other:?}");
+}
+
+#[test]
 fn the_end_of_a_file_need_not_fill_a_unit() {
     let mut flash = begun(8000, 8000);
     let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();

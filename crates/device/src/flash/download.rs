@@ -64,7 +64,8 @@ impl Download {
         Ok(())
     }
 
-    /// Writes a [`crate::Block`]. The last unit of a block that does not fill it is filled up.
+    /// Writes a [`crate::Block`]. The last unit of a block that does not fill it is filled up. A block that is there
+    /// already, from an attempt before, is left as it is.
     pub fn write<F: NorFlash>(
         &mut self,
         flash: &mut F,
@@ -76,6 +77,9 @@ impl Download {
         self.check_end(offset, data.len())?;
         let (whole, rest) = data.split_at(data.len() - data.len() % unit);
         let at = self.slot.start + offset;
+        if holds(flash, at, data) {
+            return Ok(());
+        }
         if !whole.is_empty() {
             flash.write(at, whole).map_err(Error::Flash)?;
         }
@@ -170,6 +174,16 @@ fn check_unit<E>(offset: u32, unit: usize) -> Result<(), Error<E>> {
 
 fn erase<F: NorFlash>(flash: &mut F, sector: u32) -> Result<(), Error<F::Error>> {
     flash.erase(sector, sector + F::ERASE_SIZE as u32).map_err(Error::Flash)
+}
+
+/// Whether these bytes are there already.
+fn holds<F: NorFlash>(flash: &mut F, at: u32, data: &[u8]) -> bool {
+    let mut buffer = [0; 8 * LARGEST_UNIT];
+    data.chunks(buffer.len()).enumerate().all(|(index, wanted)| {
+        let part = &mut buffer[..wanted.len().next_multiple_of(F::READ_SIZE)];
+        let at = at + (index * 8 * LARGEST_UNIT) as u32;
+        flash.read(at, part).is_ok() && part[..wanted.len()] == *wanted
+    })
 }
 
 /// Whether all of this is erased. What cannot be read is not.
