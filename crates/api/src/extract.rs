@@ -154,5 +154,6 @@ fn noun(kind: IdKind) -> &'static str {
         IdKind::Package => "package",
         IdKind::Job => "job",
         IdKind::Task => "task",
+        IdKind::Upload => "upload",
     }
 }

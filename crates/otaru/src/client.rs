@@ -27,6 +27,19 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
+/// The platform refuses.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) Problem);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { detail, code, .. } = &self.0;
+        write!(f, "{detail}{} [{code}]", consent(code))
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// A connection to one platform.
 pub(crate) struct Client {
     agent: Agent,
@@ -80,6 +93,29 @@ impl Client {
     /// An order without particulars.
     pub(crate) fn order<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         read(self.send(Method::POST, path, None, ())?)
+    }
+
+    /// An order that is carried out once, however often it has to be given.
+    pub(crate) fn order_once<T: DeserializeOwned>(&self, path: &str, key: &str) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path, None).header("idempotency-key", key);
+        read(self.agent.run(request.body(())?).map_err(|error| self.unreachable(&error))?)
+    }
+
+    /// Sends a piece of an upload.
+    pub(crate) fn send_piece(
+        &self,
+        path: &str,
+        offset: u64,
+        length: u64,
+        mut piece: impl Read + 'static,
+    ) -> anyhow::Result<()> {
+        let request = self
+            .request(Method::PATCH, path, Some("application/octet-stream"))
+            .header("upload-offset", offset)
+            .header("content-length", length)
+            .header("expect", "100-continue");
+        let answer = self.agent.run(request.body(SendBody::from_reader(&mut piece))?);
+        refused(answer.map_err(|error| self.unreachable(&error))?).map(drop)
     }
 
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<()> {
@@ -196,7 +232,7 @@ fn refused(mut answer: Response<Body>) -> anyhow::Result<Response<Body>> {
     }
     let body = answer.body_mut().read_to_vec().unwrap_or_default();
     Err(match serde_json::from_slice::<Problem>(&body) {
-        Ok(problem) => anyhow!("{}{} [{}]", problem.detail, consent(&problem.code), problem.code),
+        Ok(problem) => Refused(problem).into(),
         Err(_) => {
             anyhow!("the platform answered {status}, and nothing this program understands; is it Otaru?")
         }

@@ -17,6 +17,7 @@ use crate::downlink::{self, Writer};
 use crate::ids::IdSource;
 use crate::metrics::Measures;
 use crate::news::Gong;
+use crate::orders::Uploads;
 use crate::pace::Pace;
 
 /// What all use cases share.
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) writer: Writer,
     pub(crate) counters: Counters,
     pub(crate) measures: Measures,
+    pub(crate) uploads: Uploads,
     /// Struck after each commit with events.
     pub(crate) gong: Gong,
     /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
@@ -60,6 +62,7 @@ impl Core {
         limits: Limits,
         keep_events: Option<Ms>,
         writer: Writer,
+        uploads: Uploads,
     ) -> Self {
         Self {
             store,
@@ -74,6 +77,7 @@ impl Core {
             writer,
             counters: Counters::default(),
             measures: Measures::default(),
+            uploads,
             gong: Gong::default(),
             turn: Arc::default(),
             due: watch::Sender::new(0),

@@ -50,6 +50,8 @@ pub enum IdKind {
     Job,
     /// `tsk_…`
     Task,
+    /// `upl_…`
+    Upload,
 }
 
 impl IdKind {
@@ -59,6 +61,7 @@ impl IdKind {
             Self::Package => "pkg",
             Self::Job => "job",
             Self::Task => "tsk",
+            Self::Upload => "upl",
         }
     }
 
@@ -99,7 +102,7 @@ impl FromStr for PublicId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (prefix, digits) = text.split_once('_').ok_or(())?;
-        let kind = [IdKind::Package, IdKind::Job, IdKind::Task]
+        let kind = [IdKind::Package, IdKind::Job, IdKind::Task, IdKind::Upload]
             .into_iter()
             .find(|k| k.prefix() == prefix)
             .ok_or(())?;

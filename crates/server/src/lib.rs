@@ -47,6 +47,7 @@ use crate::core::Core;
 use crate::downlink::Writer;
 use crate::links::Links;
 use crate::logins::Logins;
+use crate::orders::{Uploads, start_expiry};
 
 /// What a server is made of.
 pub struct Config {
@@ -81,14 +82,19 @@ impl Server {
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         let keep_events = keep_events.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let writer = Writer { links, public_url };
-        let core = Arc::new(Core::new(store, Sessions::default(), clock, limits, keep_events, writer));
+        let uploads = Uploads::load(store.blobs()).await.map_err(StartError::Uploads)?;
+        let core =
+            Arc::new(Core::new(store, Sessions::default(), clock, limits, keep_events, writer, uploads));
+        core.uploads.expire(core.store.blobs(), core.now()).await;
         committer::end_orphans(&core).await?;
         committer::start_retention(&core).await?;
         warn_of_lost_address(&core).await?;
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         let logins = Logins::start(core.store.clone());
-        Ok(Self { core, queue, logins, door_counters })
+        let server = Self { core, queue, logins, door_counters };
+        start_expiry(&server);
+        Ok(server)
     }
 
     /// The connected devices.
@@ -161,6 +167,9 @@ pub enum StartError {
     /// The database's refusal.
     #[error("the database could not be made ready: {0}")]
     Database(#[from] Error),
+    /// The folder's refusal.
+    #[error("the uploads under way cannot be read: {0}")]
+    Uploads(#[source] std::io::Error),
     /// See [`LinkKeyError`].
     #[error(transparent)]
     LinkKey(#[from] LinkKeyError),

@@ -39,7 +39,7 @@ mod tests;
 #[cfg(fuzzing)]
 pub use backup::read_backup;
 pub use backup::{ExportError, ImportError, import};
-pub use blobs::{BlobFile, BlobWriter, Blobs, Stored};
+pub use blobs::{BlobFile, BlobWriter, Blobs, Partial, Stored};
 pub use error::{Chain, Error, ErrorCounts, Source};
 pub use keyring::{Keyring, Owner, Sealed, UnsealError, private_file};
 pub use link_key::{LinkKeyError, link_key};

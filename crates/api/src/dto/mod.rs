@@ -14,6 +14,7 @@ mod product;
 mod status;
 mod task;
 mod terms;
+mod upload;
 mod waiting;
 
 pub use device::*;
@@ -27,4 +28,5 @@ pub use product::*;
 pub use status::*;
 pub use task::*;
 pub use terms::*;
+pub use upload::*;
 pub use waiting::*;

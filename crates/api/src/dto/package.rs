@@ -112,6 +112,9 @@ pub struct NewPackage {
     /// Its own words for the devices: at most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<String>,
+    /// A complete upload that is its file; the body is then empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_id: Option<String>,
 }
 
 /// Which packages are wanted.

@@ -10,6 +10,7 @@ mod products;
 mod status;
 mod tasks;
 mod upload;
+mod uploads;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -90,6 +91,7 @@ fn small() -> OpenApiRouter<Api> {
         .merge(devices::routes())
         .merge(modules::routes())
         .merge(packages::routes())
+        .merge(uploads::routes())
         .merge(jobs::routes())
         .merge(tasks::routes())
         .merge(events::routes())

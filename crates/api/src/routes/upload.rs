@@ -4,7 +4,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use server::{OrderError, PackageUpload};
+use server::{IdKind, OrderError, PackageUpload, rollout};
 use sha2::{Digest, Sha256};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::{Answer, Api, to_the_end};
 use crate::Problem;
 use crate::dto::{NewPackage, Package};
-use crate::extract::{Path, Query, broken_body, has_type};
+use crate::extract::{Path, Query, broken_body, collect, has_type, id};
 use crate::idempotency::{Claim, fingerprint, finish};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -22,7 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// Make a package
 ///
 /// The body is the file, as it is. It is written to disk while it comes in, and its digests are computed on the
-/// way, so it may be of any size.
+/// way, so it may be of any size. A file that came in pieces before is named by `uploadId`: what is wrong with the
+/// package is told before, an upload that is not complete with 409 `uploadIncomplete` and its `offset`.
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/packages", tag = "packages",
     params(("productKey" = String, Path, description = "The product."), NewPackage),
     request_body(content = String, content_type = "application/octet-stream", description = "The file."),
@@ -30,12 +31,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 async fn create_package(
     State(api): State<Api>,
     Path(product_key): Path<String>,
-    Query(new): Query<NewPackage>,
+    Query(mut new): Query<NewPackage>,
     request: Request,
 ) -> Answer<Response> {
     let (parts, body) = request.into_parts();
     refuse_forms(&parts.headers)?;
-    match api.keys.claim(&parts.headers)? {
+    let claim = api.keys.claim(&parts.headers)?;
+    if let Some(upload) = new.upload_id.take() {
+        return of_upload(api, claim, product_key, new, &upload, &parts, body).await;
+    }
+    match claim {
         None => at_once(&api, &product_key, new, &parts.headers, body).await,
         Some(claim) => once(api, claim, &product_key, new, &parts, body).await,
     }
@@ -48,6 +53,44 @@ fn refuse_forms(headers: &HeaderMap) -> Answer<()> {
     }
     let detail = "the body must be the file itself, as `Content-Type: application/octet-stream`, not a form (with curl: --data-binary @FILE)";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notAFile", detail))
+}
+
+/// The file is here already.
+async fn of_upload(
+    api: Api,
+    claim: Option<Claim>,
+    product_key: String,
+    new: NewPackage,
+    upload: &str,
+    parts: &Parts,
+    body: Body,
+) -> Answer<Response> {
+    let upload = id(IdKind::Upload, upload)?;
+    collect(body, 0).await.map_err(|_| {
+        let detail =
+            "the file is the body of the request, or an upload named by uploadId; give only one of them";
+        Problem::unprocessable("uploadAndBody", detail)
+    })?;
+    let hash = finish(fingerprint(parts));
+    if let Some(claim) = &claim
+        && let Some(answer) = claim.answered(&api, &hash).await?
+    {
+        return Ok(answer);
+    }
+    Ok(to_the_end(async move {
+        let order = async {
+            let package = api.server.package_of_upload(&product_key, new.into(), upload).await?;
+            made(&api, package).await
+        };
+        match claim {
+            None => order.await,
+            Some(claim) => {
+                let answer = claim.carry_out(&hash, order).await?;
+                claim.remember(&api, &hash, answer).await
+            }
+        }
+    })
+    .await)
 }
 
 async fn at_once(
@@ -118,7 +161,10 @@ async fn receive(
 }
 
 async fn keep(api: &Api, upload: PackageUpload) -> Answer<Response> {
-    let package = upload.finish().await?;
+    made(api, upload.finish().await?).await
+}
+
+async fn made(api: &Api, package: rollout::Package) -> Answer<Response> {
     let names = api.names_of(package.product_id).await?;
     Ok((StatusCode::CREATED, axum::Json(Package::of(package, &names))).into_response())
 }

@@ -12,3 +12,4 @@ mod packages;
 mod problems;
 mod stream;
 mod tags;
+mod uploads;

@@ -15,6 +15,7 @@ pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod tag;
 pub(crate) mod task;
+mod upload;
 mod wait;
 pub(crate) mod watch;
 

@@ -1,17 +1,15 @@
-use std::io::Read;
 use std::path::PathBuf;
 
 use api::dto::{Job, Package};
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Format, device, or_dash, product, spelt, when};
+use super::{Format, or_dash, product, spelt, upload, when};
 use crate::client::{Client, segment};
 use crate::output::{bytes, facts, out};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Upload a file as a package
+    /// Upload a file as a package; run again, it goes on where it broke off
     Add(Add),
     /// List packages
     List {
@@ -83,7 +81,7 @@ enum SignMethod {
 
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
-        Command::Add(add) => upload(&add, client),
+        Command::Add(add) => add_package(&add, client),
         Command::List { product_key, format } => {
             let filter: Vec<_> = product_key.iter().map(|key| ("productKey", key.as_str())).collect();
             let head = ["PACKAGE", "PRODUCT", "NAME", "MODULE", "VERSION", "SIZE", "STATE"];
@@ -111,12 +109,8 @@ fn path(id: &str) -> String {
     format!("/packages/{}", segment(id))
 }
 
-fn upload(add: &Add, client: &Client) -> anyhow::Result<()> {
-    let (file, size) = device::open(&add.file)?;
-    let bar = bar(size);
-    let package: Package =
-        client.upload(&target(add), "application/octet-stream", size, Counted { file, bar: bar.clone() })?;
-    bar.finish_and_clear();
+fn add_package(add: &Add, client: &Client) -> anyhow::Result<()> {
+    let package = upload::package(&add.file, &target(add), client)?;
     add.format.show(&package, show)
 }
 
@@ -136,28 +130,6 @@ fn target(add: &Add) -> String {
     query.extend(add.name.iter().map(|name| ("name", name.clone())));
     let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
     format!("{}/packages?{}", product::path(&add.product_key), query.join("&"))
-}
-
-/// Shown only in a terminal, on standard error.
-fn bar(size: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "upload {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
-    );
-    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// A file that moves a bar while it is read.
-struct Counted<R> {
-    file: R,
-    bar: ProgressBar,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.file.read(buf)?;
-        self.bar.inc(n as u64);
-        Ok(n)
-    }
 }
 
 fn row(package: &Package) -> Vec<String> {

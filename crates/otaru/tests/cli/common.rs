@@ -77,6 +77,14 @@ impl Platform {
         Self::start_at(folder, &address)
     }
 
+    /// Dies, and starts again in its folder.
+    pub(crate) fn kill_and_restart(mut self) -> Self {
+        self.serve.kill().unwrap();
+        self.serve.wait().unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        Self::start_in(std::mem::replace(&mut self.folder, empty))
+    }
+
     fn start_at(folder: tempfile::TempDir, operators: &str) -> Self {
         let mut command = serve_at(folder.path().join("data").as_os_str(), operators);
         let mut serve = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -9,3 +9,4 @@ mod frame;
 mod settings;
 mod start;
 mod story;
+mod upload;

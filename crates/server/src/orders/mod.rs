@@ -13,6 +13,7 @@ mod packages;
 mod products;
 mod tags;
 mod tasks;
+mod uploads;
 
 pub use answers::under_key;
 pub use bulk::{Bulk, Refused};
@@ -24,6 +25,7 @@ pub use modules::NewModule;
 pub use names::Names;
 pub use packages::{NewPackage, PackageUpload};
 pub use products::{NewProduct, ProductChange};
+pub use store::Partial;
 pub use store::Slice;
 pub use store::devices::{DeviceView, Filter as DeviceFilter};
 pub use store::events::{Filter as WhichEvents, Numbered};
@@ -32,6 +34,8 @@ pub use tags::{
     DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TIME_ZONE_TAG, TagChange, csv_tags,
 };
 pub use tasks::{CancelOf, TaskView};
+pub use uploads::{NewUpload, Piece, Upload};
+pub(crate) use uploads::{Uploads, start_expiry};
 
 use rollout::{Event, EventKind, Id, Product};
 

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use rollout::{DEFAULT_MODULE, EventKind, Id, Package, PackageState, Product, SignMethod};
-use store::{BlobWriter, Removal, Slice, Tx};
+use store::{BlobWriter, Removal, Slice, Stored, Tx};
 use tracing::warn;
 
+use super::uploads::empty;
 use super::{Paging, failed, product_in, unknown_product};
 use crate::Server;
 use crate::error::OrderError;
@@ -34,12 +35,17 @@ pub struct NewPackage {
     pub custom: Option<String>,
 }
 
-/// An upload on its way. Dropped, it leaves nothing behind.
-pub struct PackageUpload {
+/// A package that can be made, once its file is there.
+pub(super) struct Plan {
     server: Server,
     product: Product,
     new: NewPackage,
     module: String,
+}
+
+/// A package on its way. Dropped, it leaves nothing behind.
+pub struct PackageUpload {
+    plan: Plan,
     head: Vec<u8>,
     image: Option<EspImage>,
     blob: BlobWriter,
@@ -55,16 +61,10 @@ impl Server {
         product_key: &str,
         new: NewPackage,
     ) -> Result<PackageUpload, OrderError> {
-        check_version(&new.version)?;
-        check_difference(&new)?;
-        check_custom(new.custom.as_deref().unwrap_or_default())?;
-        check_text("name", new.name.as_deref().unwrap_or_default(), 64)?;
-        check_text("file name", &new.file_name, 255)?;
-        let product = self.find_product(product_key).await?;
-        let module = self.package_module(&product, new.module.as_deref().unwrap_or(DEFAULT_MODULE)).await?;
+        let plan = Plan::check(self, product_key, new).await?;
         let blob =
             self.core.store.blobs().create().await.map_err(|e| OrderError::internal("store a file", e))?;
-        Ok(PackageUpload { server: self.clone(), product, new, module, head: Vec::new(), image: None, blob })
+        Ok(PackageUpload { plan, head: Vec::new(), image: None, blob })
     }
 
     async fn package_module(&self, product: &Product, name: &str) -> Result<String, OrderError> {
@@ -133,14 +133,44 @@ impl PackageUpload {
             self.head.extend_from_slice(&chunk[..wanted]);
             if self.head.len() == HEAD {
                 self.image = EspImage::read(&self.head);
-                self.check_image()?;
+                self.plan.check_image(self.image.as_ref())?;
             }
         }
         self.blob.write(chunk).await.map_err(|e| OrderError::internal("store a file", e))
     }
 
-    fn check_image(&self) -> Result<(), OrderError> {
-        let Some(image) = &self.image else { return Ok(()) };
+    /// The file is complete: keeps it and makes the package.
+    pub async fn finish(self) -> Result<Package, OrderError> {
+        let Self { plan, image, blob, .. } = self;
+        if blob.size() == 0 {
+            return Err(empty());
+        }
+        // Held until the row is committed, so that the file is not taken for one nobody refers to.
+        let file = blob.finish().await.map_err(|e| OrderError::internal("store a file", e))?;
+        plan.make(image, &file).await
+    }
+}
+
+impl Plan {
+    /// Refuses what can be wrong with a package beside its file.
+    pub(super) async fn check(
+        server: &Server,
+        product_key: &str,
+        new: NewPackage,
+    ) -> Result<Self, OrderError> {
+        check_version(&new.version)?;
+        check_difference(&new)?;
+        check_custom(new.custom.as_deref().unwrap_or_default())?;
+        check_text("name", new.name.as_deref().unwrap_or_default(), 64)?;
+        check_text("file name", &new.file_name, 255)?;
+        let product = server.find_product(product_key).await?;
+        let module = server.package_module(&product, new.module.as_deref().unwrap_or(DEFAULT_MODULE)).await?;
+        Ok(Self { server: server.clone(), product, new, module })
+    }
+
+    /// Refuses an image that says it is another version.
+    pub(super) fn check_image(&self, image: Option<&EspImage>) -> Result<(), OrderError> {
+        let Some(image) = image else { return Ok(()) };
         if image.version == self.new.version || self.new.accept_image_version {
             return Ok(());
         }
@@ -153,17 +183,9 @@ impl PackageUpload {
             .with("packageVersion", self.new.version.clone()))
     }
 
-    /// The file is complete: keeps it and makes the package.
-    pub async fn finish(self) -> Result<Package, OrderError> {
-        let Self { server, product, new, module, image, blob, .. } = self;
-        if blob.size() == 0 {
-            return Err(OrderError::invalid(
-                "fileEmpty",
-                "the file of a package must have at least one byte",
-            ));
-        }
-        // Held until the row is committed, so that the file is not taken for one nobody refers to.
-        let file = blob.finish().await.map_err(|e| OrderError::internal("store a file", e))?;
+    /// Makes the package of a file that is stored.
+    pub(super) async fn make(self, image: Option<EspImage>, file: &Stored) -> Result<Package, OrderError> {
+        let Self { server, product, new, module } = self;
         let mut unit = server.begin().await?;
         let package = Package {
             id: server.core.next_id(),

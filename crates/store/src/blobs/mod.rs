@@ -2,9 +2,10 @@
 //!
 //! A blob lies in `<folder>/<first two digits>/<SHA-256>` and never changes. It is complete and on the
 //! disk before its name exists. What is being written lies beside, as `upload-..`; whatever a crash
-//! left is removed at the next start.
+//! left is removed at the next start, but for files that come in pieces ([`Partial`]).
 
 mod open;
+mod partial;
 mod read;
 mod write;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use open::OpenFiles;
+pub use partial::Partial;
 pub use read::BlobFile;
 use read::Chunks;
 pub(crate) use write::sync_folder;

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::{Blobs, blocking};
+use super::{Blobs, UPLOAD, blocking};
 use crate::hex;
 
 /// Bytes gathered before they are hashed and written.
 const GATHER: usize = 256 * 1024;
 
-/// A blob that is being written. Dropped before [`Self::finish`], it leaves nothing.
+/// A blob that is being written. Dropped before [`Self::finish`], it leaves nothing, unless it is a
+/// [`super::Partial`].
 pub struct BlobWriter {
     blobs: Blobs,
     gathered: Vec<Bytes>,
@@ -23,14 +24,24 @@ pub struct BlobWriter {
     upload: Option<Upload>,
 }
 
-struct Upload {
+pub(super) struct Upload {
     file: File,
     path: PathBuf,
-    md5: Md5,
-    sha256: Sha256,
-    size: u64,
-    /// Whether the file has become a blob.
-    kept: bool,
+    pub(super) md5: Md5,
+    pub(super) sha256: Sha256,
+    pub(super) size: u64,
+    stays: Stays,
+}
+
+/// Whether the file is still there once it is not written any more.
+#[derive(PartialEq, Eq)]
+enum Stays {
+    /// Only as a blob.
+    AsBlob,
+    /// It has become one.
+    Kept,
+    /// Also beside the blob.
+    Beside,
 }
 
 /// A blob that is on the disk. As long as this value lives it is not removed: keep it until the
@@ -49,10 +60,13 @@ impl BlobWriter {
     pub(super) async fn create(blobs: Blobs, path: PathBuf) -> io::Result<Self> {
         let open = move || {
             let file = File::create_new(&path)?;
-            Ok(Upload { file, path, md5: Md5::new(), sha256: Sha256::new(), size: 0, kept: false })
+            Ok(Upload::new(file, path, Stays::AsBlob))
         };
-        let upload = blocking(open).await?;
-        Ok(Self { blobs, gathered: vec![], waiting: 0, upload: Some(upload) })
+        Ok(Self::of(blobs, blocking(open).await?))
+    }
+
+    pub(super) fn of(blobs: Blobs, upload: Upload) -> Self {
+        Self { blobs, gathered: vec![], waiting: 0, upload: Some(upload) }
     }
 
     /// Adds the next bytes. After an error the writer can only be dropped.
@@ -65,6 +79,19 @@ impl BlobWriter {
     /// Bytes so far.
     pub fn size(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.size) + self.waiting as u64
+    }
+
+    /// Brings all that was written to the disk.
+    pub async fn sync(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        let upload = self.upload.take().ok_or_else(broken)?;
+        self.upload = Some(blocking(move || upload.file.sync_all().map(|()| upload)).await?);
+        Ok(())
+    }
+
+    /// The SHA-256 of what has been synced.
+    pub fn sha256(&self) -> Option<String> {
+        self.upload.as_ref().map(|upload| hex::encode(&upload.sha256.clone().finalize()))
     }
 
     /// Gives the blob its name, once it is on the disk, in place of one of the same name.
@@ -89,6 +116,15 @@ impl BlobWriter {
 }
 
 impl Upload {
+    fn new(file: File, path: PathBuf, stays: Stays) -> Self {
+        Self { file, path, md5: Md5::new(), sha256: Sha256::new(), size: 0, stays }
+    }
+
+    /// Of a file that stays.
+    pub(super) fn partial(file: File, path: PathBuf) -> Self {
+        Self::new(file, path, Stays::Beside)
+    }
+
     fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.md5.update(chunk);
         self.sha256.update(chunk);
@@ -105,8 +141,13 @@ impl Upload {
         // One that exists is replaced: it has the same content, or has been damaged since.
         let part = path.parent().ok_or_else(broken)?;
         std::fs::create_dir_all(part)?;
-        std::fs::rename(&self.path, &path)?;
-        self.kept = true;
+        if self.stays == Stays::Beside {
+            let twin = twin(&self.path)?;
+            std::fs::rename(twin, &path)?;
+        } else {
+            std::fs::rename(&self.path, &path)?;
+            self.stays = Stays::Kept;
+        }
         sync_folder(part)?;
         sync_folder(&stored.blobs.0.path)?;
         Ok(stored)
@@ -115,7 +156,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if !self.kept
+        if self.stays == Stays::AsBlob
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::warn!(file = %self.path.display(), %error, "cannot remove an upload that was given up");
@@ -143,6 +184,19 @@ impl Drop for Stored {
             }
         }
     }
+}
+
+/// A second name of a file, or where a file has only one, a copy. After a crash it goes as uploads do.
+fn twin(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let twin = path.with_file_name(format!("{UPLOAD}{name}"));
+    // An earlier try may have left one.
+    let _ = std::fs::remove_file(&twin);
+    if std::fs::hard_link(path, &twin).is_err() {
+        std::fs::copy(path, &twin)?;
+        File::open(&twin)?.sync_all()?;
+    }
+    Ok(twin)
 }
 
 /// Makes renames in a folder last.

@@ -1,0 +1,154 @@
+//! A file on its way to a package, taken up again wherever it broke off.
+
+use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use api::dto::{NewUpload, Package, Page, Upload};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest as _, Sha256};
+
+use super::device;
+use crate::client::{Client, Refused, Unreachable};
+
+/// Bytes sent in one request: what is refused is so after the first of them.
+const PIECE: u64 = 16 << 20;
+/// How long nothing may move, as while the platform restarts, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Makes a package of a file; `target` is its place in the API, which ends in a query.
+pub(super) fn package(path: &Path, target: &str, client: &Client) -> anyhow::Result<Package> {
+    let (file, size) = device::open(path)?;
+    let mut sending = Sending { path, file, size, bar: bar(size), client };
+    let upload = sending.begin()?;
+    let package = sending.until_made(&upload, &format!("{target}&uploadId={}", upload.id));
+    sending.bar.finish_and_clear();
+    package
+}
+
+struct Sending<'a> {
+    path: &'a Path,
+    file: File,
+    size: u64,
+    bar: ProgressBar,
+    client: &'a Client,
+}
+
+impl Sending<'_> {
+    /// The upload that an earlier run has left of this very file, or a new one.
+    fn begin(&mut self) -> anyhow::Result<Upload> {
+        // Whether anybody is there is known before a large file is read through.
+        let known: Page<Upload> = self.client.get("/uploads")?;
+        let sha256 = self.digest()?;
+        let same = |upload: &Upload| upload.size == self.size && upload.sha256.as_deref() == Some(&*sha256);
+        match known.items.into_iter().find(same) {
+            Some(upload) => Ok(upload),
+            None => {
+                self.client.post("/uploads", &NewUpload { size: self.size, sha256: Some(sha256.clone()) })
+            }
+        }
+    }
+
+    fn digest(&mut self) -> anyhow::Result<String> {
+        self.bar.set_message("reading");
+        let mut digest = Sha256::new();
+        let mut chunk = vec![0; 256 * 1024];
+        loop {
+            let n = self.file.read(&mut chunk).with_context(|| self.unreadable())?;
+            if n == 0 {
+                break;
+            }
+            digest.update(&chunk[..n]);
+            self.bar.inc(n as u64);
+        }
+        self.bar.set_message("sending");
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Asks for the package, and sends what the platform says is missing, until it is made.
+    fn until_made(&mut self, upload: &Upload, target: &str) -> anyhow::Result<Package> {
+        let (mut furthest, mut moved) = (None, Instant::now());
+        // Nobody ever sends: it is waiting for the time to pass.
+        let (_never, pause) = mpsc::channel::<()>();
+        loop {
+            let sent = match self.client.order_once(target, &upload.id) {
+                Ok(package) => return Ok(package),
+                Err(error) => match missing(&error) {
+                    Some(offset) => {
+                        if furthest < Some(offset) {
+                            (furthest, moved) = (Some(offset), Instant::now());
+                        }
+                        self.send(upload, offset)
+                    }
+                    None => Err(error),
+                },
+            };
+            match sent {
+                Err(error) if error.is::<Unreachable>() && moved.elapsed() < PATIENCE => {
+                    let _ = pause.recv_timeout(AGAIN);
+                }
+                Err(error) if error.is::<Unreachable>() => {
+                    return Err(
+                        error.context("what was sent is kept for a day: run the same command again to go on")
+                    );
+                }
+                Err(error) if is_elsewhere(&error) && moved.elapsed() < PATIENCE => {}
+                sent => sent?,
+            }
+        }
+    }
+
+    fn send(&mut self, upload: &Upload, offset: u64) -> anyhow::Result<()> {
+        self.bar.set_position(offset);
+        let mut file = self.file.try_clone().with_context(|| self.unreadable())?;
+        file.seek(SeekFrom::Start(offset)).with_context(|| self.unreadable())?;
+        let length = (self.size - offset).min(PIECE);
+        let piece = Counted { file: file.take(length), bar: self.bar.clone() };
+        self.client.send_piece(&format!("/uploads/{}", upload.id), offset, length, piece)
+    }
+
+    fn unreadable(&self) -> String {
+        format!("cannot read {}", self.path.display())
+    }
+}
+
+/// Where to go on, if that is what the platform says.
+fn missing(error: &anyhow::Error) -> Option<u64> {
+    let Refused(problem) = error.downcast_ref()?;
+    if problem.code != "uploadIncomplete" {
+        return None;
+    }
+    problem.params.get("offset")?.as_u64()
+}
+
+/// Whether the upload has got further than was known, as when an earlier connection had not been given up yet.
+fn is_elsewhere(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.code == "wrongOffset")
+}
+
+/// Shown only in a terminal, on standard error.
+fn bar(size: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+    );
+    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A file that moves a bar while it is read.
+struct Counted<R> {
+    file: R,
+    bar: ProgressBar,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(buf)?;
+        self.bar.inc(n as u64);
+        Ok(n)
+    }
+}
