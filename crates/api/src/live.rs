@@ -32,7 +32,7 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 const TOO_SLOW: &str =
     "events came faster than they were read; connect again with the last id to go on from there";
 /// The last words of a platform that stops.
-const STOPS: &str = "the platform stops; connect again with the last id to go on from there";
+pub(crate) const STOPS: &str = "the platform stops; connect again with the last id to go on from there";
 
 /// The one reader of the database. It runs while somebody follows.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use mqtt::{Packet, Properties, Publish, QoS};
+use mqtt::{Packet, Properties, Publish, QoS, Version};
 
 use crate::blocks::Request;
 use crate::terms::Terms;
@@ -31,6 +31,15 @@ pub(crate) struct ReadyBlock {
 impl ReadyBlock {
     fn parts(&self) -> [&[u8]; 3] {
         [&self.head, &self.data, self.crc.as_ref().map_or(&[], |crc| crc)]
+    }
+
+    /// The payload, copied for who watches.
+    pub(crate) fn payload(&self, version: Version) -> Vec<u8> {
+        let packet = self.parts().concat();
+        match Packet::parse(&packet, version) {
+            Ok(Packet::Publish(publish)) => publish.payload.to_vec(),
+            _ => Vec::new(),
+        }
     }
 
     /// Bytes of the whole packet.

@@ -56,6 +56,17 @@ pub trait Platform: Send + Sync + 'static {
         file_id: u32,
     ) -> BoxFuture<'static, Result<Arc<dyn Blob>, StreamRefusal>>;
 
+    /// Whether somebody watches what passes through a session. Asked for every message: it has to be cheap.
+    fn is_watched(&self, session: &Session) -> bool {
+        let _ = session;
+        false
+    }
+
+    /// Shows a message of a session that is watched.
+    fn show(&self, session: &Session, passing: &Passing<'_>) {
+        let _ = (session, passing);
+    }
+
     /// Finds the file of an HTTP request; `target` is path and query as they were sent.
     fn open_file(&self, target: &str) -> impl Future<Output = Result<Arc<dyn Blob>, FileRefusal>> + Send;
 }
@@ -171,6 +182,26 @@ pub struct Downlink {
     pub kind: Kind,
     /// The message.
     pub payload: Bytes,
+}
+
+/// A message on its way through a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passing<'a> {
+    /// Where it goes.
+    pub way: Way,
+    /// Its topic.
+    pub topic: &'a str,
+    /// Its payload.
+    pub payload: &'a [u8],
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the device.
+    Up,
+    /// To the device.
+    Down,
 }
 
 /// The platform could not make an uplink durable.

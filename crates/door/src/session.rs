@@ -28,7 +28,7 @@ use crate::sessions::Mailbox;
 use crate::socket::{Turn, turn};
 use crate::subscriptions::Subscriptions;
 use crate::terms::{RECEIVE_MAXIMUM, Terms};
-use crate::{Closed, Config, Counters, Downlink, Platform, Session, StreamRefusal};
+use crate::{Closed, Config, Counters, Downlink, Passing, Platform, Session, StreamRefusal, Way};
 
 /// Uplinks that may wait for the platform before reading stops.
 const MAX_UPLINKS: usize = RECEIVE_MAXIMUM.get() as usize;
@@ -243,12 +243,32 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             let may_go = |kind| subscriptions.delivery(kind).is_none_or(|qos| out.may_send(qos));
             let Some(Downlink { kind, payload }) = driver.mailbox.next_downlink(may_go) else { return };
             match self.subscriptions.delivery(kind) {
-                Some(qos) if self.out.publish(&self.topic(kind), qos, &payload) => {
+                Some(qos) if self.publish(&self.topic(kind), qos, &payload) => {
                     count(&self.driver.counters.downlinks);
                 }
                 Some(_) => self.oversize(payload.len()),
                 None => count(&self.driver.counters.unsubscribed),
             }
+        }
+    }
+
+    /// Queues a message. `false`: it is longer than the device takes.
+    fn publish(&mut self, topic: &str, qos: QoS, payload: &[u8]) -> bool {
+        let is_queued = self.out.publish(topic, qos, payload);
+        if is_queued {
+            self.show(Way::Down, topic, payload);
+        }
+        is_queued
+    }
+
+    fn is_watched(&self) -> bool {
+        self.driver.platform.is_watched(&self.driver.session)
+    }
+
+    /// Shows a message to who watches, if anybody does.
+    fn show(&self, way: Way, topic: &str, payload: &[u8]) {
+        if self.is_watched() {
+            self.driver.platform.show(&self.driver.session, &Passing { way, topic, payload });
         }
     }
 
@@ -298,7 +318,12 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             }
         }
         match block {
-            Some(block) if terms.takes(block.len()) => self.out.block(block),
+            Some(block) if terms.takes(block.len()) => {
+                if self.is_watched() {
+                    self.show(Way::Down, &topic, &block.payload(terms.version));
+                }
+                self.out.block(block);
+            }
             other => {
                 self.out.retire(packet_id);
                 self.oversize(other.map_or(0, |block| block.len()));
@@ -415,6 +440,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     fn published(&mut self, publish: &Publish<'_>) -> Result<(), End> {
+        self.show(Way::Up, publish.topic, publish.payload);
         self.check(publish)?;
         let reason = match self.permitted(publish.topic) {
             Ok(Kind::FileDownload) => {
@@ -492,7 +518,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         {
             let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
             let (topic, frame) = (self.topic(Kind::FileDownloadReply), error_frame(id, code));
-            if !self.out.publish(&topic, qos, &frame) {
+            if !self.publish(&topic, qos, &frame) {
                 self.oversize(frame.len());
             }
         }

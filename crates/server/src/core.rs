@@ -19,6 +19,7 @@ use crate::metrics::Measures;
 use crate::news::Gong;
 use crate::orders::Uploads;
 use crate::pace::Pace;
+use crate::watch::Watches;
 
 /// What all use cases share.
 pub(crate) struct Core {
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) writer: Writer,
     pub(crate) counters: Counters,
     pub(crate) measures: Measures,
+    pub(crate) watches: Watches,
     pub(crate) uploads: Uploads,
     /// Struck after each commit with events.
     pub(crate) gong: Gong,
@@ -77,6 +79,7 @@ impl Core {
             writer,
             counters: Counters::default(),
             measures: Measures::default(),
+            watches: Watches::default(),
             uploads,
             gong: Gong::default(),
             turn: Arc::default(),

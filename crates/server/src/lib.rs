@@ -23,6 +23,7 @@ mod orders;
 mod pace;
 mod platform;
 mod uplink;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub use crate::ids::{IdKind, PublicId};
 pub use crate::metrics::{Family, Kind, Labelled, Ranges, Values, all_metrics};
 pub use crate::news::News;
 pub use crate::orders::*;
+pub use crate::watch::{Content, Message, Watching};
+pub use door::Way;
 pub use rollout;
 
 use crate::committer::Queue;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
-    Admitted, Blob, BoxFuture, Closed, FileRefusal, Platform, Refusal, Session, StreamRefusal, Unavailable,
+    Admitted, Blob, BoxFuture, Closed, FileRefusal, Passing, Platform, Refusal, Session, StreamRefusal,
+    Unavailable,
 };
 use rollout::{Id, Input, JobState, Package, Protocol, Task};
 use store::devices::Login;
@@ -92,6 +93,14 @@ impl Platform for Server {
     ) -> BoxFuture<'static, Result<Arc<dyn Blob>, StreamRefusal>> {
         let (server, device) = (self.clone(), session.device);
         Box::pin(async move { server.find_stream(device, stream_id, file_id).await })
+    }
+
+    fn is_watched(&self, session: &Session) -> bool {
+        self.core.watches.has(session.device)
+    }
+
+    fn show(&self, session: &Session, passing: &Passing<'_>) {
+        self.core.watches.show(session, passing, self.core.now());
     }
 
     async fn open_file(&self, target: &str) -> Result<Arc<dyn Blob>, FileRefusal> {

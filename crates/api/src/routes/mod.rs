@@ -4,6 +4,7 @@ mod devices;
 mod events;
 mod health;
 mod jobs;
+mod messages;
 mod modules;
 mod packages;
 mod products;
@@ -89,6 +90,7 @@ fn small() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(products::routes())
         .merge(devices::routes())
+        .merge(messages::routes())
         .merge(modules::routes())
         .merge(packages::routes())
         .merge(uploads::routes())

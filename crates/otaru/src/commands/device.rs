@@ -8,7 +8,7 @@ use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Impor
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
-use super::{Format, credentials, or_dash, product, tag, when};
+use super::{Format, credentials, messages, or_dash, product, tag, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
 use store::private_file;
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Show(Named),
     /// Print what MQTTX, mosquitto_pub or a board needs to connect
     Credentials(Named),
+    /// Show the messages of a device as they pass, up and down, until interrupted
+    Watch(Named),
     /// Let a device connect
     Enable(Named),
     /// Keep a device from connecting
@@ -146,6 +148,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             let found: Credentials = client.get(&format!("{}/credentials", named.path()))?;
             credentials::print(&found, named.format, client)
         }
+        Command::Watch(named) => messages::run(&named.path(), named.format, client),
         Command::Enable(named) => enable(&named, true, client),
         Command::Disable(named) => enable(&named, false, client),
         Command::Remove(named) => {

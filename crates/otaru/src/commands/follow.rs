@@ -14,6 +14,8 @@ use crate::output::note;
 const RESTART: Duration = Duration::from_secs(60);
 /// Pause between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What a platform says every so often so that nobody takes it for gone; all else it says is for people.
+const STILL_HERE: &str = "still here";
 /// A platform says something every 15 seconds; who is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
@@ -41,7 +43,7 @@ pub(super) fn follow<T: DeserializeOwned>(
                     if !data.is_empty() && !on(read(&data)?) {
                         return Ok(());
                     }
-                    if let Some(words) = comment.filter(|words| words.contains("connect again")) {
+                    if let Some(words) = comment.filter(|words| words != STILL_HERE) {
                         note(format_args!("{words}"));
                     }
                 }

@@ -8,6 +8,7 @@ mod follow;
 mod forecast;
 pub(crate) mod frame;
 pub(crate) mod job;
+mod messages;
 pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;

@@ -140,7 +140,8 @@ impl Platform {
 
     /// Starts a command that goes on; what it prints is read from it.
     pub(crate) fn spawn(&self, words: &[&str]) -> Child {
-        self.command(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+        let mut command = self.command(words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// A device as a process that ends after an update.

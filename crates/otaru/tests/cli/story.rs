@@ -1,5 +1,7 @@
 //! The whole story, as an operator types it.
 
+use std::io::{BufRead as _, BufReader};
+
 use serde_json::Value;
 
 use crate::common::{Platform, otaru, run};
@@ -158,7 +160,6 @@ fn a_backup_brings_everything_back() {
 
 #[test]
 fn events_are_followed_across_a_restart() {
-    use std::io::{BufRead as _, BufReader};
     let (platform, _) = prepared();
     let first = platform.order(&["events", "a1TestPk001", "lamp-1"]);
     assert!(first.contains("deviceCreated") && first.contains("lamp-1"), "{first}");
@@ -192,4 +193,33 @@ fn devices_are_tagged_by_name_and_from_a_file() {
     assert_eq!(tags, serde_json::json!({"timezone": "Europe/Berlin"}));
     let shown = platform.order(&["device", "show", "a1TestPk001", "lamp-2"]);
     assert!(shown.contains("region=eu"), "{shown}");
+}
+
+#[test]
+fn the_messages_of_a_device_are_watched() {
+    let (platform, package) = prepared();
+    let mut watching = platform.spawn(&["device", "watch", "--json", "a1TestPk001", "lamp-1"]);
+    let mut said = String::new();
+    BufReader::new(watching.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "watching\n");
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", &verify]);
+    assert!(device.wait().unwrap().success());
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut messages = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut find = |wanted: &dyn Fn(&Value) -> bool| messages.find(|message| wanted(message)).unwrap();
+    let informed = find(&|message| message["topic"].as_str().unwrap().starts_with("/ota/device/inform/"));
+    assert_eq!(
+        (&informed["way"], &informed["payload"]["params"]["version"]),
+        (&"up".into(), &"1.0.0".into())
+    );
+    let block = find(&|message| message["kind"] == "frame");
+    assert_eq!(
+        (&block["way"], &block["crcOk"], &block["payload"]["code"]),
+        (&"down".into(), &true.into(), &200.into())
+    );
+    find(&|message| message["payload"]["params"]["version"] == "2.0.0");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
 }

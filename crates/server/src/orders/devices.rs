@@ -360,7 +360,7 @@ impl Server {
     }
 }
 
-pub(super) async fn find_device(
+pub(crate) async fn find_device(
     tx: &mut Tx,
     product_key: &str,
     device_name: &str,

@@ -37,6 +37,7 @@ pub use tasks::{CancelOf, TaskView};
 pub use uploads::{NewUpload, Piece, Upload};
 pub(crate) use uploads::{Uploads, start_expiry};
 
+pub(crate) use devices::find_device;
 use rollout::{Event, EventKind, Id, Product};
 
 use store::Tx;
@@ -75,7 +76,7 @@ impl Server {
         self.core.unit().await.map_err(failed("begin a transaction"))
     }
 
-    async fn read(&self) -> Result<Tx, OrderError> {
+    pub(crate) async fn read(&self) -> Result<Tx, OrderError> {
         self.core.store.read().await.map_err(failed("begin to read"))
     }
 
