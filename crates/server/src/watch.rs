@@ -4,7 +4,7 @@
 //! minutes after the last one has left.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use door::{Passing, Session, Way};
@@ -21,6 +21,8 @@ use crate::{OrderError, Server};
 const KEPT: usize = 200;
 /// Devices watched at once.
 const MOST: usize = 16;
+/// Words of 64 bits.
+const MARKS: usize = 16;
 /// Bytes of a topic that are kept.
 const LONGEST_TOPIC: usize = 256;
 /// Bytes of a payload that are kept as they came.
@@ -69,8 +71,8 @@ pub enum Content {
 /// All devices that are watched.
 #[derive(Default)]
 pub(crate) struct Watches {
-    /// How many there are: all that sessions of other devices look at.
-    active: AtomicUsize,
+    /// A bit for each watched device: all that sessions of others look at, but for the few that share one.
+    marks: [AtomicU64; MARKS],
     rings: Mutex<BTreeMap<Id, Ring>>,
     last: AtomicI64,
 }
@@ -98,10 +100,27 @@ struct Seat {
     device: Id,
 }
 
+/// The word and the bit of a device.
+fn mark(device: Id) -> (usize, u64) {
+    let device = device.unsigned_abs();
+    ((device / 64) as usize % MARKS, 1 << (device % 64))
+}
+
 impl Watches {
     /// Whether anybody watches a device.
     pub(crate) fn has(&self, device: Id) -> bool {
-        self.active.load(Ordering::Relaxed) > 0 && self.rings().contains_key(&device)
+        let (word, bit) = mark(device);
+        self.marks[word].load(Ordering::Relaxed) & bit != 0 && self.rings().contains_key(&device)
+    }
+
+    fn set_marks(&self, rings: &BTreeMap<Id, Ring>) {
+        let mut marks = [0; MARKS];
+        for (word, bit) in rings.keys().map(|device| mark(*device)) {
+            marks[word] |= bit;
+        }
+        for (mark, bits) in self.marks.iter().zip(marks) {
+            mark.store(bits, Ordering::Relaxed);
+        }
     }
 
     /// Keeps a message of a watched device, and shows it.
@@ -139,7 +158,7 @@ impl Watches {
         });
         ring.viewers += 1;
         let entered = (ring.messages.iter().cloned().collect(), ring.live.subscribe());
-        self.active.store(rings.len(), Ordering::Relaxed);
+        self.set_marks(&rings);
         Some(entered)
     }
 
@@ -157,7 +176,7 @@ impl Watches {
         let mut rings = self.rings();
         if rings.get(&device).is_some_and(|ring| ring.viewers == 0 && ring.left == left) {
             rings.remove(&device);
-            self.active.store(rings.len(), Ordering::Relaxed);
+            self.set_marks(&rings);
         }
     }
 }
