@@ -100,6 +100,9 @@ struct Seat {
     device: Id,
 }
 
+/// What is known, and what comes.
+type Entered = (Vec<Arc<Message>>, broadcast::Receiver<Arc<Message>>);
+
 /// The word and the bit of a device.
 fn mark(device: Id) -> (usize, u64) {
     let device = device.unsigned_abs();
@@ -145,7 +148,7 @@ impl Watches {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, device: Id) -> Option<(Vec<Arc<Message>>, broadcast::Receiver<Arc<Message>>)> {
+    fn enter(&self, device: Id) -> Option<Entered> {
         let mut rings = self.rings();
         if !rings.contains_key(&device) && rings.len() == MOST {
             return None;

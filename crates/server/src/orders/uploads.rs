@@ -73,7 +73,7 @@ struct Slot {
 enum Writer {
     /// Known by its file only.
     Closed,
-    Open(BlobWriter),
+    Open(Box<BlobWriter>),
     /// Removed, or made a package of.
     Gone,
 }
@@ -95,10 +95,10 @@ impl Slot {
         blobs: &Blobs,
     ) -> Result<&'w mut BlobWriter, OrderError> {
         if let Writer::Closed = writer {
-            *writer = Writer::Open(blobs.resume_partial(self.partial.id).await.map_err(stored)?);
+            *writer = Writer::Open(Box::new(blobs.resume_partial(self.partial.id).await.map_err(stored)?));
         }
         match writer {
-            Writer::Open(open) => Ok(open),
+            Writer::Open(open) => Ok(open.as_mut()),
             Writer::Closed | Writer::Gone => Err(unknown(self.partial.id)),
         }
     }
@@ -178,7 +178,7 @@ impl Server {
             slots.insert(slot.partial.id, Arc::clone(&slot));
         }
         match blobs.begin_partial(&slot.partial).await {
-            Ok(open) => *writer = Writer::Open(open),
+            Ok(open) => *writer = Writer::Open(Box::new(open)),
             Err(error) => {
                 *writer = Writer::Gone;
                 core.uploads.slots().remove(&slot.partial.id);
