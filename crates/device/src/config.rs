@@ -55,14 +55,16 @@ pub struct Config<'a> {
     /// Milliseconds to wait for a block before asking again, at most; less once the link is known. A block that does
     /// not come in six times this ends the download.
     pub reply_timeout: u32,
+    /// Whether the application fetches files over HTTP ([`crate::Output::Fetch`]). If not, offers of them are refused.
+    pub http: bool,
     /// Milliseconds from one saved record to the next, at least. With 0 every stored block is recorded as fast as the
     /// storage allows; more spares the storage and has a power cut cost the blocks of that time.
     pub save_interval: u32,
 }
 
 impl<'a> Config<'a> {
-    /// A device with two receive buffers for blocks of 4 KiB, at most 10 s of patience for a reply, and a record of
-    /// every block.
+    /// A device with two receive buffers for blocks of 4 KiB, at most 10 s of patience for a reply, no HTTP,
+    /// and a record of every block.
     pub const fn new(product_key: &'a str, device_name: &'a str, modules: &'a [Module<'a>]) -> Self {
         Self {
             product_key,
@@ -71,6 +73,7 @@ impl<'a> Config<'a> {
             block: 4096,
             window: 2,
             reply_timeout: 10_000,
+            http: false,
             save_interval: 0,
         }
     }

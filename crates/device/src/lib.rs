@@ -30,6 +30,7 @@ mod output;
 mod pace;
 mod poll;
 mod record;
+mod stream;
 mod target;
 mod text;
 mod update;
@@ -39,6 +40,7 @@ mod window;
 pub use config::{BadConfig, Config, DEFAULT_MODULE, MAX_FILE, MAX_MODULES, Module};
 pub use output::{Block, Counters, Event, Failure, MESSAGE_SIZE, Operation, Output, Status};
 pub use record::Record;
+pub use target::MAX_URL;
 pub use updater::Updater;
 pub use window::MAX_WINDOW;
 

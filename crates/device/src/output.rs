@@ -28,6 +28,19 @@ pub enum Output<'o> {
         /// Bytes to come.
         size: u32,
     },
+    /// Fetch this range over HTTP: `GET` with `Range`, or without if `offset` is 0 and `len` the whole file. Hand over
+    /// what comes with `handle_fetched`, in order, in pieces of [`crate::Config::block`] bytes but for the last one;
+    /// if it ends early, say so with `handle_fetch_failed`.
+    Fetch {
+        /// What this fetch is called from now on.
+        id: u32,
+        /// The absolute URL.
+        url: &'o str,
+        /// Where in the file.
+        offset: u32,
+        /// Bytes to the end of the file.
+        len: u32,
+    },
     /// Read back up to `len` bytes of the slot, at least one. Then `handle_read`.
     Read {
         /// Where in the slot.

@@ -8,9 +8,10 @@ use wire::topic::{Kind, Topic};
 use crate::config::DEFAULT_MODULE;
 use crate::output::{Event, Failure, MESSAGE_SIZE, Output};
 use crate::record::Record;
-use crate::target::describe;
+use crate::stream::Fetch;
+use crate::target::{Origin, describe};
 use crate::text::Text;
-use crate::update::Stage;
+use crate::update::{Stage, Update};
 use crate::updater::{Report, Updater};
 use crate::window::{Ask, Millis, Patience};
 
@@ -27,6 +28,7 @@ enum Step {
     Progress(u8),
     Get(usize),
     Ask(Ask),
+    Fetch(Fetch),
     Save(Option<Record>),
     Prepare,
     Read { offset: u32, len: u32 },
@@ -58,6 +60,12 @@ impl Updater<'_> {
             Step::Progress(percent) => self.publish_progress(percent, buffer),
             Step::Get(module) => self.publish_get(module, buffer),
             Step::Ask(ask) => self.publish_request(ask, buffer),
+            Step::Fetch(Fetch { id, offset, len }) => {
+                match self.update.as_ref().map(|update| &update.target.origin) {
+                    Some(Origin::Url(url)) => Output::Fetch { id, url: url.as_str(), offset, len },
+                    _ => Output::Wait(Some(now)),
+                }
+            }
             Step::Save(record) => Output::Save(record),
             Step::Read { offset, len } => Output::Read { offset, len },
             Step::Reboot => Output::Reboot,
@@ -84,6 +92,7 @@ impl Updater<'_> {
         said.or_else(|| self.journal.save(now, interval).map(Step::Save))
             .or_else(|| self.store())
             .or_else(|| if self.connected { self.ask(now) } else { None })
+            .or_else(|| self.fetch(now))
             .unwrap_or_else(|| Step::Wait(self.wake(now)))
     }
 
@@ -132,12 +141,17 @@ impl Updater<'_> {
 
     /// What is to be asked of the server.
     fn ask(&mut self, now: Millis) -> Option<Step> {
-        let Some(update) = &mut self.update else {
-            let module = first_bit(self.missed)?;
+        let wanted = match &self.update {
+            None => self.missed,
+            // A failed fetch wants a fresh URL.
+            Some(Update { stage: Stage::Streaming(_), target, .. }) => self.missed & 1 << target.module,
+            Some(_) => 0,
+        };
+        if let Some(module) = first_bit(wanted) {
             self.missed &= !(1 << module);
             return Some(Step::Get(module));
-        };
-        let Stage::Fetching(window) = &mut update.stage else { return None };
+        }
+        let Some(Update { stage: Stage::Fetching(window), .. }) = &mut self.update else { return None };
         let reply = Millis::from(self.config.reply_timeout);
         let patience = Patience { reply, block: WAITS * reply };
         match window.ask(now, self.messages.wrapping_add(1), patience) {
@@ -155,6 +169,14 @@ impl Updater<'_> {
         }
     }
 
+    /// What is to be fetched over HTTP, also while there is no connection.
+    fn fetch(&mut self, now: Millis) -> Option<Step> {
+        let Some(Update { stage: Stage::Streaming(stream), .. }) = &mut self.update else { return None };
+        let fetch = stream.fetch(now, self.fetches.wrapping_add(1))?;
+        self.fetches = fetch.id;
+        Some(Step::Fetch(fetch))
+    }
+
     fn wake(&self, now: Millis) -> Option<Millis> {
         if !self.events.is_empty() {
             return Some(now);
@@ -167,7 +189,11 @@ impl Updater<'_> {
             };
             progress.into_iter().chain(block).min()
         });
-        talk.into_iter().chain(self.journal.wake()).min()
+        let fetch = self.update.as_ref().and_then(|update| match &update.stage {
+            Stage::Streaming(stream) => stream.wake(),
+            _ => None,
+        });
+        talk.into_iter().chain(fetch).chain(self.journal.wake()).min()
     }
 
     fn report_failure<'o>(&'o self, report: &Report, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
@@ -216,13 +242,14 @@ impl Updater<'_> {
 
     fn publish_request<'o>(&'o self, ask: Ask, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {
         let Some(update) = &self.update else { return Output::Wait(None) };
+        let Origin::Blocks { stream, file } = update.target.origin else { return Output::Wait(None) };
         let mut digits = [0; 10];
         let token = update.token();
         let request = BlockRequest {
             id: Id::decimal(self.messages, &mut digits),
             file_token: RawStr::plain(token.as_str()),
-            stream_id: update.target.stream,
-            file_id: update.target.file,
+            stream_id: stream,
+            file_id: file,
             size: ask.size,
             offset: ask.offset,
         };

@@ -43,10 +43,21 @@ pub(crate) struct Target {
     pub(crate) version: Text<256>,
     pub(crate) size: u32,
     pub(crate) digest: Expected,
-    pub(crate) stream: u32,
-    pub(crate) file: u32,
+    pub(crate) origin: Origin,
     /// The same for every offer of the same file.
     pub(crate) fingerprint: Fingerprint,
+}
+
+/// The longest URL that is kept, in bytes.
+pub const MAX_URL: usize = 512;
+
+/// Where a file comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Blocks over MQTT, by these two numbers.
+    Blocks { stream: u32, file: u32 },
+    /// HTTP.
+    Url(Text<MAX_URL>),
 }
 
 /// Why an offer cannot be taken.
@@ -75,8 +86,19 @@ impl Target {
                 format_args!("differential packages are not supported, send a full one"),
             );
         }
-        let (stream, file, size, sign) = match offer.source {
-            Source::Mqtt { stream_id, file_id, size, sign, .. } => (stream_id, file_id, size, sign),
+        let (origin, size, sign) = match offer.source {
+            Source::Mqtt { stream_id, file_id, size, sign, .. } => {
+                (Origin::Blocks { stream: stream_id, file: file_id }, size, sign)
+            }
+            Source::Http { url, size, sign, .. } if config.http => match Text::whole(url) {
+                Some(url) => (Origin::Url(url), size, sign),
+                None => {
+                    return refuse(
+                        Failure::Download,
+                        format_args!("the URL is longer than the {MAX_URL} bytes that the device keeps"),
+                    );
+                }
+            },
             Source::Http { .. } => {
                 return refuse(
                     Failure::Download,
@@ -90,7 +112,7 @@ impl Target {
                 );
             }
         };
-        let size = check_size(size, config.modules[module].slot)?;
+        let size = check_size(size, &origin, config.modules[module].slot)?;
         let Some(version) = Text::whole(offer.version) else {
             return refuse(Failure::Upgrade, format_args!("the version is longer than 64 characters"));
         };
@@ -102,15 +124,15 @@ impl Target {
         };
         let name = config.modules[module].name;
         let fingerprint = Fingerprint::of(name, version.as_str(), size, digest.bytes());
-        Ok(Self { module, version, size, digest, stream, file, fingerprint })
+        Ok(Self { module, version, size, digest, origin, fingerprint })
     }
 }
 
-fn check_size(size: u64, slot: u32) -> Result<u32, Refusal> {
+fn check_size(size: u64, origin: &Origin, slot: u32) -> Result<u32, Refusal> {
     if size == 0 {
         return refuse(Failure::Download, format_args!("the notice announces an empty file"));
     }
-    if size > u64::from(MAX_FILE) {
+    if matches!(origin, Origin::Blocks { .. }) && size > u64::from(MAX_FILE) {
         return refuse(
             Failure::Download,
             format_args!("{size} bytes are announced, over MQTT a file has at most {MAX_FILE}"),

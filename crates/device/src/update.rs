@@ -2,10 +2,12 @@
 
 use wire::json::RawStr;
 
+use crate::config::Config;
 use crate::digest::Hasher;
 use crate::pace::Pace;
 use crate::record::Record;
-use crate::target::Target;
+use crate::stream::Stream;
+use crate::target::{Origin, Target};
 use crate::text::Text;
 use crate::window::Window;
 
@@ -18,6 +20,8 @@ pub(crate) enum Stage {
     Preparing { asked: bool },
     /// Blocks are coming.
     Fetching(Window),
+    /// The application fetches the file.
+    Streaming(Stream),
     /// The slot is read back.
     Verifying(Check),
     /// The image is being installed.
@@ -68,6 +72,7 @@ impl Update {
         match &self.stage {
             Stage::Clearing | Stage::Preparing { .. } => 0,
             Stage::Fetching(window) => window.stored(),
+            Stage::Streaming(stream) => stream.stored(),
             _ => self.target.size,
         }
     }
@@ -106,16 +111,30 @@ impl Update {
         Text::of(format_args!("{:012x}", self.target.fingerprint.token()))
     }
 
+    /// The stage in which the file comes, of which `from` bytes are stored.
+    pub(crate) fn fetching(&self, config: &Config<'_>, from: u32) -> Stage {
+        match self.target.origin {
+            Origin::Blocks { .. } => {
+                Stage::Fetching(Window::new(config.window, config.block, from, self.target.size))
+            }
+            Origin::Url(_) => Stage::Streaming(Stream::new(from, self.target.size)),
+        }
+    }
+
     /// The same file is offered again. If its stream has another number now, what the server says of requests by the
-    /// old one, before `next_request`, does not count any more.
-    pub(crate) fn renew(&mut self, target: &Target, next_request: u32) {
-        let renumbered = (self.target.stream, self.target.file) != (target.stream, target.file);
-        self.target = *target;
-        if let Stage::Fetching(window) = &mut self.stage
-            && renumbered
-        {
-            self.first_request = next_request;
-            window.forget_replies();
+    /// old one, before `next_request`, does not count any more. If it comes another way now, it goes on that way.
+    pub(crate) fn renew(&mut self, target: &Target, config: &Config<'_>, next_request: u32) {
+        let before = core::mem::replace(&mut self.target, *target).origin;
+        match (&mut self.stage, target.origin) {
+            (Stage::Fetching(window), Origin::Blocks { .. }) if before != target.origin => {
+                self.first_request = next_request;
+                window.forget_replies();
+            }
+            (Stage::Fetching(_), Origin::Url(_)) | (Stage::Streaming(_), Origin::Blocks { .. }) => {
+                self.first_request = next_request;
+                self.stage = self.fetching(config, self.stored());
+            }
+            _ => {}
         }
     }
 
@@ -126,9 +145,12 @@ impl Update {
 
     /// Goes on to reading back once every byte is stored.
     pub(crate) fn check_if_complete(&mut self) {
-        if let Stage::Fetching(window) = &self.stage
-            && window.is_complete()
-        {
+        let is_complete = match &self.stage {
+            Stage::Fetching(window) => window.is_complete(),
+            Stage::Streaming(stream) => stream.is_complete(),
+            _ => false,
+        };
+        if is_complete {
             let hasher = self.target.digest.hasher();
             self.stage = Stage::Verifying(Check { hasher, offset: 0, reading: false });
         }

@@ -16,7 +16,7 @@ use crate::record::Record;
 use crate::target::{Description, Refusal, Target, describe, module_of};
 use crate::text::Text;
 use crate::update::{Stage, Update};
-use crate::window::{Arrival, Millis, Window};
+use crate::window::{Arrival, Millis};
 
 /// The updater of one device. The crate's documentation says how it is driven.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Updater<'a> {
     pub(crate) connected: bool,
     /// Number of the last message sent.
     pub(crate) messages: u32,
+    /// Number of the last fetch.
+    pub(crate) fetches: u32,
     /// One bit a module: its version is still to be reported on this connection.
     pub(crate) inform: u32,
     /// One bit a module: an offer came at a bad time and is to be asked for again.
@@ -55,6 +57,7 @@ impl<'a> Updater<'a> {
             config,
             connected: false,
             messages: 0,
+            fetches: 0,
             inform: 0,
             missed: 0,
             update: None,
@@ -147,21 +150,50 @@ impl<'a> Updater<'a> {
 
     /// [`crate::Output::Prepare`] is done.
     pub fn handle_prepared(&mut self) {
-        let (limit, block) = (self.config.window, self.config.block);
         if let Some(update) = &mut self.update
             && let Stage::Preparing { asked: true } = update.stage
         {
-            update.stage = Stage::Fetching(Window::new(limit, block, 0, update.target.size));
+            update.stage = update.fetching(&self.config, 0);
         }
     }
 
     /// The block at this offset is written. It need not be durable before the next [`crate::Output::Save`] is done.
     pub fn handle_written(&mut self, offset: u32) {
         let Some(update) = &mut self.update else { return };
-        let Stage::Fetching(window) = &mut update.stage else { return };
-        window.written(offset);
+        match &mut update.stage {
+            Stage::Fetching(window) => window.written(offset),
+            Stage::Streaming(stream) => stream.written(offset),
+            _ => return,
+        }
         self.journal.wanted = update.record();
         update.check_if_complete();
+    }
+
+    /// This is a piece of the file that [`crate::Output::Fetch`] asked for. It is to be written before the next one is
+    /// handed over. If nothing is returned, this fetch is of no use any more: it is to be ended.
+    pub fn handle_fetched<'p>(&mut self, id: u32, offset: u32, data: &'p [u8]) -> Option<Block<'p>> {
+        if let Some(Update { stage: Stage::Streaming(stream), .. }) = &mut self.update
+            && stream.arrived(id, offset, data.len())
+        {
+            return Some(Block { offset, data });
+        }
+        self.counters.unwanted += 1;
+        None
+    }
+
+    /// The fetch with this id ended before the end of the file. It is begun again after a while, up to six times in a
+    /// row; the platform is asked for a fresh URL meanwhile, as they expire.
+    pub fn handle_fetch_failed(&mut self, now: Millis, id: u32, why: impl Display) {
+        let Some(update) = &mut self.update else { return };
+        let Stage::Streaming(stream) = &mut update.stage else { return };
+        if !stream.is_under_way(id) {
+            return;
+        }
+        if stream.failed(now, chance(self.config.device_name, id)) {
+            self.missed |= 1 << update.target.module;
+        } else {
+            self.fail(Failure::Download, describe(format_args!("the file cannot be fetched: {why}")));
+        }
     }
 
     /// These are the bytes of the slot at this offset, as asked for by [`crate::Output::Read`].
@@ -274,7 +306,7 @@ impl<'a> Updater<'a> {
         let next_request = self.messages.wrapping_add(1);
         match &mut self.update {
             Some(update) if update.target.fingerprint == target.fingerprint => {
-                update.renew(&target, next_request)
+                update.renew(&target, &self.config, next_request)
             }
             Some(update) if update.target.module != target.module || update.is_committed() => {
                 self.missed |= 1 << target.module;
@@ -284,19 +316,17 @@ impl<'a> Updater<'a> {
     }
 
     fn start(&mut self, target: Target) {
-        let Config { window, block, .. } = self.config;
         self.journal.retry();
         let known = self
             .journal
             .wanted
             .filter(|record| record.file == target.fingerprint && (1..=target.size).contains(&record.stored));
         let from = known.map_or(0, |record| record.stored);
-        let stage = match from {
-            0 => Stage::Clearing,
-            _ => Stage::Fetching(Window::new(window, block, from, target.size)),
-        };
-        let mut update =
-            Update { target, stage, pace: Pace::default(), first_request: self.messages.wrapping_add(1) };
+        let first_request = self.messages.wrapping_add(1);
+        let mut update = Update { target, stage: Stage::Clearing, pace: Pace::default(), first_request };
+        if from > 0 {
+            update.stage = update.fetching(&self.config, from);
+        }
         self.journal.wanted = known;
         update.check_if_complete();
         self.missed &= !(1 << target.module);

@@ -451,9 +451,9 @@ fn bad_configurations_are_named() {
 }
 
 #[test]
-fn an_updater_fits_into_three_kilobytes() {
+fn an_updater_fits_into_four_kilobytes() {
     let size = size_of::<Updater<'_>>();
-    assert!(size <= 3072, "{size} bytes");
+    assert!(size <= 3584, "{size} bytes");
 }
 
 #[test]
@@ -497,4 +497,102 @@ fn a_notice_that_is_too_long_is_told_to_the_platform() {
     let step = &bench.platform.progress[0];
     let wanted = ("default", -1, "a notice of 1025 bytes came, the device can receive 1024");
     assert_eq!((step.module.as_str(), step.step, step.desc.as_str()), wanted);
+}
+
+fn over_http(len: usize) -> Bench {
+    let url = Some("http://ota.example:1883/dl/1?sig=a".to_owned());
+    let mut bench = Bench::new(vec![Task { url, ..Task::new(file(len)) }]);
+    bench.knobs.http = true;
+    bench
+}
+
+#[test]
+fn a_file_over_http_is_fetched_by_the_application() {
+    let mut bench = over_http(20_000);
+    bench.run();
+    assert_eq!(installed(&bench, "default"), file(20_000));
+    assert_eq!(bench.fetches, [("http://ota.example:1883/dl/1?sig=a".to_owned(), 0)]);
+    assert_eq!(bench.steps("default").last(), Some(&100));
+}
+
+#[test]
+fn a_fetch_that_ends_early_goes_on_where_it_was_with_a_fresh_url() {
+    let mut bench = over_http(20_000);
+    let mut ended = 0;
+    bench.fetch_ends = Box::new(move |offset| {
+        let ends = offset >= 6_000 && ended < 3;
+        ended += u32::from(ends);
+        ends
+    });
+    bench.boot(u64::MAX, &mut |_, bench| {
+        bench.platform.tasks[0].url =
+            Some(format!("http://ota.example:1883/dl/1?sig={}", bench.fetches.len()));
+    });
+    assert_eq!(installed(&bench, "default"), file(20_000));
+    let offsets: Vec<_> = bench.fetches.iter().map(|(_, offset)| *offset).collect();
+    assert_eq!(offsets, [0, 6_144, 6_144, 6_144]);
+    let urls: std::collections::BTreeSet<_> = bench.fetches.iter().map(|(url, _)| url).collect();
+    assert_eq!(urls.len(), 4, "{urls:?}");
+    assert_eq!(bench.platform.served, 20_000);
+    assert!((8_000..12_000).contains(&bench.now), "waits of 1, 2 and 4 s, and some more: {} ms", bench.now);
+}
+
+#[test]
+fn a_file_that_cannot_be_fetched_fails_with_the_reason_and_goes_on_later() {
+    let mut bench = over_http(20_000);
+    bench.fetch_ends = Box::new(|offset| offset >= 6_000);
+    bench.run();
+    let wanted = (Some(&-2), "the file cannot be fetched: HTTP 403");
+    assert_eq!((bench.steps("default").last(), bench.last_desc()), wanted);
+    bench.platform.tasks[0].over = false;
+    bench.fetch_ends = Box::new(|_| false);
+    bench.run();
+    assert_eq!(bench.fetches.last().unwrap().1, 6_144);
+    assert_eq!(installed(&bench, "default"), file(20_000));
+}
+
+#[test]
+fn a_power_cut_in_a_fetch_at_every_storage_operation() {
+    for at in 0..40 {
+        let mut bench = over_http(6_000);
+        bench.flash.cut_at = Some(at);
+        bench.run();
+        assert_eq!(installed(&bench, "default"), file(6_000), "cut at operation {at}");
+        assert!(bench.platform.served <= 6_000 + 2 * 512);
+    }
+}
+
+#[test]
+fn a_download_may_change_between_blocks_and_http() {
+    for first_over_http in [true, false] {
+        let mut bench = over_http(30_000);
+        let url = bench.platform.tasks[0].url.clone();
+        if !first_over_http {
+            bench.platform.tasks[0].url = None;
+        }
+        let mut fails = 1;
+        bench.fetch_ends = Box::new(move |offset| offset >= 6_000 && std::mem::take(&mut fails) == 1);
+        let mut changed = false;
+        bench.boot(u64::MAX, &mut |updater, bench| {
+            if !changed && updater.status().is_some_and(|status| status.stored > 6_000) {
+                changed = true;
+                bench.platform.tasks[0].url = if first_over_http { None } else { url.clone() };
+                let (topic, payload) = bench.platform.tasks[0].notice();
+                bench.link.send_down(bench.now, topic, payload);
+            }
+        });
+        assert!(changed);
+        assert_eq!(installed(&bench, "default"), file(30_000));
+        assert!(bench.platform.served < 34_000, "what was stored stays");
+        assert_eq!(bench.events.iter().filter(|e| matches!(e, Event::Started { .. })).count(), 1);
+    }
+}
+
+#[test]
+fn a_url_that_is_too_long_is_refused() {
+    let mut bench = over_http(5_000);
+    bench.platform.tasks[0].url = Some(format!("http://h/{}", "a".repeat(otaru_device::MAX_URL)));
+    bench.run();
+    assert_eq!(bench.steps("default"), [-2]);
+    assert_eq!(bench.last_desc(), "the URL is longer than the 512 bytes that the device keeps");
 }

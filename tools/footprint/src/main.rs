@@ -79,7 +79,8 @@ fn application(flash: &mut Flash) {
     let Some(spare) = log.spare() else { return };
     let Ok((mut download, record)) = Download::open(flash, layout().journal, &[spare]) else { return };
     let modules = [Module::new("default", black_box("1.0")), Module::new("MCU", black_box("m1"))];
-    let Ok(mut updater) = Updater::new(Config::new(product_key, device_name, &modules), record) else {
+    let config = Config { http: true, ..Config::new(product_key, device_name, &modules) };
+    let Ok(mut updater) = Updater::new(config, record) else {
         return;
     };
     if let device::flash::State::RolledBack(why) = log.running().1 {
@@ -113,6 +114,14 @@ fn application(flash: &mut Flash) {
             },
             Output::Event(event) => {
                 black_box((event, updater.last_failure(), updater.status(), updater.counters()));
+            }
+            Output::Fetch { id, url, offset, len } => {
+                let fetched = black_box((url, len, &mut received)).2;
+                if let Some(block) = updater.handle_fetched(id, offset, fetched) {
+                    let _ = download.write(flash, block.offset, block.data);
+                    updater.handle_written(block.offset);
+                }
+                updater.handle_fetch_failed(now, id, "HTTP");
             }
             Output::Reboot => return,
             Output::Wait(_) => {

@@ -34,11 +34,12 @@ pub struct Knobs {
     pub window: usize,
     pub slot: u32,
     pub save_interval: u32,
+    pub http: bool,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { block: 512, window: 2, slot: otaru_device::MAX_FILE, save_interval: 0 }
+        Self { block: 512, window: 2, slot: otaru_device::MAX_FILE, save_interval: 0, http: false }
     }
 }
 
@@ -54,6 +55,12 @@ pub struct Bench {
     pub events: Vec<Event>,
     /// The most blocks that were asked for or being written at once.
     pub outstanding: usize,
+    /// What was fetched over HTTP: URL and offset.
+    pub fetches: Vec<(String, u32)>,
+    /// The fetch under way: its id, where it is, and its end.
+    fetching: Option<(u32, u32, u32)>,
+    /// A fetch ends before the piece at this offset.
+    pub fetch_ends: Box<dyn FnMut(u32) -> bool>,
 }
 
 impl Bench {
@@ -68,6 +75,9 @@ impl Bench {
             platform: Platform::new(tasks),
             events: Vec::new(),
             outstanding: 0,
+            fetches: Vec::new(),
+            fetching: None,
+            fetch_ends: Box::new(|_| false),
         }
     }
 
@@ -87,11 +97,12 @@ impl Bench {
     /// before each step.
     pub fn boot(&mut self, until: u64, meddle: &mut dyn FnMut(&mut Updater<'_>, &mut Bench)) -> End {
         let versions = self.versions.clone();
-        let Knobs { block, window, slot, save_interval } = self.knobs;
+        let Knobs { block, window, slot, save_interval, http } = self.knobs;
         let modules: Vec<_> = versions.iter().map(|(name, version)| Module { name, version, slot }).collect();
-        let config = Config { block, window, save_interval, ..Config::new(PK, DN, &modules) };
+        let config = Config { block, window, save_interval, http, ..Config::new(PK, DN, &modules) };
         let mut updater = Updater::new(config, self.flash.record()).unwrap();
         self.link.cut();
+        self.fetching = None;
         updater.handle_connected();
         let mut asked = Vec::new();
         for _ in 0..1_000_000 {
@@ -128,6 +139,10 @@ impl Bench {
                 self.flash.prepare(size)?;
                 updater.handle_prepared();
             }
+            Output::Fetch { id, url, offset, len } => {
+                self.fetches.push((url.to_owned(), offset));
+                self.fetching = Some((id, offset, offset + len));
+            }
             Output::Read { offset, len } => {
                 let data = self.flash.read(offset, len.min(700));
                 updater.handle_read(offset, &data);
@@ -149,9 +164,31 @@ impl Bench {
                 return Ok(Some(End::Rebooted));
             }
             Output::Event(event) => self.events.push(event),
+            Output::Wait(_) if self.fetching.is_some() => {
+                if let Some(fetch) = self.fetching.take() {
+                    self.piece(updater, fetch)?;
+                }
+            }
             Output::Wait(wake) => return self.wait(updater, asked, wake, until),
         }
         Ok(None)
+    }
+
+    /// The next piece of the fetch under way, which takes no time.
+    fn piece(&mut self, updater: &mut Updater<'_>, (id, from, end): (u32, u32, u32)) -> Result<(), Cut> {
+        if (self.fetch_ends)(from) {
+            updater.handle_fetch_failed(self.now, id, "HTTP 403");
+            return Ok(());
+        }
+        let to = end.min(from + self.knobs.block);
+        let piece = self.platform.tasks[0].file[from as usize..to as usize].to_vec();
+        if let Some(block) = updater.handle_fetched(id, from, &piece) {
+            self.platform.served += piece.len() as u64;
+            self.fetching = Some((id, to, end)).filter(|_| to < end);
+            self.flash.write(block.offset, block.data)?;
+            updater.handle_written(block.offset);
+        }
+        Ok(())
     }
 
     fn wait(

@@ -20,6 +20,8 @@ pub struct Task {
     pub version: String,
     pub file: Vec<u8>,
     pub stream: u32,
+    /// It is offered over HTTP, at this URL.
+    pub url: Option<String>,
     pub method: Digest,
     /// What the notice says in place of the truth.
     pub sign: Option<String>,
@@ -36,6 +38,7 @@ impl Task {
             version: "2.0".to_owned(),
             file,
             stream: 12_332,
+            url: None,
             method: Digest::Md5,
             sign: None,
             size: None,
@@ -46,6 +49,7 @@ impl Task {
     fn offer<T>(&self, with: impl FnOnce(Offer<'_>) -> T) -> T {
         let sign = self.sign.clone().unwrap_or_else(|| digest_hex(self.method, &self.file));
         let size = self.size.unwrap_or(self.file.len() as u64);
+        let md5 = digest_hex(Digest::Md5, &self.file);
         with(Offer {
             version: RawStr::plain(&self.version).unwrap(),
             module: Some(self.module.as_str()).filter(|module| *module != "default"),
@@ -53,12 +57,13 @@ impl Task {
             is_diff: false,
             ext_data: None,
             digest_sign: None,
-            source: Source::Mqtt {
-                stream_id: self.stream,
-                file_id: 1,
-                size,
-                sign: &sign,
-                md5: Some(&digest_hex(Digest::Md5, &self.file)),
+            source: match &self.url {
+                Some(url) => {
+                    Source::Http { url: RawStr::plain(url).unwrap(), size, sign: &sign, md5: Some(&md5) }
+                }
+                None => {
+                    Source::Mqtt { stream_id: self.stream, file_id: 1, size, sign: &sign, md5: Some(&md5) }
+                }
             },
         })
     }

@@ -157,6 +157,8 @@ impl<'a> Boot<'a> {
                     let (module, version) = (module.to_owned(), version.to_owned());
                     self.worker.submit(Work::Install { module, version, size });
                 }
+                // The configuration says that there is no HTTP.
+                Output::Fetch { .. } => {}
                 Output::Reboot => return Ok(ControlFlow::Break(())),
                 Output::Event(event) => self.happened(event, tell),
                 Output::Wait(until) => {
