@@ -1,4 +1,5 @@
-//! What a device does in an update: a pure updater without clock and socket, and, in [`flash`], storage for it.
+//! What a device does in an update: a pure updater without clock and socket. Storage for it is in [`flash`], an MQTT
+//! client in [`client`]; it works over others as well.
 //!
 //! An [`Updater`] reports versions, takes an offer, fetches its file in blocks over MQTT, checks the digest, has the
 //! image installed and reports how it goes (docs/protocol.md 5 and 6). It is driven from outside:
@@ -20,6 +21,7 @@
 // There is no box to put large values into.
 #![allow(clippy::large_enum_variant, clippy::result_large_err)]
 
+pub mod client;
 mod config;
 mod digest;
 mod events;

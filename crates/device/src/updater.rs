@@ -137,6 +137,9 @@ impl<'a> Updater<'a> {
     /// notice, the platform is told; of which module it was nobody knows, so it is told of the first.
     pub fn handle_too_long(&mut self, topic: &str, len: usize, room: usize) {
         let Some(topic) = Topic::parse(topic) else { return };
+        if !topic.belongs_to(self.config.product_key, self.config.device_name) {
+            return;
+        }
         match topic.kind {
             Kind::Upgrade | Kind::Request | Kind::FirmwareGetReply => {
                 let text =
@@ -400,7 +403,7 @@ fn number(id: Id<'_>) -> Option<u32> {
 }
 
 /// A number that differs from device to device and from request to request (FNV-1a).
-fn chance(device_name: &str, request: u32) -> u8 {
+pub(crate) fn chance(device_name: &str, request: u32) -> u8 {
     let bytes = device_name.bytes().chain(request.to_le_bytes());
     let hash = bytes.fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash >> 24) as u8

@@ -81,6 +81,16 @@ fn a_whole_life_cut_everywhere() {
     assert!(cut_everywhere(1) > 8_000);
 }
 
+/// Its journal is blank, and its logs do not go round.
+#[test]
+fn the_first_updates_of_a_new_device_cut_everywhere() {
+    let geometry = Geometry { unit: 8, sector: 4 * KIB };
+    for scheme in [boot_log(4 * KIB, 2, 2), espressif(false, 2)] {
+        let plan = Plan { aged: false, ..Plan::new(scheme, geometry) };
+        plan.prove(geometry, &|_, _| {}).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}
+
 #[test]
 #[ignore = "takes minutes; ./test power-cuts runs it"]
 fn a_whole_life_cut_everywhere_many_times() {

@@ -209,6 +209,21 @@ fn what_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_journal_of_which_nothing_can_be_read_is_an_empty_one() {
+    let mut flash = Flash::new(40_960);
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
+    download.prepare(&mut flash, LAYOUT.slots[1], 9000).unwrap();
+    flash.cut_at(flash.operations() + 1, Tear::Unreadable, Rng::new(1));
+    assert_eq!(download.save(&mut flash, Some(record(1000))), Err(Error::Flash(Fault::Cut)));
+    flash.power_on();
+    assert_eq!(resumed(&mut flash), 0);
+    let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();
+    download.prepare(&mut flash, LAYOUT.slots[1], 9000).unwrap();
+    download.save(&mut flash, Some(record(1000))).unwrap();
+    assert_eq!(resumed(&mut flash), 1000);
+}
+
+#[test]
 fn a_block_that_is_there_already_is_left_as_it_is() {
     let mut flash = begun(3000, 3000);
     let (mut download, _) = Download::open(&mut flash, LAYOUT.journal, &LAYOUT.slots).unwrap();

@@ -26,7 +26,7 @@ impl BootLog {
     /// Reads the log.
     pub fn open<F: NorFlash>(flash: &mut F, layout: Layout) -> Result<Self, Error<F::Error>> {
         layout.check(flash)?;
-        let (log, newest) = Log::open(flash, layout.log).map_err(Error::Flash)?;
+        let (log, newest) = Log::open(flash, layout.log);
         let entry = newest.as_ref().and_then(Entry::from_bytes).ok_or(Error::Empty)?;
         Ok(Self { layout, log, entry })
     }
@@ -34,7 +34,7 @@ impl BootLog {
     /// Begins the log of a new device, whose first image of `size` bytes is in slot A. For the factory.
     pub fn provision<F: NorFlash>(flash: &mut F, layout: Layout, size: u32) -> Result<Self, Error<F::Error>> {
         layout.check(flash)?;
-        let (log, _) = Log::open(flash, layout.log).map_err(Error::Flash)?;
+        let (log, _) = Log::open(flash, layout.log);
         let image = measure(flash, layout.slots[0], size)?;
         let images = [image, Image::default()];
         let mut boot = Self { layout, log, entry: Entry { slot: Slot::A, state: State::Confirmed, images } };

@@ -34,7 +34,7 @@ impl Download {
         for slot in slots {
             slot.check(flash, 1)?;
         }
-        let (journal, newest) = Log::open(flash, journal).map_err(Error::Flash)?;
+        let (journal, newest) = Log::open(flash, journal);
         let mut download = Self { slot: Region { start: 0, len: 0 }, journal };
         let Some((slot, record)) = newest.and_then(|entry| decode(&entry, slots)) else {
             return Ok((download, None));

@@ -11,7 +11,7 @@ pub enum Error<E> {
     Flash(E),
     /// The regions cannot be used.
     Layout(BadLayout),
-    /// The boot log holds nothing: the device was never provisioned.
+    /// The boot log holds no whole entry: the device was never provisioned, or the flash cannot be read.
     Empty,
     /// No slot holds a whole image.
     NoImage,
@@ -46,7 +46,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
         match self {
             Self::Flash(error) => write!(f, "the flash fails: {error:?}"),
             Self::Layout(bad) => bad.fmt(f),
-            Self::Empty => f.write_str("the boot log is empty: the device was never provisioned"),
+            Self::Empty => f.write_str("the boot log holds no whole entry: the device was never provisioned, or its flash cannot be read"),
             Self::NoImage => f.write_str("no slot holds a whole image"),
             Self::NoSpare => {
                 f.write_str("no slot is free: the running image is on trial and must be confirmed first, or it is in the only slot")

@@ -29,36 +29,28 @@ pub(crate) struct Log<const N: usize> {
 }
 
 impl<const N: usize> Log<N> {
-    /// Finds the newest entry. A place that cannot be read counts as spoilt, unless nothing else is found.
-    pub(crate) fn open<F: NorFlash>(
-        flash: &mut F,
-        region: Region,
-    ) -> Result<(Self, Option<[u8; N]>), F::Error> {
+    /// Finds the newest entry. A place that cannot be read is a spoilt one.
+    pub(crate) fn open<F: NorFlash>(flash: &mut F, region: Region) -> (Self, Option<[u8; N]>) {
         let mut log = Self { region, next: region.start, number: 0 };
-        let (mut newest, mut error) = (None, None);
+        let mut newest = None;
         for sector in (region.start..region.end()).step_by(F::ERASE_SIZE) {
-            let used =
-                places::<F, N>().take_while(|place| !matches!(read::<F, N>(flash, sector + place), Ok(None)));
-            // The numbers of a sector only grow, so only its last entry is of interest.
-            for at in places::<F, N>().take(used.count()).rev().map(|place| sector + place) {
-                match read::<F, N>(flash, at) {
-                    Ok(bytes) => {
-                        let Some((number, payload)) = bytes.as_ref().and_then(entry) else { continue };
-                        if newest.is_none() || number > log.number {
-                            newest = Some(payload);
-                            log.number = number;
-                            log.next = log.after::<F>(at);
-                        }
-                        break;
-                    }
-                    Err(failed) => error = Some(failed),
-                }
+            let used = places::<F, N>()
+                .take_while(|place| !matches!(read::<F, N>(flash, sector + place), Ok(None)))
+                .count();
+            // The numbers of a sector only grow, so only its last whole entry is of interest.
+            let last = places::<F, N>().take(used).rev().find_map(|place| {
+                let bytes = read::<F, N>(flash, sector + place).ok()??;
+                entry(&bytes).map(|entry| (sector + place, entry))
+            });
+            if let Some((at, (number, payload))) = last
+                && (newest.is_none() || number > log.number)
+            {
+                newest = Some(payload);
+                log.number = number;
+                log.next = log.after::<F>(at);
             }
         }
-        match (newest, error) {
-            (None, Some(error)) => Err(error),
-            _ => Ok((log, newest)),
-        }
+        (log, newest)
     }
 
     /// Makes this the newest entry.

@@ -9,7 +9,8 @@
 //! - [`OtaData`] says the same to Espressif's bootloader, in its own format.
 //!
 //! **Every state change is one append or one rewrite of a place that nothing depends on; at a power cut either the
-//! old or the new state is found.** A unit of the flash is programmed once between two erases of its sector.
+//! old or the new state is found.** The one exception is Espressif's: a cut in [`OtaData::confirm`] brings the image
+//! before back. A unit of the flash is programmed once between two erases of its sector.
 
 mod boot;
 mod download;

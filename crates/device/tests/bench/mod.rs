@@ -1,5 +1,5 @@
 //! A device and a platform under one virtual clock: no socket, no thread, no sleeping.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod flash;
 mod link;
