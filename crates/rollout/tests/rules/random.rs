@@ -300,6 +300,23 @@ impl Play {
     }
 }
 
+/// An order that only takes away, or lets go what another may take away.
+fn order(play: &Play, which: usize, n: usize) -> Option<Input> {
+    Some(match which {
+        0 => Input::PauseJob(play.jobs[n % 2]?),
+        1 => Input::CancelJob(play.jobs[n % 2]?),
+        2 => Input::CancelTask(play.nth_task(n)),
+        _ => Input::ConfirmTask(play.nth_task(n)),
+    })
+}
+
+/// Where jobs and tasks are.
+fn places(world: &World) -> (Vec<JobState>, Vec<Option<Hold>>, Vec<TaskState>) {
+    let jobs = || world.tables.jobs.values();
+    let tasks = world.tables.tasks.values().map(|t| t.state);
+    (jobs().map(|j| j.state).collect(), jobs().map(|j| j.hold).collect(), tasks.collect())
+}
+
 /// A report or progress: what devices may send again when an acknowledgement is lost.
 fn may_come_twice(input: &Input) -> bool {
     matches!(input, Input::Reported { .. } | Input::Progressed { .. })
@@ -383,5 +400,45 @@ proptest! {
                 prop_assert_eq!(&again.tables, &play.world.tables);
             }
         }
+    }
+
+    /// The platform was off, and with it every connection. The watch looks at the rate.
+    #[test]
+    fn after_a_week_off_what_was_due_happens_once(script in script(), setting in setting()) {
+        let mut play = Play::new(setting);
+        play.play(&script);
+        let world = &mut play.world;
+        let orphans = world.tables.sessions.values();
+        let gone = orphans.map(|s| Input::Disconnected { device: s.device_id, epoch: s.epoch }).collect();
+        world.now += 7 * 24 * 60 * MINUTE;
+        world.apply(gone);
+        let (before, told) = (world.tables.tasks.clone(), world.tables.events.len());
+        world.tick();
+        prop_assert!(world.tables.timers.values().all(|at| *at > world.now), "{:?}", world.tables.timers);
+        for (id, task) in &before {
+            let events = || world.tables.events[told..].iter().filter(|e| e.task_id == Some(*id));
+            let failures = events().filter(|e| matches!(e.kind, EventKind::TaskRetry { .. })).count();
+            let ends = events().filter(|e| matches!(&e.kind, EventKind::TaskState { to, .. } if to.is_terminal())).count();
+            prop_assert!(failures + ends <= 1, "{task:?}: {:?}", events().collect::<Vec<_>>());
+            prop_assert!(events().all(|e| !matches!(e.kind, EventKind::TaskPushed { .. })), "nobody is here");
+        }
+        play.all_report(TARGETS);
+    }
+
+    #[test]
+    fn two_orders_at_one_moment_end_the_same_in_either_order(
+        script in script(), setting in setting(), a in (0..4_usize, 0..8_usize), b in (0..4_usize, 0..8_usize),
+    ) {
+        let mut play = Play::new(setting);
+        play.play(&script);
+        let orders = [order(&play, a.0, a.1), order(&play, b.0, b.1)];
+        let [Some(a), Some(b)] = orders else { return Ok(()) };
+        let [mut one, mut other] = [play.world.clone(), play.world.clone()];
+        one.apply(vec![a.clone(), b.clone()]);
+        other.apply(vec![b.clone()]);
+        other.apply(vec![a.clone()]);
+        one.tick();
+        other.tick();
+        prop_assert_eq!(places(&one), places(&other), "{:?} and {:?}", a, b);
     }
 }
