@@ -6,11 +6,13 @@
 //! - [`Device`] is a device with such a flash and such a link: a bootloader, images and the updater of the crate
 //!   `device`.
 //! - [`Proof`] takes a device through a life in which every operation on its flash is a crash point.
+//! - [`fleet`] runs many devices under one virtual clock, on such links.
 //! - [`partitions`] reads the layout of a user's own device.
 
 mod device;
 mod espressif;
 mod flash;
+pub mod fleet;
 pub mod grid;
 mod image;
 mod link;
@@ -24,7 +26,7 @@ pub use device::{Bootloader, Device, End, Scheme};
 pub use flash::{Fault, FaultyFlash, OnRead};
 pub use image::{Behaviour, Image};
 pub use link::{Conditions, FaultyLink, Way};
-pub use platform::{Message, Platform};
+pub use platform::{Message, Platform, block_frame, error_frame};
 pub use proof::{Geometry, Plan, Proof, Violation};
 pub use rng::Rng;
 pub use tear::Tear;

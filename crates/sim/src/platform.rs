@@ -143,18 +143,19 @@ impl Platform {
         let Ok(request) = BlockRequest::parse(payload) else { return Vec::new() };
         let image = self.images.get(self.next).filter(|_| request.stream_id as usize == self.next);
         let frame = match image.map(|image| image.bytes.get(request.offset as usize..)) {
-            None => error(&request, CODE_UNKNOWN),
-            Some(None | Some([])) => error(&request, CODE_PARAMETER),
+            None => error_frame(&request, CODE_UNKNOWN),
+            Some(None | Some([])) => error_frame(&request, CODE_PARAMETER),
             Some(Some(rest)) => {
                 let data = &rest[..rest.len().min(request.size as usize)];
-                block(&request, data, request.offset as usize + rest.len())
+                block_frame(&request, data, request.offset as usize + rest.len())
             }
         };
         vec![(topic(Kind::FileDownloadReply), frame)]
     }
 }
 
-fn block(request: &BlockRequest<'_>, data: &[u8], file_length: usize) -> Vec<u8> {
+/// The answer to a request for a block of a file of this length.
+pub fn block_frame(request: &BlockRequest<'_>, data: &[u8], file_length: usize) -> Vec<u8> {
     let mut frame = prefix(&BlockHead {
         id: request.id,
         offset: request.offset,
@@ -167,7 +168,8 @@ fn block(request: &BlockRequest<'_>, data: &[u8], file_length: usize) -> Vec<u8>
     frame
 }
 
-fn error(request: &BlockRequest<'_>, code: u16) -> Vec<u8> {
+/// The answer to a request for a block that is not given.
+pub fn error_frame(request: &BlockRequest<'_>, code: u16) -> Vec<u8> {
     prefix(&ErrorHead { id: request.id, code, msg: RawStr::default() })
 }
 

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod conflicts;
+mod fleet;
 mod gates;
 mod golden;
 mod model;

@@ -148,7 +148,7 @@ fn lived(to: (Id, Epoch), inputs: &[Input], before: &Tables) -> bool {
     began || before.sessions.get(&to.0).is_some_and(|s| s.epoch == to.1)
 }
 
-fn counts_are_a_recount(after: &Tables) {
+pub(crate) fn counts_are_a_recount(after: &Tables) {
     for job in after.jobs.values() {
         for state in TaskState::ALL {
             let there = after.tasks.values().filter(|t| t.job_id == job.id && t.state == state).count();

@@ -396,13 +396,20 @@ impl World {
         self.apply_by(decide, inputs);
     }
 
+    /// The same by other rules.
     pub(crate) fn apply_by(&mut self, rules: Rules, inputs: Vec<Input>) {
-        let rows = self.tables.load(&inputs, self.now, self.limits);
         let before = self.tables.without_history();
-        let changes = rules(rows, inputs.clone(), self.now, self.limits, &mut self.tables.numbers);
-        self.tables.write(changes.clone());
+        let changes = self.decide_by(rules, inputs.clone());
         let mut watch = std::mem::take(&mut self.watch);
         watch.check(&inputs, &changes, &before, self);
         self.watch = watch;
+    }
+
+    /// Without the watch, which looks at everything there is.
+    pub(crate) fn decide_by(&mut self, rules: Rules, inputs: Vec<Input>) -> Changes {
+        let rows = self.tables.load(&inputs, self.now, self.limits);
+        let changes = rules(rows, inputs, self.now, self.limits, &mut self.tables.numbers);
+        self.tables.write(changes.clone());
+        changes
     }
 }

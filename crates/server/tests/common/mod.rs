@@ -93,10 +93,16 @@ impl World {
 
     /// Ends the process as a kill would, and starts it anew on what is on disk.
     pub async fn kill(self) -> Self {
+        self.off_for(0).await
+    }
+
+    /// The same, but it stays off for a while.
+    pub async fn off_for(self, ms: i64) -> Self {
         let Self { clock, folder, store, database, door, .. } = self;
         door.abort();
         let _ = door.await;
         store.close().await;
+        clock.advance(ms);
         Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
     }
 
@@ -178,6 +184,19 @@ impl World {
 
     pub async fn until_job(&self, job: &Job, state: JobState) {
         self.until(job, "in the job's state", |row, _| row.state == state).await;
+    }
+
+    /// Waits until all that is due has been done.
+    pub async fn until_nothing_is_due(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let next = store::committer::next_timer_at(&mut self.store.read().await.unwrap()).await.unwrap();
+            if next.is_none_or(|at| at > self.clock.now()) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "what was due at {next:?} is never done");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     pub fn counter(&self, name: &str) -> u64 {
@@ -431,6 +450,13 @@ impl Device {
 
     /// Nothing more was sent than what was asked for: the answer to a PINGREQ comes first.
     pub async fn nothing_more(&mut self) {
+        let heard = self.heard().await;
+        let topics: Vec<&str> = heard.iter().map(|(t, _)| &**t).collect();
+        assert!(topics.is_empty(), "unexpected: {topics:?}");
+    }
+
+    /// What was sent until the answer to a PINGREQ, and has not been asked for.
+    pub async fn heard(&mut self) -> Vec<(String, Vec<u8>)> {
         self.send(&Packet::PingReq).await;
         loop {
             match self.packet().await.expect("closed before PINGRESP") {
@@ -439,8 +465,7 @@ impl Device {
                 other => panic!("{other:?}"),
             }
         }
-        let topics: Vec<&str> = self.inbox.iter().map(|(t, _)| &**t).collect();
-        assert!(topics.is_empty(), "unexpected: {topics:?}");
+        std::mem::take(&mut self.inbox)
     }
 
     /// Nothing was pushed by the time a question has been answered.
