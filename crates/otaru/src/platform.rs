@@ -143,7 +143,12 @@ async fn open(
     let config = server::Config {
         store,
         public_url: settings.public_url.clone(),
-        limits: rollout::Limits { downloads: settings.max_downloads, ..rollout::Limits::default() },
+        limits: rollout::Limits {
+            downloads: settings.max_downloads,
+            kbit_per_second: settings.max_mbit_per_second.map(|mbit| mbit * 1_000),
+            ..rollout::Limits::default()
+        },
+        timezone: settings.timezone.clone(),
         keep_events: settings.keep_events.0,
         clock: Clock::System,
         door_counters,

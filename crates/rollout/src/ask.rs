@@ -2,7 +2,7 @@
 
 use crate::decide::{Ask, Decider, Outbound};
 use crate::event::EventKind;
-use crate::rows::{Epoch, Id, Task};
+use crate::rows::{Epoch, Id};
 
 impl Decider<'_> {
     pub(crate) fn asked(&mut self, device: Id, epoch: Epoch, module: &str, ask: Ask) {
@@ -23,14 +23,15 @@ impl Decider<'_> {
         }
     }
 
-    /// Whether a task's turn has come, and it has a download slot or one is free: who asks otherwise is
-    /// told that there is nothing, and may ask again.
+    /// Whether a task's turn has come, and it has a download slot or one is free, with bytes for it in the
+    /// budgets: who asks otherwise is told that there is nothing, and may ask again.
     fn may_download(&self, task: Id) -> bool {
-        if !self.may_tell(task) {
+        if !self.may_tell(task) || self.rows.closed_until(task, self.now).is_some() {
             return false;
         }
-        let row = self.rows.tasks.get(&task);
-        let holds_slot = |t: &Task| t.slot_until.is_some_and(|until| until > self.now);
-        self.rows.slots_used < self.limits.downloads || row.is_some_and(holds_slot)
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let holds_slot = row.slot_until.is_some_and(|until| until > self.now);
+        let free = || self.rows.slots_used < self.limits.downloads && self.offers_left(row.job_id) > 0;
+        holds_slot || free()
     }
 }

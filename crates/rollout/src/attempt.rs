@@ -3,6 +3,7 @@
 use crate::decide::Decider;
 use crate::event::EventKind;
 use crate::rows::{Id, Ms, Reason, StartClock, Task, TaskState, Timer};
+use crate::window::Openings;
 
 impl Task {
     /// Whether the device was told of this attempt, or has begun it by itself.
@@ -24,6 +25,7 @@ impl Task {
         self.told_epoch = 0;
         self.told_at = None;
         self.ready_at = None;
+        self.begun_at = None;
         self.heard_at = None;
         self.done_at = None;
         self.start_clock = None;
@@ -109,7 +111,8 @@ impl Decider<'_> {
         }
     }
 
-    /// Starts the clock until the first progress, if this attempt has none yet.
+    /// Starts the clock until the first progress, if this attempt has none yet. It runs while the device is
+    /// connected and a window is open.
     pub(crate) fn start_clock(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if row.heard_at.is_some() || row.start_clock.is_some() {
@@ -122,11 +125,18 @@ impl Decider<'_> {
     }
 
     fn run_clock(&mut self, task: Id, left: Ms) {
-        let by = self.now + left;
+        let Some(by) = self.openings_of(task).map(|windows| windows.after_open(self.now, left)) else {
+            return;
+        };
         if let Some(row) = self.task_mut(task) {
             row.start_clock = Some(StartClock::By(by));
         }
         self.set_timer(Timer::Unstarted(task), by);
+    }
+
+    fn openings_of(&self, task: Id) -> Option<Openings<'_>> {
+        let task = self.rows.tasks.get(&task)?;
+        Some(self.rows.openings_for(self.rows.jobs.get(&task.job_id)?, task))
     }
 
     /// Only connected time counts.
@@ -134,8 +144,9 @@ impl Decider<'_> {
         let now = self.now;
         let Some(row) = self.rows.tasks.get(&task) else { return };
         let Some(StartClock::By(by)) = row.start_clock else { return };
+        let Some(left) = self.openings_of(task).map(|windows| windows.open_time(now, by)) else { return };
         if let Some(row) = self.task_mut(task) {
-            row.start_clock = Some(StartClock::Left((by - now).max(0)));
+            row.start_clock = Some(StartClock::Left(left));
         }
         self.clear_timer(Timer::Unstarted(task));
     }

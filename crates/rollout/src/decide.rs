@@ -192,11 +192,13 @@ pub struct Limits {
     pub downloads: i64,
     /// How long a silent download keeps its slot.
     pub slot_ms: Ms,
+    /// What the files offered by a server may have together, in 1 000 bits a second; `None` is no limit.
+    pub kbit_per_second: Option<i64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { downloads: 500, slot_ms: 300_000 }
+        Self { downloads: 500, slot_ms: 300_000, kbit_per_second: None }
     }
 }
 
@@ -231,6 +233,8 @@ pub struct Changes {
     pub packages: Vec<Package>,
     /// Differences to a job's tasks in a state.
     pub counts: BTreeMap<(Id, TaskState), i64>,
+    /// Until when the server's byte budget is used up, if something was offered.
+    pub offered_until_us: Option<i64>,
     /// Timers to set (replacing their time if set already), `None` to clear.
     pub timers: BTreeMap<Timer, Option<Ms>>,
     /// What happened.

@@ -75,6 +75,7 @@ impl Decider<'_> {
             ready_at: None,
             slot_until: None,
             first_progress_at: None,
+            begun_at: None,
             start_clock: None,
             heard_at: None,
             lost: false,

@@ -209,7 +209,8 @@ impl Decider<'_> {
         let enough_at = enough.then(|| gate.enough_at.unwrap_or(self.now));
         let changed = enough_at != gate.enough_at;
         let soaked_at = enough_at.map(|at| at + row.terms.soak_ms);
-        let patience_at = row.terms.max_wait_ms.map(|wait| gate.opened_at + wait);
+        let windows = self.rows.openings(row);
+        let patience_at = row.terms.max_wait_ms.map(|wait| windows.after_open(gate.opened_at, wait));
         if changed && let Some(gate) = self.gate_mut(job) {
             gate.enough_at = enough_at;
         }

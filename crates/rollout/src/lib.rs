@@ -25,6 +25,7 @@ extern crate alloc;
 
 mod ask;
 mod attempt;
+mod budget;
 mod conflict;
 mod decide;
 mod enrol;
@@ -44,6 +45,7 @@ mod spread;
 mod task;
 mod terms;
 mod waiting;
+mod window;
 
 pub use conflict::{Meeting, Rival};
 pub use decide::{Ask, Changes, Ids, Input, Limits, Offer, Outbound, decide};
@@ -56,3 +58,4 @@ pub use rows::*;
 pub use spread::spread;
 pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave};
 pub use waiting::{Waiting, waiting};
+pub use window::{SERVER_ZONE, Window, ZONE_REACH_MS, Zone};

@@ -114,13 +114,13 @@ impl Decider<'_> {
         }
     }
 
-    /// Whether the source of a started task is the first report of the connection it was started on, which
+    /// Whether the source of a started attempt is the first report of the connection it was started on, which
     /// has not had time to settle.
     fn began_on_a_made_up_version(&self, task: Id) -> bool {
         let Some((row, last, settled_at)) = self.last_report(task) else { return false };
         row.has_begun()
             && row.progress < 100
-            && row.first_progress_at.is_some_and(|at| at >= last.first_reported_at)
+            && row.begun_at.is_some_and(|at| at >= last.first_reported_at)
             && self.now < settled_at
     }
 
@@ -254,6 +254,7 @@ impl Decider<'_> {
         row.start_clock = None;
         let (job, before, running) = (row.job_id, row.first_progress_at, row.state == TaskState::InProgress);
         row.first_progress_at = Some(before.unwrap_or(now));
+        row.begun_at = Some(now);
         if !running {
             self.move_task(task, TaskState::InProgress, None);
         }

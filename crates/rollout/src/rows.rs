@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::Gate;
 use crate::terms::Terms;
+use crate::window::Zone;
 
 /// Milliseconds since 1970 UTC.
 pub type Ms = i64;
@@ -33,6 +34,8 @@ pub struct Product {
     pub settle_ms: Ms,
     /// How long a push waits for the module's own report on a connection.
     pub grace_ms: Ms,
+    /// The IANA name of the zone its devices are in; `None` is the server's.
+    pub timezone: Option<String>,
     /// When it was made.
     pub created_at: Ms,
 }
@@ -396,6 +399,8 @@ pub struct Job {
     pub rate_per_minute: i64,
     /// When the next push may leave, in microseconds (see [`crate::rate`]).
     pub next_push_us: i64,
+    /// Until when what was offered uses up its byte budget, in microseconds; 0 without one.
+    pub offered_until_us: i64,
     /// What else was settled when it was made.
     pub terms: Terms,
     /// What holds it.
@@ -601,6 +606,8 @@ pub struct Task {
     pub slot_until: Option<Ms>,
     /// First progress since the task was made or last re-upgraded; the timeout counts from here.
     pub first_progress_at: Option<Ms>,
+    /// First progress of this attempt.
+    pub begun_at: Option<Ms>,
     /// How long the device may take to begin this attempt, once told.
     pub start_clock: Option<StartClock>,
     /// The last the device said of this attempt, once it has begun.
@@ -674,6 +681,12 @@ pub struct Rows {
     pub tasks: BTreeMap<Id, Task>,
     /// Download slots in use in the whole installation.
     pub slots_used: i64,
+    /// Until when what was offered uses up the server's byte budget, in microseconds; 0 without one.
+    pub offered_until_us: i64,
+    /// If a job has windows: the zones that products and devices name, and [`crate::SERVER_ZONE`].
+    pub zones: BTreeMap<String, Zone>,
+    /// If a job has windows: the zones of devices that have one of their own.
+    pub zone_tags: BTreeMap<Id, String>,
 }
 
 impl Rows {

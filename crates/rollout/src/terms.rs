@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::Ms;
+use crate::window::Window;
 
 /// What becomes of a device's task when another job's has not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +106,10 @@ pub struct Terms {
     pub end_at: Option<Ms>,
     /// Whether what has begun is cancelled at the end too.
     pub end_running: bool,
+    /// When devices are told, by the clocks where they are; always if there are none.
+    pub windows: Vec<Window>,
+    /// What the files offered may have together, in 1 000 bits a second; `None` is no limit.
+    pub kbit_per_second: Option<i64>,
     /// For the devices to read.
     pub tags: Vec<Tag>,
     /// Its waves, each larger than the one before; the last takes what is left.
@@ -136,6 +141,8 @@ impl Default for Terms {
             start_at: None,
             end_at: None,
             end_running: false,
+            windows: Vec::new(),
+            kbit_per_second: None,
             tags: Vec::new(),
             waves: Vec::new(),
             min_success: Share::Percent { thousandths: 90_000 },

@@ -5,7 +5,8 @@ use alloc::string::String;
 use serde::Serialize;
 
 use crate::decide::Limits;
-use crate::rows::{Halt, Hold, Id, JobState, Ms, Rows, Task, TaskState};
+use crate::rate;
+use crate::rows::{Device, Halt, Hold, Id, JobState, Ms, Rows, Task, TaskState};
 
 /// What an unfinished task waits for: a code with parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,11 @@ pub enum Waiting {
     WaveNotOpen {
         /// Which, from 0.
         wave: i32,
+    },
+    /// The windows of its job are closed where the device is.
+    OutsideWindow {
+        /// Until then.
+        opens_at: Ms,
     },
     /// The device began and is silent.
     Lost {
@@ -63,8 +69,20 @@ pub enum Waiting {
         /// Until then.
         until: Ms,
     },
+    /// Two clients use the device's identity: nothing is pushed until one of them has stayed.
+    SharedIdentity {
+        /// Since then.
+        since: Ms,
+    },
     /// The job's push rate.
     Rate,
+    /// A byte budget is used up.
+    ByteBudget {
+        /// Whether it is the server's, or the job's own.
+        of_server: bool,
+        /// Until then.
+        until: Ms,
+    },
     /// All download slots are taken.
     DownloadSlots,
     /// The device was told and has not begun.
@@ -98,6 +116,7 @@ pub fn waiting(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Wait
         () if job.gate.as_ref().is_some_and(|g| task.wave > g.wave) => {
             Waiting::WaveNotOpen { wave: task.wave }
         }
+        () if let Some(opens_at) = rows.closed_until(task.id, now) => Waiting::OutsideWindow { opens_at },
         () => match unheard(rows, task) {
             Some(reported) => {
                 Waiting::ModuleCase { expected: task.module.clone(), reported: reported.into() }
@@ -129,14 +148,32 @@ fn before_progress(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Waiting
     if let Some(at) = task.retry_at {
         return Waiting::RetryAt { at };
     }
-    let Some(session) = rows.sessions.get(&task.device_id) else { return Waiting::Offline };
-    let need_push = rows.jobs.get(&task.job_id).is_some_and(|j| j.need_push);
-    let grace = rows.products.get(&task.product_id).map_or(0, |p| p.grace_ms);
-    match (task.told_at, task.ready_at) {
-        (Some(since), _) if task.told_epoch == session.epoch => Waiting::ToldNoProgress { since },
-        _ if !need_push => Waiting::NotPushed,
-        (_, Some(_)) if rows.slots_used >= limits.downloads => Waiting::DownloadSlots,
-        (_, Some(_)) => Waiting::Rate,
-        _ => Waiting::AwaitsReport { until: (session.connected_at + grace).max(now) },
+    let session = rows.sessions.get(&task.device_id);
+    let told = task.told_at.filter(|_| session.is_some_and(|s| s.epoch == task.told_epoch));
+    if let Some(since) = told {
+        return Waiting::ToldNoProgress { since };
     }
+    let need_push = rows.jobs.get(&task.job_id).is_some_and(|j| j.need_push);
+    if let Some(since) =
+        rows.devices.get(&task.device_id).and_then(Device::shared_since).filter(|_| need_push)
+    {
+        return Waiting::SharedIdentity { since };
+    }
+    let Some(session) = session else { return Waiting::Offline };
+    let grace = rows.products.get(&task.product_id).map_or(0, |p| p.grace_ms);
+    match task.ready_at {
+        _ if !need_push => Waiting::NotPushed,
+        Some(_) if rows.slots_used >= limits.downloads => Waiting::DownloadSlots,
+        Some(_) => used_up(rows, task, limits, now).unwrap_or(Waiting::Rate),
+        None => Waiting::AwaitsReport { until: (session.connected_at + grace).max(now) },
+    }
+}
+
+/// The byte budget that is used up for the longer time, if one is.
+fn used_up(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Waiting> {
+    let job = rows.jobs.get(&task.job_id)?;
+    let of_job = job.terms.kbit_per_second.map_or(0, |_| job.offered_until_us);
+    let of_server = limits.kbit_per_second.map_or(0, |_| rows.offered_until_us);
+    let until = rate::next_at(of_job.max(of_server));
+    (until > now).then_some(Waiting::ByteBudget { of_server: of_server > of_job, until })
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollout::{Changes, Input, Job, Timer, Work};
+use rollout::{Changes, Id, Input, Job, Rows, Timer, Work};
 use store::committer::{self as rows, Keys, Unworked};
 use store::{Chain, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -309,13 +309,7 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
     for timer in timers {
         match timer {
             Timer::Push(job) => {
-                if let Some(row) = store::jobs::get(&mut unit.tx, job).await? {
-                    let used = rows::slots_used(&mut unit.tx, unit.now).await?;
-                    let limit = rollout::push_limit(&row, used, unit.core.limits, unit.now).max(1);
-                    keys.tasks.extend(
-                        rows::ready_tasks(&mut unit.tx, job, u32::try_from(limit).unwrap_or(1)).await?,
-                    );
-                }
+                keys.tasks.extend(ready(unit, job).await?);
                 inputs.push(Input::Due(timer));
             }
             Timer::Work(job) => {
@@ -347,6 +341,21 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
         add_keys(&mut keys, input);
     }
     Ok((keys, inputs))
+}
+
+/// The tasks that a push of a job needs.
+async fn ready(unit: &mut Unit, job: Id) -> Result<Vec<Id>, Error> {
+    let Some(row) = store::jobs::get(&mut unit.tx, job).await? else { return Ok(Vec::new()) };
+    let mut found = Rows::default();
+    if row.terms.kbit_per_second.or(unit.core.limits.kbit_per_second).is_some() {
+        let package = store::packages::get(&mut unit.tx, row.package_id).await?;
+        found.packages.extend(package.map(|package| (package.id, package)));
+    }
+    found.jobs.insert(job, row);
+    found.slots_used = rows::slots_used(&mut unit.tx, unit.now).await?;
+    unit.core.complete(&mut found, unit.now);
+    let limit = rollout::push_limit(&found, job, unit.core.limits, unit.now);
+    rows::ready_tasks(&mut unit.tx, job, u32::try_from(limit).unwrap_or(1)).await
 }
 
 /// Drops a chunk of the events that are old enough. Reports have their turn before the next one.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use door::Sessions;
-use rollout::{Changes, Event, EventKind, Id, Ids, Input, Limits, Ms, Outbound};
+use rollout::{Changes, Event, EventKind, Id, Ids, Input, Limits, Ms, Outbound, Rows};
 use store::committer::{self, Keys};
 use store::{Error, Store, Tx};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -20,6 +20,7 @@ use crate::news::Gong;
 use crate::orders::Uploads;
 use crate::pace::Pace;
 use crate::watch::Watches;
+use crate::zones;
 
 /// What all use cases share.
 pub(crate) struct Core {
@@ -33,6 +34,10 @@ pub(crate) struct Core {
     unwell: std::sync::Mutex<Option<Instant>>,
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
+    /// The zone of products that have none.
+    pub(crate) timezone: String,
+    /// Until when what was offered uses up the byte budget, in microseconds.
+    offered_until_us: AtomicI64,
     /// How long events are kept; `None` is for ever.
     pub(crate) keep_events: Option<Ms>,
     pub(crate) writer: Writer,
@@ -59,22 +64,24 @@ pub(crate) const NEVER: Ms = Ms::MAX;
 impl Core {
     pub(crate) fn new(
         store: Store,
-        sessions: Sessions,
         clock: Clock,
         limits: Limits,
+        timezone: String,
         keep_events: Option<Ms>,
         writer: Writer,
         uploads: Uploads,
     ) -> Self {
         Self {
             store,
-            sessions,
+            sessions: Sessions::default(),
             clock,
             pace: std::sync::Mutex::default(),
             ahead: AtomicI64::new(0),
             unwell: std::sync::Mutex::default(),
             ids: IdSource::default(),
             limits,
+            timezone,
+            offered_until_us: AtomicI64::new(0),
             keep_events,
             writer,
             counters: Counters::default(),
@@ -89,6 +96,19 @@ impl Core {
 
     pub(crate) fn next_id(&self) -> Id {
         self.ids.next(self.now())
+    }
+
+    /// Goes on with the byte budget from where the process before this one left it.
+    pub(crate) async fn read_offers(&self) -> Result<(), Error> {
+        let until = committer::offered_until(&mut self.store.read().await?).await?;
+        self.offered_until_us.store(until, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Adds to rows what is not in the database: clocks of zones, and what uses up the byte budget.
+    pub(crate) fn complete(&self, rows: &mut Rows, now: Ms) {
+        zones::fill(rows, &self.timezone, now);
+        rows.offered_until_us = self.offered_until_us.load(Ordering::Relaxed);
     }
 
     /// Waits for its turn and begins a transaction.
@@ -220,12 +240,17 @@ pub(crate) struct Unit {
 impl Unit {
     /// Decides `inputs` over the rows of `keys` and writes what changes.
     pub(crate) async fn decide(&mut self, keys: &Keys, inputs: Vec<Input>) -> Result<Changes, Error> {
-        let rows = committer::load(&mut self.tx, keys, self.now).await?;
+        let mut rows = committer::load(&mut self.tx, keys, self.now).await?;
+        self.core.complete(&mut rows, self.now);
         let streams =
             inputs.iter().map(|i| if let Input::Enrol { devices, .. } = i { devices.len() } else { 0 }).sum();
         let mut ids = self.ids(streams).await?;
         let mut changes = rollout::decide(rows, inputs, self.now, self.core.limits, &mut ids);
         self.note_shared(&changes).await?;
+        if let Some(until) = changes.offered_until_us {
+            // Should this not be committed, a little of the budget is lost.
+            self.core.offered_until_us.store(until, Ordering::Relaxed);
+        }
         self.changes.outbound.append(&mut changes.outbound);
         self.changes.events.append(&mut changes.events);
         self.write(&changes).await?;

@@ -24,6 +24,7 @@ mod pace;
 mod platform;
 mod uplink;
 mod watch;
+mod zones;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub use crate::news::News;
 pub use crate::orders::*;
 pub use crate::watch::{Content, Message, Watching};
 pub use door::Way;
+pub use crate::zones::zone_name;
 pub use rollout;
 
 use crate::committer::Queue;
@@ -60,6 +62,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Bounds for the whole installation.
     pub limits: Limits,
+    /// The IANA name of the zone of products that have none; an unknown one is UTC.
+    pub timezone: String,
     /// How long events are kept; `None` is for ever.
     pub keep_events: Option<Duration>,
     /// The clock.
@@ -80,15 +84,15 @@ pub struct Server {
 impl Server {
     /// Starts on an open store: no device is online yet, what is due is done from now on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let Config { store, public_url, limits, keep_events, clock, door_counters } = config;
+        let Config { store, public_url, limits, timezone, keep_events, clock, door_counters } = config;
         let links = Links::new(make_link_key(&store).await?);
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         let keep_events = keep_events.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let writer = Writer { links, public_url };
         let uploads = Uploads::load(store.blobs()).await.map_err(StartError::Uploads)?;
-        let core =
-            Arc::new(Core::new(store, Sessions::default(), clock, limits, keep_events, writer, uploads));
+        let core = Arc::new(Core::new(store, clock, limits, timezone, keep_events, writer, uploads));
         core.uploads.expire(core.store.blobs(), core.now()).await;
+        core.read_offers().await?;
         committer::end_orphans(&core).await?;
         committer::start_retention(&core).await?;
         warn_of_lost_address(&core).await?;

@@ -294,7 +294,7 @@ async fn a_newer_connection_takes_over_and_is_told_again() {
 async fn a_device_of_another_product_is_another_device() {
     let world = World::new().await;
     world.product().await;
-    let other = NewProduct { name: "other".into(), product_key: Some("b2".into()), product_secret: None };
+    let other = NewProduct { name: "other".into(), product_key: Some("b2".into()), ..NewProduct::default() };
     world.server.create_product(other).await.unwrap();
     world.device("dev001").await;
     assert_eq!(world.server.device("b2", "dev001").await.unwrap_err().code, "deviceNotFound");

@@ -20,7 +20,7 @@ async fn refusal(world: &World, new: NewJob) -> &'static str {
 async fn products_are_made_with_keys_of_their_own_or_given_ones() {
     let world = World::new().await;
     world.product().await;
-    let given = || NewProduct { name: "again".into(), product_key: Some(PK.into()), product_secret: None };
+    let given = || NewProduct { name: "again".into(), product_key: Some(PK.into()), ..NewProduct::default() };
     assert_eq!(world.server.create_product(given()).await.unwrap_err().code, "productKeyTaken");
     let own = world
         .server
@@ -30,7 +30,7 @@ async fn products_are_made_with_keys_of_their_own_or_given_ones() {
     assert!(wire::credentials::valid_product_key(&own.product_key));
     let bad = NewProduct { product_key: Some("a/b".into()), ..given() };
     assert_eq!(world.server.create_product(bad).await.unwrap_err().code, "productKeyInvalid");
-    let bad = NewProduct { name: "a\nb".into(), product_key: None, product_secret: None };
+    let bad = NewProduct { name: "a\nb".into(), ..NewProduct::default() };
     assert_eq!(world.server.create_product(bad).await.unwrap_err().code, "nameInvalid");
     world.device("dev001").await;
     assert_eq!(world.server.remove_product(PK).await.unwrap_err().code, "productNotEmpty");
@@ -319,7 +319,7 @@ async fn events_tell_the_story_in_order_without_gaps() {
 #[tokio::test]
 async fn an_order_whose_answer_was_lost_is_not_carried_out_again() {
     let world = World::new().await;
-    let new = || NewProduct { name: "lamp".into(), product_key: Some(PK.into()), product_secret: None };
+    let new = || NewProduct { name: "lamp".into(), product_key: Some(PK.into()), ..NewProduct::default() };
     let refused = NewProduct { name: String::new(), ..new() };
     otaru_server::under_key("k", "hash", world.server.create_product(refused)).await.unwrap_err();
     assert_eq!(world.server.answered("k", "hash").await.unwrap(), None, "a refused order may be sent again");

@@ -112,6 +112,7 @@ async fn fill(store: &Store, count: i64, tasks: bool) {
         name: "bench".into(),
         settle_ms: 10_000,
         grace_ms: 30_000,
+        timezone: None,
         created_at: 0,
     };
     let seal = |owner: Owner<'_>| store.keyring().seal(owner, b"0123456789abcdef0123456789abcdef").unwrap();
@@ -182,6 +183,7 @@ fn job() -> Job {
         timeout_ms: None,
         rate_per_minute: 10_000,
         next_push_us: 0,
+        offered_until_us: 0,
         terms: Default::default(),
         hold: None,
         gate: None,
@@ -218,6 +220,7 @@ fn task(id: Id) -> Task {
         ready_at: None,
         slot_until: None,
         first_progress_at: None,
+        begun_at: None,
         start_clock: None,
         heard_at: None,
         lost: false,

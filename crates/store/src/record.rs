@@ -86,7 +86,7 @@ macro_rules! record {
 record!(
     Product, "product", key ["id"],
     fixed ["product_key"],
-    [id, product_key, name, settle_ms, grace_ms, created_at],
+    [id, product_key, name, settle_ms, grace_ms, timezone, created_at],
     hidden [blob("secret")], beside []
 );
 record!(
@@ -134,7 +134,7 @@ record!(
     fixed ["product_id", "package_id"],
     [
         id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
-        next_push_us, terms, hold, gate, work, release, created_at, ended_at
+        next_push_us, offered_until_us, terms, hold, gate, work, release, created_at, ended_at
     ],
     hidden [], beside [counts]
 );
@@ -144,7 +144,7 @@ record!(
     [
         id, job_id, product_id, package_id, device_id, module, wave, stream_id, state, progress, src_version,
         dest_version, attempt, approved, tries, retry_at, pushes, idle_pushes, told_epoch, told_at, ready_at, slot_until,
-        first_progress_at, start_clock, heard_at, lost, done_at, device_error, reason, created_at, updated_at
+        first_progress_at, begun_at, start_clock, heard_at, lost, done_at, device_error, reason, created_at, updated_at
     ],
     hidden [int("open")], beside []
 );

@@ -17,6 +17,7 @@ mod task;
 mod terms;
 mod upload;
 mod waiting;
+mod window;
 
 pub use device::*;
 pub use event::*;
@@ -32,3 +33,4 @@ pub use task::*;
 pub use terms::*;
 pub use upload::*;
 pub use waiting::*;
+pub use window::*;

@@ -1,4 +1,4 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use server::rollout;
 use utoipa::ToSchema;
 
@@ -21,6 +21,10 @@ pub struct Product {
     /// Seconds a push waits for the device's own report of the module.
     #[schema(example = 30)]
     pub grace_seconds: i64,
+    /// The IANA name of the zone its devices are in; the server's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Europe/Berlin")]
+    pub timezone: Option<String>,
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
@@ -40,6 +44,10 @@ pub struct NewProduct {
     /// The product secret its devices already carry; made here if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_secret: Option<String>,
+    /// The IANA name of the zone its devices are in; the server's if absent.
+    #[schema(example = "Europe/Berlin")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
 }
 
 /// What to change in a product; absent members stay.
@@ -55,6 +63,15 @@ pub struct ProductChange {
     /// See [`Product::grace_seconds`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<i64>,
+    /// See [`Product::timezone`]; `null` is the server's again.
+    #[schema(value_type = Option<String>, example = "Europe/Berlin")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub timezone: Option<Option<String>>,
+}
+
+/// A member that is there, if only as `null`.
+fn given<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(json).map(Some)
 }
 
 impl From<rollout::Product> for Product {
@@ -64,6 +81,7 @@ impl From<rollout::Product> for Product {
             name: row.name,
             settle_seconds: row.settle_ms / 1_000,
             grace_seconds: row.grace_ms / 1_000,
+            timezone: row.timezone,
             created_at: time::text(row.created_at),
         }
     }
@@ -71,7 +89,12 @@ impl From<rollout::Product> for Product {
 
 impl From<NewProduct> for server::NewProduct {
     fn from(new: NewProduct) -> Self {
-        Self { name: new.name, product_key: new.product_key, product_secret: new.product_secret }
+        Self {
+            name: new.name,
+            product_key: new.product_key,
+            product_secret: new.product_secret,
+            timezone: new.timezone,
+        }
     }
 }
 
@@ -82,6 +105,7 @@ impl From<ProductChange> for server::ProductChange {
             name: change.name,
             settle_ms: change.settle_seconds.map(ms),
             grace_ms: change.grace_seconds.map(ms),
+            timezone: change.timezone,
         }
     }
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::rollout;
 use utoipa::ToSchema;
 
+use super::Window;
 use super::job::thousandths;
 use crate::{Problem, time};
 
@@ -61,6 +62,15 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = false)]
     pub end_running: Option<bool>,
+    /// When devices are told of the job, by the clocks where they are (the device's tag `timezone`, else the
+    /// product's `timezone`, else the server's); always if empty. What has begun finishes outside them too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// Spaces the files offered by their size, so that they need no more than this together, in
+    /// 1 000 000 bits a second; no limit if absent. A download that runs is not slowed down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 100)]
+    pub max_mbit_per_second: Option<f64>,
     /// For the devices to read, in `extData` of their notices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -212,6 +222,8 @@ impl From<rollout::Terms> for Terms {
             start_at: row.start_at.map(time::text),
             end_at: row.end_at.map(time::text),
             end_running: Some(row.end_running),
+            windows: row.windows.into_iter().map(Into::into).collect(),
+            max_mbit_per_second: row.kbit_per_second.map(|kbit| kbit as f64 / 1_000.0),
             tags: row.tags.into_iter().map(|t| Tag { key: t.key, value: t.value }).collect(),
             waves: row.waves.iter().map(|wave| wave.share.into()).collect(),
             min_success: Some(row.min_success.into()),
@@ -248,6 +260,8 @@ impl TryFrom<Terms> for rollout::Terms {
             start_at: moment("startAt", terms.start_at)?,
             end_at: moment("endAt", terms.end_at)?,
             end_running: terms.end_running.unwrap_or(usual.end_running),
+            windows: terms.windows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            kbit_per_second: terms.max_mbit_per_second.map(kbit).transpose()?,
             tags: terms.tags.into_iter().map(|t| rollout::Tag { key: t.key, value: t.value }).collect(),
             waves: terms.waves.into_iter().map(wave).collect::<Result<_, _>>()?,
             min_success: terms.min_success.map_or(Ok(usual.min_success), TryInto::try_into)?,
@@ -277,6 +291,16 @@ fn limits(terms: &Terms) -> Result<rollout::FailureLimits, Problem> {
         min_offers: terms.min_offers.unwrap_or(if failure_thousandths.is_some() { 10 } else { 0 }),
         evidence: evidence.transpose()?,
     })
+}
+
+fn kbit(mbit: f64) -> Result<i64, Problem> {
+    let kbit = (mbit * 1_000.0).round();
+    let exact = (kbit - mbit * 1_000.0).abs() < 1e-6;
+    if exact && (1.0..=1e9).contains(&kbit) {
+        return Ok(kbit as i64);
+    }
+    let detail = format!("maxMbitPerSecond {mbit} is not allowed: 0.001 to 1000000, in steps of 0.001");
+    Err(Problem::unprocessable("numberInvalid", detail).with("field", "maxMbitPerSecond"))
 }
 
 fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Problem> {
@@ -330,6 +354,19 @@ mod tests {
         assert_eq!((made.start_timeout_ms, made.most_pushes), (None, None));
         let told = Terms::from(made);
         assert_eq!((told.start_timeout_minutes, told.most_pushes), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn a_byte_budget_is_told_in_mbit() {
+        let of = |mbit| Terms { max_mbit_per_second: Some(mbit), ..Terms::default() };
+        for (mbit, kbit) in [(0.001, 1), (1.5, 1_500), (1e6, 1_000_000_000)] {
+            let made = row(of(mbit));
+            assert_eq!(made.kbit_per_second, Some(kbit));
+            assert_eq!(Terms::from(made).max_mbit_per_second, Some(mbit));
+        }
+        for wrong in [0.0, -1.0, 0.0005, 1e7, f64::NAN, f64::INFINITY] {
+            assert_eq!(rollout::Terms::try_from(of(wrong)).unwrap_err().code, "numberInvalid", "{wrong}");
+        }
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub enum Waiting {
         /// Which, from 1.
         wave: i32,
     },
+    /// The windows of its job are closed where the device is.
+    OutsideWindow {
+        /// Until then.
+        #[schema(format = DateTime)]
+        #[serde(rename = "opensAt")]
+        opens_at: String,
+    },
     /// The device began and is silent.
     Lost {
         /// Since then.
@@ -66,8 +73,22 @@ pub enum Waiting {
         #[schema(format = DateTime)]
         until: String,
     },
+    /// Two clients use the device's identity: nothing is pushed until one of them has stayed.
+    SharedIdentity {
+        /// Since then.
+        #[schema(format = DateTime)]
+        since: String,
+    },
     /// The job's push rate.
     Rate,
+    /// What the files offered may have together is used up.
+    ByteBudget {
+        /// Whose budget it is.
+        of: BudgetOf,
+        /// Until then.
+        #[schema(format = DateTime)]
+        until: String,
+    },
     /// All download slots are taken.
     DownloadSlots,
     /// The device was told and has not begun.
@@ -86,6 +107,16 @@ pub enum Waiting {
     },
 }
 
+/// Whose byte budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BudgetOf {
+    /// The task's job's: `maxMbitPerSecond` of its terms.
+    Job,
+    /// That of all jobs together, a setting of the server.
+    Server,
+}
+
 impl From<rollout::Waiting> for Waiting {
     fn from(waiting: rollout::Waiting) -> Self {
         use rollout::Waiting as Row;
@@ -96,6 +127,7 @@ impl From<rollout::Waiting> for Waiting {
             Row::Paused => Self::Paused,
             Row::Halted { halt } => Self::Halted { halt: halt.into() },
             Row::WaveNotOpen { wave } => Self::WaveNotOpen { wave: wave + 1 },
+            Row::OutsideWindow { opens_at } => Self::OutsideWindow { opens_at: time::text(opens_at) },
             Row::Lost { since } => Self::Lost { since: time::text(since) },
             Row::ModuleCase { expected, reported } => Self::ModuleCase { expected, reported },
             Row::QueuedBehind { task } => Self::QueuedBehind { task_id: IdKind::Task.text(task) },
@@ -103,7 +135,12 @@ impl From<rollout::Waiting> for Waiting {
             Row::Offline => Self::Offline,
             Row::NotPushed => Self::NotPushed,
             Row::AwaitsReport { until } => Self::AwaitsReport { until: time::text(until) },
+            Row::SharedIdentity { since } => Self::SharedIdentity { since: time::text(since) },
             Row::Rate => Self::Rate,
+            Row::ByteBudget { of_server, until } => Self::ByteBudget {
+                of: if of_server { BudgetOf::Server } else { BudgetOf::Job },
+                until: time::text(until),
+            },
             Row::DownloadSlots => Self::DownloadSlots,
             Row::ToldNoProgress { since } => Self::ToldNoProgress { since: time::text(since) },
             Row::Downloading => Self::Downloading,

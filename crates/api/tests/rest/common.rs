@@ -40,6 +40,7 @@ impl Platform {
             store: store.clone(),
             public_url: None,
             limits: Limits::default(),
+            timezone: "UTC".into(),
             keep_events: None,
             clock: Clock::System,
             door_counters: Arc::default(),

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use api::dto::{
     CreatedJob, Evidence, Forecast, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress,
-    Protocol, Share, Tag, Task, WaveCounts,
+    Protocol, Share, Tag, Task, WaveCounts, Window,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::wait::halted;
-use super::{Format, forecast, or_dash, spelt, task, watch, when};
+use super::{Format, forecast, or_dash, spelt, task, watch, when, window};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
 
@@ -132,6 +132,10 @@ struct Terms {
     /// Most pushes in any minute [default: 10000]
     #[arg(long, value_name = "PER_MINUTE")]
     rate: Option<i64>,
+    /// Mbit/s that the files offered may need together; spaces offers, and never slows a download down
+    /// [default: no limit]
+    #[arg(long, value_name = "N")]
+    max_mbit_per_second: Option<f64>,
     /// Let devices ask instead of pushing notices
     #[arg(long)]
     no_push: bool,
@@ -172,6 +176,10 @@ struct Gate {
     /// Cancel at the end what has begun, too
     #[arg(long, requires = "end_at")]
     end_running: bool,
+    /// Tell devices only in this window, by the clocks where they are, as "mon-fri 22:00-04:00" or
+    /// 22:00-04:00 for every day; may be given several times [default: always]
+    #[arg(long, value_name = "WINDOW", value_parser = window::read)]
+    window: Vec<Window>,
     /// A word for the devices, in extData of their notices; may be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
     tag: Vec<Tag>,
@@ -286,7 +294,10 @@ impl Terms {
             need_push: !self.no_push,
             timeout_minutes: self.timeout,
             rate_per_minute: self.rate,
-            terms: self.waves.terms(self.gate.terms(self.retries.terms())),
+            terms: api::dto::Terms {
+                max_mbit_per_second: self.max_mbit_per_second,
+                ..self.waves.terms(self.gate.terms(self.retries.terms()))
+            },
             allow_large_notice: self.allow_large_notice,
             allow_sha256_over_mqtt: self.allow_sha256_over_mqtt,
         }
@@ -338,6 +349,7 @@ impl Gate {
             start_at: self.start_at.clone(),
             end_at: self.end_at.clone(),
             end_running: Some(self.end_running),
+            windows: self.window.clone(),
             tags: self.tag.clone(),
             ..terms
         }
@@ -487,7 +499,15 @@ fn attempts(terms: &api::dto::Terms) -> String {
     if attempts > 1 { format!("{attempts}, {interval} min apart") } else { attempts.to_string() }
 }
 
+fn windows(windows: &[Window]) -> String {
+    match windows {
+        [] => "always".into(),
+        some => some.iter().map(window::shown).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn show(job: &Job) {
+    let budget = job.terms.max_mbit_per_second.map(|mbit| format!("{mbit} Mbit/s"));
     let timeout = job.timeout_minutes.map(|minutes| format!("{minutes} min"));
     facts(&[
         ("job", job.id.clone()),
@@ -501,6 +521,8 @@ fn show(job: &Job) {
         ("push", if job.need_push { "yes" } else { "no, devices ask" }.into()),
         ("timeout", or_dash(timeout.as_ref())),
         ("rate", format!("{} a minute", job.rate_per_minute)),
+        ("byte budget", or_dash(budget.as_ref())),
+        ("windows", windows(&job.terms.windows)),
         ("held", job.hold.as_ref().map_or("no".into(), held)),
         ("waves", or_dash(job.progress.as_ref().map(waves).as_ref())),
         ("starts", or_dash(job.terms.start_at.as_ref().map(|t| when(t)).as_ref())),

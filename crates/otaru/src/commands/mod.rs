@@ -19,6 +19,7 @@ pub(crate) mod task;
 mod upload;
 mod wait;
 pub(crate) mod watch;
+mod window;
 
 use std::fmt::Write as _;
 

@@ -22,7 +22,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Change a product's name, or the patience with its devices
+    /// Change a product's name or time zone, or the patience with its devices
     Set(Set),
     /// Remove a product without devices and packages
     Remove {
@@ -39,6 +39,9 @@ pub(crate) struct Add {
     /// The ProductKey its devices already carry [default: a new one]
     #[arg(long, value_name = "PK")]
     key: Option<String>,
+    /// The IANA time zone its devices are in, as Europe/Berlin, for windows of jobs [default: the server's]
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
     /// The ProductSecret its devices already carry [default: a new one]
     #[arg(long, value_name = "PS", env = "OTARU_PRODUCT_SECRET", hide_env_values = true)]
     secret: Option<String>,
@@ -60,6 +63,12 @@ pub(crate) struct Set {
     /// How long a push waits for the device's own report of the module
     #[arg(long, value_name = "N")]
     grace_seconds: Option<i64>,
+    /// The IANA time zone its devices are in, as Europe/Berlin, for windows of jobs
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// Go by the server's time zone
+    #[arg(long, conflicts_with = "timezone")]
+    no_timezone: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -67,7 +76,12 @@ pub(crate) struct Set {
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
         Command::Add(add) => {
-            let new = NewProduct { name: add.name, product_key: add.key, product_secret: add.secret };
+            let new = NewProduct {
+                name: add.name,
+                product_key: add.key,
+                product_secret: add.secret,
+                timezone: add.timezone,
+            };
             let product: Product = client.post("/products", &new)?;
             add.format.show(&product, show)
         }
@@ -86,6 +100,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
                 name: set.name,
                 settle_seconds: set.settle_seconds,
                 grace_seconds: set.grace_seconds,
+                timezone: if set.no_timezone { Some(None) } else { set.timezone.map(Some) },
             };
             let product: Product = client.patch(&path(&set.product_key), &change)?;
             set.format.show(&product, show)
@@ -109,6 +124,7 @@ fn show(product: &Product) {
         ("name", product.name.clone()),
         ("settle", format!("{} s", product.settle_seconds)),
         ("grace", format!("{} s", product.grace_seconds)),
+        ("time zone", product.timezone.clone().unwrap_or("the server's".into())),
         ("created", when(&product.created_at)),
     ]);
 }

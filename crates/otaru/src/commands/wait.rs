@@ -1,6 +1,6 @@
 //! What tasks wait for, for people.
 
-use api::dto::{Halt, Waiting};
+use api::dto::{BudgetOf, Halt, Waiting};
 
 use super::when;
 
@@ -31,6 +31,7 @@ pub(crate) fn waits(waiting: &Waiting) -> String {
         Waiting::Scheduled { at } => format!("the job starts at {}", when(at)),
         Waiting::Halted { halt } => format!("the job halted: {}", halted(halt)),
         Waiting::WaveNotOpen { wave } => format!("wave {wave}, which is not open yet"),
+        Waiting::OutsideWindow { opens_at } => format!("the job's window opens at {}", when(opens_at)),
         Waiting::Lost { since } => format!("lost: began, and is silent since {}", when(since)),
         Waiting::Paused => "the job is paused".into(),
         Waiting::ModuleCase { expected, reported } => {
@@ -41,7 +42,16 @@ pub(crate) fn waits(waiting: &Waiting) -> String {
         Waiting::Offline => "device is offline".into(),
         Waiting::NotPushed => "device must ask, the job does not push".into(),
         Waiting::AwaitsReport { until } => format!("device may report its version until {}", when(until)),
+        Waiting::SharedIdentity { since } => {
+            format!("two clients use the device's identity since {}: give each its own", when(since))
+        }
         Waiting::Rate => "push rate".into(),
+        Waiting::ByteBudget { of: BudgetOf::Job, until } => {
+            format!("the job's byte budget, used up until {}", when(until))
+        }
+        Waiting::ByteBudget { of: BudgetOf::Server, until } => {
+            format!("the server's byte budget, used up until {}", when(until))
+        }
         Waiting::DownloadSlots => "all downloads at once are taken".into(),
         Waiting::ToldNoProgress { since } => format!("told at {}, no progress yet", when(since)),
         Waiting::Downloading => "device is downloading or writing".into(),

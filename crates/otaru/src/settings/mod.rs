@@ -96,6 +96,12 @@ pub struct Settings {
     /// Downloads at once in the whole installation; further devices wait for their notice
     #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
     pub max_downloads: i64,
+    /// Mbit/s that the files offered to devices may need together: spaces offers by the size of their files, and never slows a download down. Without it there is no such limit
+    #[arg(long, value_name = "N", env = "OTARU_MAX_MBIT_PER_SECOND", value_parser = whole::<i64>(1..=1_000_000))]
+    pub max_mbit_per_second: Option<i64>,
+    /// The IANA time zone, as Europe/Berlin, of products that have none: windows of jobs go by it
+    #[arg(long, value_name = "ZONE", env = "OTARU_TIMEZONE", default_value = "UTC", value_parser = timezone)]
+    pub timezone: String,
     /// Who may read /metrics: with the administrator's token; also from this machine; or anyone who reaches the listener
     #[arg(long, value_name = "WHO", env = "OTARU_METRICS_READERS", default_value = "loopback")]
     pub metrics_readers: MetricsReaders,
@@ -286,6 +292,12 @@ fn database(text: &str) -> Result<String, String> {
         None if text == "sqlite" => Ok(text.into()),
         _ => Err("write sqlite, or postgres://user:password@host/database".into()),
     }
+}
+
+fn timezone(text: &str) -> Result<String, String> {
+    server::zone_name(text).ok_or_else(|| {
+        "write a name of the IANA time zone database, as Europe/Berlin or Asia/Shanghai".into()
+    })
 }
 
 fn public_url(text: &str) -> Result<String, String> {

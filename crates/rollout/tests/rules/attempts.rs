@@ -325,3 +325,24 @@ fn what_a_task_waits_for_is_said() {
     world.apply(vec![Input::CancelJob(job)]);
     assert_eq!(waits(&world, job, b), Some(Waiting::Canceling));
 }
+
+#[test]
+fn a_retry_begun_on_a_made_up_version_fails_nothing_either() {
+    let (mut world, job, device) = usual();
+    world.progress(device, 40);
+    world.pass(SECOND);
+    world.progress(device, -2);
+    world.disconnect(device);
+    world.connect(device);
+    world.pass(MINUTE);
+    world.report(device, DEFAULT_MODULE, "made-up");
+    world.progress(device, 10);
+    world.report(device, DEFAULT_MODULE, "1");
+    world.pass(SETTLE);
+    let task = world.task(job, device);
+    assert_eq!((task.state, task.attempt, task.tries), (TaskState::InProgress, 2, 2));
+    assert_eq!(task.src_version.as_deref(), Some("1"));
+    world.progress(device, 100);
+    world.report(device, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(job, device), TaskState::Succeeded);
+}

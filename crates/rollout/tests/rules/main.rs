@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attempts;
+mod budgets;
 mod conflicts;
 mod fleet;
 mod gates;
@@ -21,4 +22,5 @@ mod scope;
 mod tables;
 mod tasks;
 mod watch;
+mod windows;
 mod world;

@@ -75,6 +75,7 @@ struct Setting {
     downloads: i64,
     rates: [i64; 2],
     chunk: usize,
+    kbit_per_second: Option<i64>,
     need_push: bool,
     timeout_ms: Option<Ms>,
     terms: Terms,
@@ -82,11 +83,13 @@ struct Setting {
 
 fn setting() -> impl Strategy<Value = Setting> {
     let timeout = prop::option::of(Just(2 * MINUTE));
-    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, any::<bool>(), timeout, terms()).prop_map(
-        |(downloads, rates, chunk, need_push, timeout_ms, terms)| Setting {
+    let kbit = prop::option::of(Just(2));
+    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, kbit, any::<bool>(), timeout, terms()).prop_map(
+        |(downloads, rates, chunk, kbit_per_second, need_push, timeout_ms, terms)| Setting {
             downloads,
             rates,
             chunk,
+            kbit_per_second,
             need_push,
             timeout_ms,
             terms,
@@ -100,7 +103,8 @@ fn terms() -> impl Strategy<Value = Terms> {
     let overwrite = prop_oneof![Just(Overwrite::Keep), Just(Overwrite::Replace), Just(Overwrite::Queue)];
     let conflicts = (overwrite, any::<bool>(), any::<bool>());
     let gates = (any::<bool>(), prop::option::of(0..3_i64));
-    (1..4_i32, interval, any::<bool>(), start, prop::option::of(1..3_i32), conflicts, gates).prop_map(
+    let bounds = (any::<bool>(), prop::option::of(Just(1_i64)));
+    (1..4_i32, interval, any::<bool>(), start, prop::option::of(1..3_i32), conflicts, gates, bounds).prop_map(
         |(
             attempts,
             retry_interval_ms,
@@ -109,6 +113,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             most_pushes,
             (overwrite, multi_module, need_confirm),
             (in_waves, failures),
+            (in_windows, kbit_per_second),
         )| Terms {
             attempts,
             retry_interval_ms,
@@ -119,6 +124,8 @@ fn terms() -> impl Strategy<Value = Terms> {
             multi_module,
             need_confirm,
             waves: if in_waves { two_waves() } else { vec![] },
+            windows: if in_windows { two_windows() } else { vec![] },
+            kbit_per_second,
             soak_ms: MINUTE,
             max_wait_ms: Some(5 * MINUTE),
             limits: FailureLimits { failures, ..FailureLimits::default() },
@@ -133,12 +140,19 @@ fn two_waves() -> Vec<Wave> {
     [0, i64::MAX].map(|threshold| Wave { share: Share::Count { n: 2 }, threshold }).to_vec()
 }
 
+/// A world begins at 22:13 on a Tuesday.
+fn two_windows() -> Vec<Window> {
+    let every_day = |from: u16, to| Window { days: 0b111_1111, from: from * 60 + 20, to };
+    vec![every_day(22, 22 * 60 + 25), every_day(23, 40)]
+}
+
 /// A setting whose bounds four devices do not reach.
 fn wide() -> Setting {
     Setting {
         downloads: 500,
         rates: [10_000; 2],
         chunk: 2,
+        kbit_per_second: None,
         need_push: true,
         timeout_ms: Some(2 * MINUTE),
         terms: Terms::default(),
@@ -160,7 +174,11 @@ struct Play {
 impl Play {
     fn new(setting: Setting) -> Self {
         let mut world = World::new();
-        world.limits = Limits { downloads: setting.downloads, slot_ms: MINUTE };
+        world.limits = Limits {
+            downloads: setting.downloads,
+            slot_ms: MINUTE,
+            kbit_per_second: setting.kbit_per_second,
+        };
         world.chunk = setting.chunk;
         let devices = (0..DEVICES).map(|_| world.device()).collect();
         let packages = MODULES.iter().zip(TARGETS).map(|(module, to)| world.package_of(module, to)).collect();
@@ -340,13 +358,21 @@ proptest! {
             let pushed = task.told_epoch == play.world.epoch(task.device_id);
             let behind = matches!(
                 play.world.waiting(task),
-                Some(Waiting::QueuedBehind { .. } | Waiting::WaveNotOpen { .. } | Waiting::Halted { .. })
+                Some(
+                    Waiting::QueuedBehind { .. }
+                        | Waiting::WaveNotOpen { .. }
+                        | Waiting::Halted { .. }
+                        | Waiting::OutsideWindow { .. }
+                        | Waiting::RetryAt { .. }
+                )
             );
             let job = play.world.job(task.job_id);
             let asks = !job.need_push || job.hold.is_some();
             prop_assert!(pushed || behind || asks, "never pushed: {task:?}");
         }
         play.all_report(TARGETS);
+        // A look at an opening of which nobody is left.
+        play.world.pass(24 * 60 * MINUTE);
         let tables = &play.world.tables;
         prop_assert!(tables.tasks.values().all(|t| t.state.is_terminal()));
         prop_assert!(tables.jobs.values().all(|j| j.state != JobState::InProgress && j.work.is_none()));

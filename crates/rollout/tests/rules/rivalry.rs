@@ -158,3 +158,15 @@ fn it_outlives_the_server() {
     assert!(shared_since(&world, device).is_some());
     assert_eq!(world.notices(), [0; 0]);
 }
+
+#[test]
+fn a_task_says_that_its_push_waits_for_two_clients_to_come_to_rest() {
+    let (mut world, job, device) = fought_for();
+    let since = shared_since(&world, device).unwrap();
+    let waits = |world: &World| world.waiting(world.task(job, device));
+    assert_eq!(waits(&world), Some(Waiting::SharedIdentity { since }));
+    world.disconnect(device);
+    assert_eq!(waits(&world), Some(Waiting::SharedIdentity { since }), "one of them, for a moment");
+    world.pass(MINUTE);
+    assert_eq!(waits(&world), Some(Waiting::Offline));
+}

@@ -41,6 +41,9 @@ pub(crate) struct Tables {
     pub(crate) sent: Vec<Outbound>,
     pub(crate) dropped: u32,
     pub(crate) numbers: Numbers,
+    pub(crate) offered_until_us: i64,
+    pub(crate) zones: BTreeMap<String, Zone>,
+    pub(crate) zone_tags: BTreeMap<Id, String>,
 }
 
 impl Tables {
@@ -52,6 +55,7 @@ impl Tables {
             name: "World".into(),
             settle_ms: SETTLE,
             grace_ms: GRACE,
+            timezone: None,
             created_at: now,
         };
         Self {
@@ -68,7 +72,16 @@ impl Tables {
             sent: Vec::new(),
             dropped: 0,
             numbers: Numbers { id: 1_000, stream: 0 },
+            offered_until_us: 0,
+            zones: BTreeMap::new(),
+            zone_tags: BTreeMap::new(),
         }
+    }
+
+    /// The zone of a device.
+    pub(crate) fn zone_of(&self, device: Id) -> Zone {
+        let tag = self.zone_tags.get(&device).or(self.product.timezone.as_ref());
+        self.zones.get(tag.map_or(SERVER_ZONE, |name| name)).cloned().unwrap_or_default()
     }
 
     /// Download slots in use at `now`.
@@ -108,6 +121,7 @@ impl Tables {
             assert!(self.tasks.insert(task.id, task).is_none(), "a new task has a new number");
         }
         self.write_jobs(changes.jobs, changes.counts);
+        self.offered_until_us = changes.offered_until_us.unwrap_or(self.offered_until_us);
         for (timer, at) in changes.timers {
             match at {
                 Some(at) => self.timers.insert(timer, at),
@@ -197,8 +211,8 @@ impl Wanted {
     /// The longest waiting tasks of a job, as many as may be pushed.
     fn add_ready(&mut self, job: Id, tables: &Tables, at: Moment) {
         self.jobs.insert(job);
-        let Some(row) = tables.jobs.get(&job) else { return };
-        let limit = push_limit(row, tables.slots_used(at.now), at.limits, at.now);
+        let rows = Self { jobs: BTreeSet::from([job]), ..Self::default() }.rows(tables, at.now);
+        let limit = push_limit(&rows, job, at.limits, at.now);
         let of_job = tables.tasks.values().filter(|t| t.job_id == job);
         let mut ready: Vec<(Ms, Id)> = of_job.filter_map(|t| Some((t.ready_at?, t.id))).collect();
         ready.sort_unstable();
@@ -227,6 +241,9 @@ impl Wanted {
             versions: pick(&tables.versions, |(device, _)| of_device(device)),
             tasks,
             slots_used: tables.slots_used(now),
+            offered_until_us: tables.offered_until_us,
+            zones: tables.zones.clone(),
+            zone_tags: tables.zone_tags.clone(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Watch {
     reported: BTreeSet<(Id, String, String)>,
     /// When each job pushed.
     push_times: BTreeMap<Id, Vec<Ms>>,
+    /// When files were offered, for each budget: a job's, or the server's.
+    offer_times: BTreeMap<Option<Id>, Vec<Ms>>,
 }
 
 impl Watch {
@@ -35,6 +37,8 @@ impl Watch {
         self.success_is_a_report(changes, after);
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
+        self.no_time_sees_more_than_its_bytes(changes, before, world);
+        nobody_is_told_outside_the_windows(changes, world);
         what_is_held_starts_nobody(inputs, changes, before, world);
         pushes_respect_the_slots(inputs, changes, before, world);
     }
@@ -108,6 +112,52 @@ impl Watch {
             let minute = times.iter().filter(|at| **at > world.now - 60_000).count() as i64;
             assert!(minute <= job.rate_per_minute, "{minute} pushes in a minute");
         }
+    }
+
+    /// A file is offered to a device that holds no download slot; all files of a world have the same size.
+    fn no_time_sees_more_than_its_bytes(&mut self, changes: &Changes, before: &Tables, world: &World) {
+        let offered: BTreeSet<Id> = offers(changes).map(|offer| offer.task).collect();
+        let held_slot =
+            |task: &Id| before.tasks.get(task).is_some_and(|t| t.slot_until.is_some_and(|at| at > world.now));
+        for task in offered.iter().filter(|task| !held_slot(task)) {
+            let job = &world.tables.jobs[&world.tables.tasks[task].job_id];
+            let size = world.tables.packages[&job.package_id].size;
+            let budgets = [(Some(job.id), job.terms.kbit_per_second), (None, world.limits.kbit_per_second)];
+            for (whose, kbit) in budgets.into_iter().filter_map(|(whose, kbit)| Some((whose, kbit?))) {
+                let times = self.offer_times.entry(whose).or_default();
+                times.push(world.now);
+                for (n, start) in (1..).zip(times.iter().rev()) {
+                    let allowed = (world.now - start) * kbit / 8 + size.max(kbit * 100 / 8);
+                    assert!(n * size <= allowed, "{n} files in {} ms", world.now - start);
+                }
+            }
+        }
+    }
+}
+
+fn offers(changes: &Changes) -> impl Iterator<Item = &Offer> {
+    changes.outbound.iter().filter_map(|out| match out {
+        Outbound::Notice { offer, .. } | Outbound::Answer { offer: Some(offer), .. } => Some(offer),
+        _ => None,
+    })
+}
+
+/// By a clock on the wall where the device is.
+fn nobody_is_told_outside_the_windows(changes: &Changes, world: &World) {
+    for offer in offers(changes) {
+        let task = &world.tables.tasks[&offer.task];
+        let windows = &world.tables.jobs[&task.job_id].terms.windows;
+        let zone = world.tables.zone_of(task.device_id);
+        let ahead = zone.0.iter().rfind(|(from, _)| *from <= world.now).map_or(0, |(_, ahead)| *ahead);
+        let minute = (world.now + ahead).div_euclid(60_000);
+        let (of_day, day) = (minute.rem_euclid(1_440), (minute.div_euclid(1_440) + 3).rem_euclid(7));
+        let on = |window: &Window, day: i64| window.days & (1 << day.rem_euclid(7)) != 0;
+        let open = |window: &Window| {
+            let (from, to) = (i64::from(window.from), i64::from(window.to));
+            let begun = on(window, day) && from <= of_day && (of_day < to || to <= from);
+            begun || (to <= from && on(window, day - 1) && of_day < to)
+        };
+        assert!(windows.is_empty() || windows.iter().any(open), "told outside its windows: {offer:?}");
     }
 }
 

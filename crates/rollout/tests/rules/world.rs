@@ -180,6 +180,7 @@ impl World {
             timeout_ms: order.timeout_ms,
             rate_per_minute: order.rate_per_minute,
             next_push_us: 0,
+            offered_until_us: 0,
             terms: order.terms.clone(),
             hold: None,
             gate: Gate::of(&order.terms, self.now),

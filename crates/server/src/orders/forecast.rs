@@ -285,17 +285,20 @@ impl Excluded {
     }
 }
 
-/// Notices leave at the job's rate, downloads run side by side as far as the platform lets them, and waves
-/// soak one after the other.
+/// Notices leave at the job's rate and within the byte budgets, downloads run side by side as far as the platform
+/// lets them, and waves soak one after the other. Time outside the windows is left out.
 fn estimate(new: &NewJob, package: &Package, forecast: &Forecast, limits: Limits) -> Estimate {
     let devices = forecast.matched - forecast.of_matched.conflicting;
     let each = ceil(package.size, BYTES_PER_SECOND);
     let by_rate = ceil(devices * 60, new.rate());
     let by_downloads = ceil(devices, limits.downloads) * each;
+    let bytes = devices.saturating_mul(package.size);
+    let budgets = new.terms.kbit_per_second.into_iter().chain(limits.kbit_per_second);
+    let by_budget = budgets.map(|kbit| ceil(bytes, (kbit * 1_000 / 8).max(1))).max().unwrap_or(0);
     let soaks = len(&forecast.waves).saturating_sub(1) * (new.terms.soak_ms / 1_000);
-    let seconds = if devices == 0 { 0 } else { by_downloads.max(by_rate + each) + soaks };
+    let seconds = if devices == 0 { 0 } else { by_downloads.max(by_rate.max(by_budget) + each) + soaks };
     Estimate {
-        bytes: devices.saturating_mul(package.size),
+        bytes,
         seconds,
         bytes_per_second: BYTES_PER_SECOND,
         downloads: limits.downloads,

@@ -12,6 +12,7 @@ use store::{Slice, Tx};
 
 use super::forecast::{Forecast, Prospect};
 use super::packages::{package_in, unknown_package};
+use super::windows::{check_budget, check_opening, check_windows};
 use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::committer::keys;
@@ -180,6 +181,7 @@ impl Server {
             timeout_ms: new.timeout_minutes.map(|m| m * 60_000),
             rate_per_minute: new.rate(),
             next_push_us: 0,
+            offered_until_us: 0,
             terms,
             hold: None,
             gate,
@@ -378,6 +380,8 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
     check_conflicts(terms)?;
     check_lists(terms)?;
     check_gates(new)?;
+    check_windows(terms)?;
+    check_budget(terms)?;
     match &new.scope {
         NewScope::Percent { thousandths } if !(1..=100_000).contains(thousandths) => {
             Err(OrderError::invalid("percentInvalid", "the per cent of a job are 0.001 to 100"))
@@ -531,7 +535,7 @@ fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
         None if terms.end_running => {
             refuse("endRunning", "endRunning says what becomes of running tasks at endAt: give endAt too")
         }
-        _ => Ok(()),
+        _ => check_opening(terms, now),
     }
 }
 

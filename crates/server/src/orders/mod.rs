@@ -14,6 +14,7 @@ mod products;
 mod tags;
 mod tasks;
 mod uploads;
+mod windows;
 
 pub use answers::under_key;
 pub use bulk::{Bulk, Refused};

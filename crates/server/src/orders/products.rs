@@ -8,6 +8,7 @@ use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::error::OrderError;
 use crate::ids::random_bytes;
+use crate::zones::zone_name;
 
 /// What a new product is made of.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct NewProduct {
     pub product_key: Option<String>,
     /// `ProductSecret` of a fleet that moves in; made here if absent.
     pub product_secret: Option<String>,
+    /// The IANA name of the zone its devices are in; the server's if absent.
+    pub timezone: Option<String>,
 }
 
 /// What to change of a product.
@@ -29,6 +32,8 @@ pub struct ProductChange {
     pub settle_ms: Option<Ms>,
     /// See [`Product::grace_ms`].
     pub grace_ms: Option<Ms>,
+    /// See [`Product::timezone`].
+    pub timezone: Option<Option<String>>,
 }
 
 const SETTLE_MS: Ms = 10_000;
@@ -39,6 +44,7 @@ impl Server {
     /// Makes a product with its module `default`.
     pub async fn create_product(&self, new: NewProduct) -> Result<Product, OrderError> {
         check_name(&new.name)?;
+        let timezone = check_zone(new.timezone)?;
         let product_key = new.product_key.unwrap_or_else(random_product_key);
         if !valid_product_key(&product_key) {
             return Err(OrderError::invalid(
@@ -61,6 +67,7 @@ impl Server {
             name: new.name,
             settle_ms: SETTLE_MS,
             grace_ms: GRACE_MS,
+            timezone,
             created_at: unit.now,
         };
         let owner = Owner::Product { product_key: &product.product_key };
@@ -102,11 +109,13 @@ impl Server {
         }
         check_patience("settleSeconds", change.settle_ms)?;
         check_patience("graceSeconds", change.grace_ms)?;
+        let timezone = change.timezone.map(check_zone).transpose()?;
         let mut unit = self.begin().await?;
         let mut product = product_in(&mut unit.tx, product_key).await?;
         product.name = change.name.unwrap_or(product.name);
         product.settle_ms = change.settle_ms.unwrap_or(product.settle_ms);
         product.grace_ms = change.grace_ms.unwrap_or(product.grace_ms);
+        product.timezone = timezone.unwrap_or(product.timezone);
         store::products::update(&mut unit.tx, &product).await.map_err(&write)?;
         unit.told(product.id, None, None, EventKind::ProductChanged);
         unit.finish().await?;
@@ -139,6 +148,18 @@ fn check_name(name: &str) -> Result<(), OrderError> {
     let text =
         format!("the name {name:?} is not allowed: 1 to 64 characters, none of them a control character");
     Err(OrderError::invalid("nameInvalid", text).with("name", name))
+}
+
+/// The zone's name as the IANA database spells it.
+fn check_zone(name: Option<String>) -> Result<Option<String>, OrderError> {
+    let Some(name) = name else { return Ok(None) };
+    if let Some(known) = zone_name(&name) {
+        return Ok(Some(known));
+    }
+    let text = format!(
+        "timezone {name:?} is no time zone: write a name of the IANA database, as Europe/Berlin or Asia/Shanghai"
+    );
+    Err(OrderError::invalid("timeZoneUnknown", text).with("field", "timezone").with("value", name))
 }
 
 fn check_patience(field: &'static str, ms: Option<Ms>) -> Result<(), OrderError> {

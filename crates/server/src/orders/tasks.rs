@@ -153,10 +153,11 @@ impl Server {
     ) -> Result<Vec<TaskView>, OrderError> {
         let now = self.core.now();
         let open: Vec<&Task> = found.iter().map(|v| &v.task).filter(|t| !t.state.is_terminal()).collect();
-        let around = match open.as_slice() {
+        let mut around = match open.as_slice() {
             [] => rollout::Rows::default(),
             open => rows::surroundings(tx, open, now).await.map_err(failed("read tasks"))?,
         };
+        self.core.complete(&mut around, now);
         let view = |found: store::tasks::TaskView| {
             let store::tasks::TaskView { task, device_name } = found;
             let waiting = waiting(&around, &task, self.core.limits, now);

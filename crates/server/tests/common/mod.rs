@@ -78,6 +78,7 @@ impl World {
                 PublicUrl::Given(url) => url,
             },
             limits,
+            timezone: "UTC".into(),
             keep_events: Some(KEEP_EVENTS),
             clock: clock.clone(),
             door_counters: Arc::clone(&counters),
@@ -126,8 +127,11 @@ impl World {
     }
 
     pub async fn product(&self) -> Product {
-        let new =
-            NewProduct { name: "lamp".into(), product_key: Some("a1TestPk001".into()), product_secret: None };
+        let new = NewProduct {
+            name: "lamp".into(),
+            product_key: Some("a1TestPk001".into()),
+            ..NewProduct::default()
+        };
         self.server.create_product(new).await.unwrap()
     }
 

@@ -23,8 +23,22 @@ pub async fn apply(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {
     tx.update(&changes.jobs, |_| None, &[], |_| vec![]).await?;
     tx.update(&changes.packages, |_| None, &[], |_| vec![]).await?;
     add_counts(tx, changes).await?;
+    note_offers(tx, changes.offered_until_us).await?;
     timers::set(tx, &changes.timers).await?;
     append_events(tx, &changes.events).await
+}
+
+/// Until when what was offered uses up the byte budget, in microseconds: a server that starts goes on from there.
+pub async fn offered_until(tx: &mut Tx) -> Result<i64, Error> {
+    let row = tx.row("select value from counter where name = 'offer'", vec![]).await?;
+    row.map_or(Ok(0), |row| row.get(0))
+}
+
+async fn note_offers(tx: &mut Tx, until_us: Option<i64>) -> Result<(), Error> {
+    let Some(until_us) = until_us else { return Ok(()) };
+    let sql = "insert into counter (name, value, at) values ('offer', ?, 0) \
+               on conflict (name) do update set value = excluded.value";
+    tx.exec(sql, vec![until_us.into()]).await.map(drop)
 }
 
 /// Numbers and writes events. The last thing a transaction does.

@@ -41,13 +41,19 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     Ok(rows)
 }
 
-/// What tells why unfinished tasks wait: their devices' sessions, versions and unfinished tasks, with
+/// What tells why unfinished tasks wait: their devices with sessions, versions and unfinished tasks, with
 /// jobs and products. Locks nothing.
 pub async fn surroundings(tx: &mut Tx, tasks: &[&Task], now: Ms) -> Result<Rows, Error> {
     let devices: BTreeSet<Id> = tasks.iter().map(|t| t.device_id).collect();
     let mut rows = Rows::default();
     let unfinished = tx.select_in("device_id", &list(&devices), " and open = 1").await?;
     rows.tasks = unfinished.into_iter().map(by(|t: &Task| t.id)).collect();
+    rows.devices = tx
+        .select_in("id", &list(&devices), "")
+        .await?
+        .into_iter()
+        .map(by(|d: &rollout::Device| d.id))
+        .collect();
     load_presence(tx, &list(&devices), &mut rows).await?;
     let ids: BTreeSet<Id> = rows.tasks.values().map(|t| t.job_id).collect();
     let jobs = tx.select_in("id", &list(&ids), "").await?;

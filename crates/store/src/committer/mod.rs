@@ -6,7 +6,7 @@ mod clock;
 mod load;
 mod timers;
 
-pub use apply::{append_events, apply, connections};
+pub use apply::{append_events, apply, connections, offered_until};
 pub(crate) use chunks::tasks_in;
 pub use chunks::{Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
 pub use clock::{Times, now, reserve_streams, times};

@@ -217,6 +217,20 @@ on_both! {
         store.close().await;
     }
 
+    async fn what_a_server_offered_is_known_to_the_next(home: Home) {
+        let store = filled(home, 10..11).await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(committer::offered_until(&mut tx).await.unwrap(), 0);
+        for until in [7, 5] {
+            let changes = Changes { offered_until_us: Some(until), ..Changes::default() };
+            committer::apply(&mut tx, &changes).await.unwrap();
+            committer::apply(&mut tx, &Changes::default()).await.unwrap();
+            assert_eq!(committer::offered_until(&mut tx).await.unwrap(), until);
+        }
+        drop(tx);
+        store.close().await;
+    }
+
     async fn a_job_enrols_whom_it_is_for(home: Home) {
         let store = filled(home, 10..16).await;
         let seen = |id| rollout::Device { first_online_at: Some(1), ..sample::device(id) };

@@ -79,6 +79,7 @@ on_both! {
             jobs: vec![sample::job(JOB)],
             packages: vec![sample::package()],
             counts: [((JOB, rollout::TaskState::Queued), 1)].into(),
+            offered_until_us: Some(1),
             timers: [(rollout::Timer::Push(1), Some(1)), (rollout::Timer::Push(2), None)].into(),
             ..rollout::Changes::default()
         };
@@ -87,6 +88,7 @@ on_both! {
             committer::load(&mut tx, &keys, 5),
             committer::surroundings(&mut tx, &[&sample::task(100, JOB, 10)], 5),
             committer::ready_tasks(&mut tx, JOB, 10),
+            committer::offered_until(&mut tx),
             committer::claim_timers(&mut tx, 5, 10),
             committer::enrollable(&mut tx, PRODUCT, 5, 10),
             committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),

@@ -54,7 +54,7 @@ on_both! {
         assert_eq!((page.items.as_slice(), page.next), (&[sample::product()][..], Some(PRODUCT)));
         let page = products::list(&mut tx, page.next, 1).await.unwrap();
         assert_eq!((page.items.as_slice(), page.next), (std::slice::from_ref(&second), None));
-        let changed = rollout::Product { name: "灯".into(), settle_ms: 1, ..second };
+        let changed = rollout::Product { name: "灯".into(), settle_ms: 1, timezone: Some("Asia/Shanghai".into()), ..second };
         assert!(products::update(&mut tx, &changed).await.unwrap());
         assert!(!products::update(&mut tx, &rollout::Product { id: 3, ..changed.clone() }).await.unwrap());
         assert_eq!(products::find(&mut tx, "a2").await.unwrap(), Some(changed.clone()));

@@ -136,6 +136,7 @@ on_both! {
             told_epoch: 7,
             told_at: Some(20),
             first_progress_at: Some(30),
+            begun_at: Some(30),
             heard_at: Some(40),
             stream_id: 1,
             updated_at: 40,

@@ -20,6 +20,7 @@ pub(super) fn product() -> Product {
         name: "Lamp".into(),
         settle_ms: 10_000,
         grace_ms: 30_000,
+        timezone: None,
         created_at: 1,
     }
 }
@@ -71,6 +72,7 @@ pub(super) fn job(id: Id) -> Job {
         timeout_ms: None,
         rate_per_minute: 1000,
         next_push_us: 0,
+        offered_until_us: 0,
         terms: Default::default(),
         hold: None,
         gate: None,
@@ -107,6 +109,7 @@ pub(super) fn task(id: Id, job_id: Id, device_id: Id) -> Task {
         ready_at: None,
         slot_until: None,
         first_progress_at: None,
+        begun_at: None,
         start_clock: None,
         heard_at: None,
         lost: false,
