@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use otaru_server::rollout::{EventKind, Limits, Reason, TaskState};
+use otaru_server::rollout::{EventKind, Limits, Reason, TaskState, Waiting};
 use otaru_server::{EventFilter, NewJob, NewProduct, ProductChange};
 use serde_json::json;
 use wire::block::Frame;
@@ -314,7 +314,7 @@ async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stay
     world.product().await;
     let key = world.device("dev001").await;
     let package = world.package("2.0.0", &[7; 300]).await;
-    world.job(&package, &["dev001"]).await;
+    let job = world.job(&package, &["dev001"]).await;
     let mut device = Device::online(&world, &key, "1.0.0").await;
     device.notice().await;
     for _ in 0..4 {
@@ -328,6 +328,8 @@ async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stay
     last.ask_nothing_pushed().await;
     let row = world.server.device("a1TestPk001", "dev001").await.unwrap().device;
     assert_eq!(row.shared_since(), Some(START + 1_000));
+    let waiting = world.tasks(&job).await.remove(0).waiting;
+    assert_eq!(waiting, Some(Waiting::SharedIdentity { since: START + 1_000 }));
     let named = EventKind::IdentityShared { take_overs: 5, seconds: 4 };
     assert_eq!(told_of_rivalry(&world).await, std::slice::from_ref(&named));
     assert_eq!((world.counter("shared_identities"), world.counter("take_over")), (1, 5));

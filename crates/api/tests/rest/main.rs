@@ -13,3 +13,4 @@ mod problems;
 mod stream;
 mod tags;
 mod uploads;
+mod windows;

@@ -33,6 +33,7 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub database: String,
     pub store: store::Store,
+    limits: Limits,
     door: tokio::task::JoinHandle<()>,
 }
 
@@ -89,7 +90,7 @@ impl World {
         let door = tokio::spawn(async move {
             let _ = door::serve(vec![listener], platform, sessions, door::Config::default(), counters).await;
         });
-        Self { server, clock, address, folder, database, store, door }
+        Self { server, clock, address, folder, database, limits, store, door }
     }
 
     /// Ends the process as a kill would, and starts it anew on what is on disk.
@@ -99,20 +100,20 @@ impl World {
 
     /// The same, but it stays off for a while.
     pub async fn off_for(self, ms: i64) -> Self {
-        let Self { clock, folder, store, database, door, .. } = self;
+        let Self { clock, folder, store, database, limits, door, .. } = self;
         door.abort();
         let _ = door.await;
         store.close().await;
         clock.advance(ms);
-        Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
+        Self::open(folder, database, limits, PublicUrl::Own, clock).await
     }
 
     /// Ends the process as a person does, and starts it anew.
     pub async fn restart(self) -> Self {
-        let Self { server, clock, folder, database, door, .. } = self;
+        let Self { server, clock, folder, database, limits, door, .. } = self;
         server.stop().await;
         door.abort();
-        Self::open(folder, database, Limits::default(), PublicUrl::Own, clock).await
+        Self::open(folder, database, limits, PublicUrl::Own, clock).await
     }
 
     /// Writes nothing and lets nobody else write, until it is dropped.
