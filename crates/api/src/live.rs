@@ -247,6 +247,7 @@ mod tests {
             store: store::Store::open(config).await.unwrap(),
             public_url: None,
             limits: rollout::Limits::default(),
+            timezone: "UTC".into(),
             keep_events: None,
             clock: server::Clock::System,
             door_counters: Arc::default(),
