@@ -19,6 +19,9 @@ const FROM_MONDAY: Ms = 3 * DAY;
 /// How far ahead of a moment, and back from it, a [`Zone`] must tell the truth; nobody looks further.
 pub const ZONE_REACH_MS: Ms = 400 * DAY;
 
+/// The tag by which a device says in which zone it is.
+pub const TIME_ZONE_TAG: &str = "timezone";
+
 /// The zone of who has none of its own: the server's.
 pub const SERVER_ZONE: &str = "";
 

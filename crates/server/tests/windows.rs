@@ -72,6 +72,18 @@ async fn the_windows_opening_wakes_who_is_there_also_after_a_kill() {
 }
 
 #[tokio::test]
+async fn a_devices_own_zone_goes_before_its_products() {
+    let (world, _, mut device, package) = in_berlin().await;
+    let tokyo = [("timezone".to_owned(), Some("Asia/Tokyo".to_owned()))];
+    world.server.tag_device(PK, "dev001", tokyo.into()).await.unwrap();
+    let job = enrolled(&world, &package, nights()).await;
+    let opens_at = START + 3 * HOUR;
+    assert_eq!(waiting(&world, &job).await, Some(Waiting::OutsideWindow { opens_at }));
+    world.clock.advance(3 * HOUR);
+    device.notice().await;
+}
+
+#[tokio::test]
 async fn a_night_in_which_clocks_skip_the_window_has_none() {
     let (world, _, _device, package) = in_berlin().await;
     // Until the noon before the last Sunday of March 2027.

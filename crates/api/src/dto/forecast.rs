@@ -80,8 +80,8 @@ pub struct Excluded {
 pub struct Estimate {
     /// Bytes of files, over all devices.
     pub bytes: i64,
-    /// Seconds from the first notice to the last success: by the job's rate, the downloads at once, and the
-    /// time each wave soaks.
+    /// Seconds from the first notice to the last success, of those in its windows: by the job's rate, the byte
+    /// budgets, the downloads at once, and the time each wave soaks.
     pub seconds: i64,
     /// What each device is taken to download in a second: an assumption.
     #[schema(example = 32_768)]

@@ -31,9 +31,7 @@ pub use store::Slice;
 pub use store::devices::{DeviceView, Filter as DeviceFilter};
 pub use store::events::{Filter as WhichEvents, Numbered};
 pub use store::modules::Module;
-pub use tags::{
-    DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TIME_ZONE_TAG, TagChange, csv_tags,
-};
+pub use tags::{DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TagChange, csv_tags};
 pub use tasks::{CancelOf, TaskView};
 pub use uploads::{NewUpload, Piece, Upload};
 pub(crate) use uploads::{Uploads, start_expiry};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollout::{EventKind, Id};
+use rollout::{EventKind, Id, TIME_ZONE_TAG};
 use store::tags::{DeviceTag, Tags};
 
 use super::bulk::{Bulk, CHUNK, Refused, check_length, csv_invalid, sheet};
@@ -11,6 +11,7 @@ use super::{failed, product_in};
 use crate::Server;
 use crate::core::Unit;
 use crate::error::OrderError;
+use crate::zones::zone_name;
 
 /// Most tags of a device.
 pub const MOST_TAGS: usize = 100;
@@ -18,8 +19,6 @@ pub const MOST_TAGS: usize = 100;
 pub const LONGEST_TAG_NAME: usize = 64;
 /// Longest value of a tag, in characters.
 pub const LONGEST_TAG_VALUE: usize = 256;
-/// The tag that holds a device's time zone: its value is an IANA name.
-pub const TIME_ZONE_TAG: &str = "timezone";
 
 /// Tags to set by name; those without a value are removed.
 pub type TagChange = BTreeMap<String, Option<String>>;
@@ -199,7 +198,7 @@ fn check_value(name: &str, value: &str) -> Result<(), OrderError> {
         );
         return Err(OrderError::invalid("tagValueInvalid", text).with("tag", name));
     }
-    if name == TIME_ZONE_TAG && jiff::tz::db().get(value).is_err() {
+    if name == TIME_ZONE_TAG && zone_name(value).is_none() {
         let text = format!(
             "the tag {TIME_ZONE_TAG:?} must name a time zone of the IANA database, as Europe/Berlin or Asia/Shanghai; {value:?} is none"
         );

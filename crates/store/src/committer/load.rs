@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{Id, Job, Ms, Rows, Session, Task, TaskState};
+use rollout::{Id, Job, Ms, Rows, Session, TIME_ZONE_TAG, Task, TaskState};
 
-use crate::Error;
 use crate::sql::Tx;
+use crate::{Error, tags};
 
 /// Slots are counted up to here, so that no number of downloads makes a batch slow. The limit on downloads
 /// must be lower than this by at least a batch.
@@ -38,6 +38,7 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     if !rows.jobs.is_empty() {
         rows.slots_used = slots_used(tx, now).await?;
     }
+    load_zones(tx, &mut rows).await?;
     Ok(rows)
 }
 
@@ -59,6 +60,7 @@ pub async fn surroundings(tx: &mut Tx, tasks: &[&Task], now: Ms) -> Result<Rows,
     let jobs = tx.select_in("id", &list(&ids), "").await?;
     rows.jobs = jobs.into_iter().map(by(|j: &Job| j.id)).collect();
     load_products(tx, &mut rows).await?;
+    load_zones(tx, &mut rows).await?;
     rows.slots_used = slots_used(tx, now).await?;
     Ok(rows)
 }
@@ -118,6 +120,14 @@ async fn load_products(tx: &mut Tx, rows: &mut Rows) -> Result<(), Error> {
     ids.extend(rows.packages.values().map(|p| p.product_id));
     let products = tx.select_in("id", &list(&ids), "").await?;
     rows.products = products.into_iter().map(by(|p: &rollout::Product| p.id)).collect();
+    Ok(())
+}
+
+/// The zones that devices name, if a job of the batch goes by them.
+async fn load_zones(tx: &mut Tx, rows: &mut Rows) -> Result<(), Error> {
+    if rows.jobs.values().any(|job| !job.terms.windows.is_empty()) {
+        rows.zone_tags = tags::values(tx, &list(rows.devices.keys()), TIME_ZONE_TAG).await?;
+    }
     Ok(())
 }
 

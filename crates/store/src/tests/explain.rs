@@ -100,6 +100,7 @@ on_both! {
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             devices::lock(&mut tx, &[10, 11]),
             tags::of(&mut tx, &[10, 11]),
+            tags::values(&mut tx, &[10, 11], rollout::TIME_ZONE_TAG),
             tags::set(&mut tx, &[sample::tag(10, "region", "eu")]),
             tags::unset(&mut tx, &[(10, "region".to_owned())]),
             tasks::by_stream(&mut tx, 5),

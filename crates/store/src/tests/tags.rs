@@ -17,6 +17,9 @@ on_both! {
         let found = tags::of(&mut tx, &[10, 11, 12]).await.unwrap();
         let region = |value: &str| tags::Tags::from([("region".to_owned(), value.to_owned())]);
         assert_eq!(found, [(10, region("欧洲")), (11, region("us"))].into());
+        let named = tags::values(&mut tx, &[10, 11, 12], "region").await.unwrap();
+        assert_eq!(named, [(10, "欧洲".to_owned()), (11, "us".to_owned())].into());
+        assert!(tags::values(&mut tx, &[10, 11], "ring").await.unwrap().is_empty());
         let view = devices::find(&mut tx, PRODUCT, "lamp0010").await.unwrap().unwrap();
         assert_eq!(view.tags, region("欧洲"));
         drop(tx);
