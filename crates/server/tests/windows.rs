@@ -169,10 +169,10 @@ async fn offers_are_spaced_by_their_bytes_and_a_restart_begins_no_new_budget() {
     let mut third = Device::online(&world, &keys[2], "1.0.0").await;
     assert_eq!(third.ask().await, serde_json::json!({}), "what the process before offered still counts");
     second.nothing_more().await;
-    world.clock.advance(1_000);
+    // Jobs that wait for the server's budget look again within 16 ms of each other.
+    world.clock.advance(1_016);
     second.notice().await;
     assert_eq!(third.ask().await, serde_json::json!({}));
-    // Jobs that wait for the server's budget look again within a moment of each other.
-    world.clock.advance(1_100);
+    world.clock.advance(1_016);
     third.notice().await;
 }
