@@ -297,12 +297,7 @@ fn estimate(new: &NewJob, package: &Package, forecast: &Forecast, limits: Limits
     let by_budget = budgets.map(|kbit| ceil(bytes, (kbit * 1_000 / 8).max(1))).max().unwrap_or(0);
     let soaks = len(&forecast.waves).saturating_sub(1) * (new.terms.soak_ms / 1_000);
     let seconds = if devices == 0 { 0 } else { by_downloads.max(by_rate.max(by_budget) + each) + soaks };
-    Estimate {
-        bytes,
-        seconds,
-        bytes_per_second: BYTES_PER_SECOND,
-        downloads: limits.downloads,
-    }
+    Estimate { bytes, seconds, bytes_per_second: BYTES_PER_SECOND, downloads: limits.downloads }
 }
 
 fn ceil(n: i64, by: i64) -> i64 {
