@@ -43,7 +43,7 @@ struct Fleet<'a> {
 impl<'a> Fleet<'a> {
     async fn new(world: &'a World, seed: u64, rng: &mut Rng) -> Self {
         let key = format!("a1Fleet{seed:04}");
-        let new = NewProduct { name: key.clone(), product_key: Some(key.clone()), product_secret: None };
+        let new = NewProduct { name: key.clone(), product_key: Some(key.clone()), ..NewProduct::default() };
         world.server.create_product(new).await.unwrap();
         let module = otaru_server::NewModule { name: "MCU".into(), alias: None, description: None };
         world.server.create_module(&key, module).await.unwrap();

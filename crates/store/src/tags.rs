@@ -37,11 +37,10 @@ pub async fn of(tx: &mut Tx, devices: &[Id]) -> Result<BTreeMap<Id, Tags>, Error
 
 /// The value of one tag of some devices. Those without it are left out.
 pub async fn values(tx: &mut Tx, devices: &[Id], name: &str) -> Result<BTreeMap<Id, String>, Error> {
-    let columns = [int("device_id"), text("name")];
-    let rows = devices.iter().map(|id| vec![(*id).into(), name.into()]).collect();
+    let rows = devices.iter().map(|id| vec![(*id).into()]).collect();
     let statement = "select t.device_id, t.value from v join device_tag t \
-                     on t.device_id = v.device_id and t.name = v.name";
-    let found = tx.bulk_rows(&columns, rows, statement).await?;
+                     on t.device_id = v.device_id and t.name = ?";
+    let found = tx.bulk_rows(&[int("device_id")], rows, statement, &[name.into()]).await?;
     found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
