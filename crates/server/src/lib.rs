@@ -43,8 +43,8 @@ pub use crate::metrics::{Family, Kind, Labelled, Ranges, Values, all_metrics};
 pub use crate::news::News;
 pub use crate::orders::*;
 pub use crate::watch::{Content, Message, Watching};
-pub use door::Way;
 pub use crate::zones::zone_name;
+pub use door::Way;
 pub use rollout;
 
 use crate::committer::Queue;
