@@ -37,6 +37,10 @@ fn settle(updater: &mut Updater<'_>, now: u64, storage: &mut Storage) {
                 assert!(len > 0 && (offset + len) as usize == storage.slot.len());
                 updater.handle_fetch_failed(now, id, "there is no HTTP");
             }
+            Output::Keep { .. } => {
+                assert!(storage.verified);
+                updater.handle_kept();
+            }
             Output::Install { .. } => {
                 assert!(storage.verified);
                 updater.handle_installed();

@@ -25,6 +25,8 @@ pub enum Output<'o> {
     Prepare {
         /// The module whose slot it is.
         module: &'o str,
+        /// Which file of the package is to come, from 0.
+        file: u8,
         /// Bytes to come.
         size: u32,
     },
@@ -51,7 +53,18 @@ pub enum Output<'o> {
     /// Make what was written to the slot durable, then replace the stored record by this one so that after a power
     /// cut either the old or the new one is found. `None` takes it away. Then `handle_saved`.
     Save(Option<Record>),
-    /// The slot holds the whole file and its digest is right: make it what starts next. Then `handle_installed`.
+    /// The slot holds a whole file of a package of several, and its digest is right: take it out, durably, as the slot
+    /// is needed for the next one. Then `handle_kept`. After a power cut the same or all files can come again.
+    Keep {
+        /// The module it is for.
+        module: &'o str,
+        /// Which file it is, from 0.
+        file: u8,
+        /// Bytes in the slot.
+        size: u32,
+    },
+    /// The slot holds the whole file, of several the last, and its digest is right: make it what starts next, with the
+    /// files that were kept. Then `handle_installed`.
     Install {
         /// The module that gets it.
         module: &'o str,
@@ -124,6 +137,8 @@ pub enum Operation {
     Read,
     /// [`Output::Save`]
     Save,
+    /// [`Output::Keep`]
+    Keep,
     /// [`Output::Install`]
     Install,
 }
@@ -135,6 +150,7 @@ impl fmt::Display for Operation {
             Self::Write => "a block cannot be written",
             Self::Read => "the slot cannot be read",
             Self::Save => "the record cannot be saved",
+            Self::Keep => "a file cannot be kept",
             Self::Install => "the image cannot be installed",
         })
     }
@@ -158,11 +174,13 @@ pub struct Status<'u> {
     pub module: &'u str,
     /// The version it is to get.
     pub version: &'u str,
+    /// Which file of the package is on its way, from 0.
+    pub file: u8,
     /// Size of the file in bytes.
     pub size: u32,
     /// Bytes from its start that are in the slot.
     pub stored: u32,
-    /// 0 to 100 as it is reported: 100 once installed.
+    /// 0 to 100 of all files, as it is reported: 100 once installed.
     pub percent: u8,
 }
 

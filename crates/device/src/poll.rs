@@ -15,6 +15,9 @@ use crate::update::{Stage, Update};
 use crate::updater::{Report, Updater};
 use crate::window::{Ask, Millis, Patience};
 
+/// Milliseconds until the next file of a package is asked for again.
+const NEXT_AGAIN: Millis = 30_000;
+
 /// For how many times the longest wait for a reply a block is asked for before the download fails.
 const WAITS: Millis = 6;
 
@@ -32,6 +35,7 @@ enum Step {
     Save(Option<Record>),
     Prepare,
     Read { offset: u32, len: u32 },
+    Keep,
     Install,
     Reboot,
     Wait(Option<Millis>),
@@ -71,7 +75,13 @@ impl Updater<'_> {
             Step::Reboot => Output::Reboot,
             Step::Wait(until) => Output::Wait(until),
             Step::Prepare => match self.status() {
-                Some(status) => Output::Prepare { module: status.module, size: status.size },
+                Some(status) => {
+                    Output::Prepare { module: status.module, file: status.file, size: status.size }
+                }
+                None => Output::Wait(Some(now)),
+            },
+            Step::Keep => match self.status() {
+                Some(status) => Output::Keep { module: status.module, file: status.file, size: status.size },
                 None => Output::Wait(Some(now)),
             },
             Step::Install => match self.status() {
@@ -127,6 +137,10 @@ impl Updater<'_> {
                 check.reading = true;
                 Some(Step::Read { offset: check.offset, len: update.target.size - check.offset })
             }
+            Stage::Keeping { asked } if !*asked => {
+                *asked = true;
+                Some(Step::Keep)
+            }
             Stage::Installing { asked } if !*asked => {
                 *asked = true;
                 Some(Step::Install)
@@ -147,6 +161,12 @@ impl Updater<'_> {
             Some(Update { stage: Stage::Streaming(_), target, .. }) => self.missed & 1 << target.module,
             Some(_) => 0,
         };
+        if let Some(Update { stage: Stage::Next { at }, target, .. }) = &mut self.update
+            && *at <= now
+        {
+            *at = now + NEXT_AGAIN;
+            return Some(Step::Get(target.module));
+        }
         if let Some(module) = first_bit(wanted) {
             self.missed &= !(1 << module);
             return Some(Step::Get(module));
@@ -185,6 +205,7 @@ impl Updater<'_> {
             let progress = update.pace.wake(update.percent());
             let block = match &update.stage {
                 Stage::Fetching(window) => window.wake(),
+                Stage::Next { at } => Some(*at),
                 _ => None,
             };
             progress.into_iter().chain(block).min()

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use wire::json::RawStr;
 use wire::message::{Offer, Source};
 
 use crate::config::{Config, DEFAULT_MODULE, MAX_FILE};
@@ -44,6 +45,7 @@ pub(crate) struct Target {
     pub(crate) size: u32,
     pub(crate) digest: Expected,
     pub(crate) origin: Origin,
+    pub(crate) part: Part,
     /// The same for every offer of the same file.
     pub(crate) fingerprint: Fingerprint,
 }
@@ -58,6 +60,35 @@ pub(crate) enum Origin {
     Blocks { stream: u32, file: u32 },
     /// HTTP.
     Url(Text<MAX_URL>),
+}
+
+/// Which file of a package this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) file: u8,
+    pub(crate) files: u8,
+    /// Bytes of the files before it.
+    before: u64,
+    /// Bytes of all files.
+    total: u64,
+}
+
+impl Part {
+    /// The file with this index, and what it is a part of.
+    fn of(source: &Source<'_>, index: usize) -> Self {
+        let Source::Files(files) = source else { return Self { file: 0, files: 1, before: 0, total: 0 } };
+        let mut part = Self { file: index as u8, files: 0, before: 0, total: 0 };
+        for (at, file) in files.iter().enumerate() {
+            part.before = if at == index { part.total } else { part.before };
+            part.total = part.total.saturating_add(file.size);
+            part.files += 1;
+        }
+        part
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.file + 1 >= self.files
+    }
 }
 
 /// Why an offer cannot be taken.
@@ -77,9 +108,19 @@ pub(crate) fn module_of(offer: &Offer<'_>, config: &Config<'_>) -> Option<usize>
     config.modules.iter().position(|module| wanted(module.name))
 }
 
+/// How many files an offer has.
+pub(crate) fn files_of(offer: &Offer<'_>) -> usize {
+    if let Source::Files(files) = &offer.source { files.iter().count() } else { 1 }
+}
+
 impl Target {
-    /// Takes an offer for the module with this index.
-    pub(crate) fn of(offer: &Offer<'_>, module: usize, config: &Config<'_>) -> Result<Self, Refusal> {
+    /// Takes the file with this index out of an offer for the module with this index.
+    pub(crate) fn of(
+        offer: &Offer<'_>,
+        module: usize,
+        config: &Config<'_>,
+        index: usize,
+    ) -> Result<Self, Refusal> {
         if offer.is_diff {
             return refuse(
                 Failure::Upgrade,
@@ -90,27 +131,17 @@ impl Target {
             Source::Mqtt { stream_id, file_id, size, sign, .. } => {
                 (Origin::Blocks { stream: stream_id, file: file_id }, size, sign)
             }
-            Source::Http { url, size, sign, .. } if config.http => match Text::whole(url) {
-                Some(url) => (Origin::Url(url), size, sign),
-                None => {
-                    return refuse(
-                        Failure::Download,
-                        format_args!("the URL is longer than the {MAX_URL} bytes that the device keeps"),
-                    );
-                }
-            },
-            Source::Http { .. } => {
+            Source::Http { .. } | Source::Files(_) if !config.http => {
                 return refuse(
                     Failure::Download,
                     format_args!("download over HTTP is not supported, start the job with protocol mqtt"),
                 );
             }
-            Source::Files(_) => {
-                return refuse(
-                    Failure::Download,
-                    format_args!("packages of several files are not supported"),
-                );
-            }
+            Source::Http { url, size, sign, .. } => (Origin::Url(keep(url)?), size, sign),
+            Source::Files(files) => match files.iter().nth(index) {
+                Some(file) => (Origin::Url(keep(file.url)?), file.size, file.sign),
+                None => return refuse(Failure::Download, format_args!("the notice has no file {index}")),
+            },
         };
         let size = check_size(size, &origin, config.modules[module].slot)?;
         let Some(version) = Text::whole(offer.version) else {
@@ -122,9 +153,30 @@ impl Target {
                 format_args!("the digest in the notice is not one of signMethod"),
             );
         };
+        let part = Part::of(&offer.source, index);
+        // Two files of a package can be the same. No name of a module has a slash.
         let name = config.modules[module].name;
-        let fingerprint = Fingerprint::of(name, version.as_str(), size, digest.bytes());
-        Ok(Self { module, version, size, digest, origin, fingerprint })
+        let name: Text<72> =
+            if part.file == 0 { Text::of(name) } else { Text::of(format_args!("{name}/{index}")) };
+        let fingerprint = Fingerprint::of(name.as_str(), version.as_str(), size, digest.bytes());
+        Ok(Self { module, version, size, digest, origin, part, fingerprint })
+    }
+
+    /// Per cent of the whole package, once `stored` bytes of this file are there.
+    pub(crate) fn percent(&self, stored: u32) -> u8 {
+        let Part { before, total, .. } = self.part;
+        let total = total.max(self.size.into());
+        ((before + u64::from(stored)) * 100 / total).min(99) as u8
+    }
+}
+
+fn keep(url: RawStr<'_>) -> Result<Text<MAX_URL>, Refusal> {
+    match Text::whole(url) {
+        Some(url) => Ok(url),
+        None => refuse(
+            Failure::Download,
+            format_args!("the URL is longer than the {MAX_URL} bytes that the device keeps"),
+        ),
     }
 }
 

@@ -9,9 +9,9 @@ use crate::record::Record;
 use crate::stream::Stream;
 use crate::target::{Origin, Target};
 use crate::text::Text;
-use crate::window::Window;
+use crate::window::{Millis, Window};
 
-/// Where an update stands. It only moves downwards in this list.
+/// Where an update stands. It only moves downwards in this list, but for the next file of a package, which begins anew.
 #[derive(Debug)]
 pub(crate) enum Stage {
     /// Waits until no record speaks of another file any more.
@@ -24,6 +24,10 @@ pub(crate) enum Stage {
     Streaming(Stream),
     /// The slot is read back.
     Verifying(Check),
+    /// A file that is not the last is being taken out of the slot.
+    Keeping { asked: bool },
+    /// The next file of the package is to be asked for at this time.
+    Next { at: Millis },
     /// The image is being installed.
     Installing { asked: bool },
     /// All is done but for telling so and for taking the record away.
@@ -81,7 +85,7 @@ impl Update {
     pub(crate) fn percent(&self) -> u8 {
         match &self.stage {
             Stage::Installed | Stage::Rebooting => 100,
-            _ => (u64::from(self.stored()) * 100 / u64::from(self.target.size)).min(99) as u8,
+            _ => self.target.percent(self.stored()),
         }
     }
 

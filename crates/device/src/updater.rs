@@ -13,7 +13,7 @@ use crate::journal::Journal;
 use crate::output::{Block, Counters, Event, Failure, Operation, Status};
 use crate::pace::Pace;
 use crate::record::Record;
-use crate::target::{Description, Refusal, Target, describe, module_of};
+use crate::target::{Description, Refusal, Target, describe, files_of, module_of};
 use crate::text::Text;
 use crate::update::{Stage, Update};
 use crate::window::{Arrival, Millis};
@@ -74,6 +74,7 @@ impl<'a> Updater<'a> {
         self.update.as_ref().map(|update| Status {
             module: self.config.modules[update.target.module].name,
             version: update.target.version.as_str(),
+            file: update.target.part.file,
             size: update.target.size,
             stored: update.stored(),
             percent: update.percent(),
@@ -217,8 +218,21 @@ impl<'a> Updater<'a> {
         if !check.hasher.clone().matches(&update.target.digest) {
             return self.fail(Failure::Verify, describe("the file's digest is not the one announced"));
         }
-        update.stage = Stage::Installing { asked: false };
+        update.stage = if update.target.part.is_last() {
+            Stage::Installing { asked: false }
+        } else {
+            Stage::Keeping { asked: false }
+        };
         self.events.push(Event::Verified);
+    }
+
+    /// [`crate::Output::Keep`] is done.
+    pub fn handle_kept(&mut self) {
+        if let Some(update) = &mut self.update
+            && let Stage::Keeping { asked: true } = update.stage
+        {
+            update.stage = Stage::Next { at: 0 };
+        }
     }
 
     /// The record of the last [`crate::Output::Save`] is durable.
@@ -292,9 +306,29 @@ impl<'a> Updater<'a> {
             self.inform |= 1 << module;
             return;
         }
-        match Target::of(offer, module, &self.config) {
+        match Target::of(offer, module, &self.config, self.file_of(offer, module)) {
             Ok(target) => self.take(target),
             Err(refusal) => self.refuse(refusal, Text::of(self.config.modules[module].name)),
+        }
+    }
+
+    /// Which file of this offer is due: the one that is on its way or follows the one that was kept, or after a start
+    /// the one that the record names.
+    fn file_of(&self, offer: &Offer<'_>, module: usize) -> usize {
+        match &self.update {
+            Some(update)
+                if update.target.module == module && offer.version.eq_str(update.target.version.as_str()) =>
+            {
+                usize::from(update.target.part.file) + usize::from(matches!(update.stage, Stage::Next { .. }))
+            }
+            _ => {
+                let named = |index: &usize| {
+                    let target = Target::of(offer, module, &self.config, *index);
+                    target
+                        .is_ok_and(|target| self.journal.wanted.is_some_and(|r| r.file == target.fingerprint))
+                };
+                (0..files_of(offer)).find(named).unwrap_or(0)
+            }
         }
     }
 

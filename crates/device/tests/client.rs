@@ -312,7 +312,7 @@ fn update(version: Version, seed: u64, breaks: u8) -> u32 {
                 }
                 Output::Reboot => break,
                 Output::Event(_) => continue,
-                Output::Fetch { .. } => panic!("there is no HTTP"),
+                Output::Fetch { .. } | Output::Keep { .. } => panic!("there is no HTTP"),
                 Output::Wait(until) => until,
             };
             if server.platform.informs.last().is_some_and(|(_, version)| version == "2.0") {

@@ -240,7 +240,7 @@ fn http_several_files_and_differences_are_refused() {
     );
     let cases = [
         (format!(r#""size":4,"url":"http://h/a.bin",{common}"#), -2, "start the job with protocol mqtt"),
-        (format!(r#"{common},"files":[{file}]"#), -2, "packages of several files"),
+        (format!(r#"{common},"files":[{file}]"#), -2, "start the job with protocol mqtt"),
         (
             format!(r#""size":4,"streamId":1,"streamFileId":1,"dProtocol":"mqtt","isDiff":1,{common}"#),
             -1,
@@ -595,4 +595,63 @@ fn a_url_that_is_too_long_is_refused() {
     bench.run();
     assert_eq!(bench.steps("default"), [-2]);
     assert_eq!(bench.last_desc(), "the URL is longer than the 512 bytes that the device keeps");
+}
+
+/// A package of four files, two of them the same.
+fn of_several_files() -> Bench {
+    let mut bench = over_http(0);
+    bench.platform.tasks[0].files = vec![file(5_000), file(700), file(700), file(3_000)];
+    bench
+}
+
+fn assert_all_installed(bench: &Bench) {
+    for (name, len) in [("file 0", 5_000), ("file 1", 700), ("file 2", 700), ("default", 3_000)] {
+        assert!(installed(bench, name) == file(len), "{name}");
+    }
+}
+
+#[test]
+fn several_files_come_one_after_the_other() {
+    let mut bench = of_several_files();
+    bench.run();
+    assert_all_installed(&bench);
+    let urls: Vec<_> = bench.fetches.iter().map(|(url, _)| url.as_str()).collect();
+    assert_eq!(urls, ["http://h/0", "http://h/1", "http://h/2", "http://h/3"]);
+    assert_eq!((bench.platform.gets, bench.platform.served), (3, 9_400), "each next file is asked for");
+    let steps = bench.steps("default");
+    assert!(steps.is_sorted() && steps.contains(&53), "5 000 of 9 400 bytes are 53 %: {steps:?}");
+    assert!(bench.platform.informs.contains(&("default".to_owned(), "2.0".to_owned())));
+}
+
+#[test]
+fn a_power_cut_among_several_files() {
+    for at in 0..60 {
+        let mut bench = of_several_files();
+        bench.flash.cut_at = Some(at);
+        bench.run();
+        assert_all_installed(&bench);
+        assert!(bench.steps("default").iter().all(|step| *step >= 0), "cut at operation {at}");
+    }
+}
+
+#[test]
+fn the_next_file_is_asked_for_until_it_is_offered() {
+    let mut bench = of_several_files();
+    let files = bench.platform.tasks[0].files.clone();
+    let end = bench.boot(u64::MAX, &mut |_, bench| {
+        // Between the files the platform has no download slot free for a while.
+        bench.platform.tasks[0].over = bench.platform.gets > 0 && bench.now < 100_000;
+    });
+    assert_eq!((end, files.len()), (End::Rebooted, 4));
+    assert_all_installed(&bench);
+    assert!((5..=7).contains(&bench.platform.gets), "asked every 30 s: {}", bench.platform.gets);
+}
+
+#[test]
+fn a_bad_file_among_several_fails_the_package() {
+    let mut bench = of_several_files();
+    bench.knobs.slot = 4_999;
+    bench.run();
+    assert_eq!(bench.last_desc(), "5000 bytes are announced, the device's slot holds 4999");
+    assert!(bench.flash.images.is_empty());
 }

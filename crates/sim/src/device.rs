@@ -269,8 +269,8 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
                         message.map_or(Ok(()), |message| self.take(&mut updater, &mut download, &message))
                     }
                 },
-                // The platform offers blocks only.
-                Output::Fetch { .. } => continue,
+                // The platform offers blocks only, of one file.
+                Output::Fetch { .. } | Output::Keep { .. } => continue,
                 Output::Prepare { size, .. } => {
                     let done = download.prepare(&mut self.flash, spare, size);
                     done.map(|()| updater.handle_prepared()).map_err(|error| (Operation::Prepare, error))

@@ -108,6 +108,10 @@ fn application(flash: &mut Flash) {
                 Ok(len) => updater.handle_read(offset, &received[..len]),
                 Err(_) => updater.handle_broken(Operation::Read, "flash"),
             },
+            Output::Keep { file, .. } => {
+                black_box(file);
+                updater.handle_kept();
+            }
             Output::Install { size, .. } => match log.install(flash, size) {
                 Ok(()) => updater.handle_installed(),
                 Err(_) => updater.handle_broken(Operation::Install, "flash"),

@@ -141,6 +141,7 @@ impl Bench {
             }
             Output::Fetch { id, url, offset, len } => {
                 self.fetches.push((url.to_owned(), offset));
+                assert_eq!(self.platform.tasks[0].behind(url).len(), (offset + len) as usize);
                 self.fetching = Some((id, offset, offset + len));
             }
             Output::Read { offset, len } => {
@@ -150,6 +151,10 @@ impl Bench {
             Output::Save(record) => {
                 self.flash.save(record)?;
                 updater.handle_saved();
+            }
+            Output::Keep { file, size, .. } => {
+                self.flash.install(&format!("file {file}"), size)?;
+                updater.handle_kept();
             }
             Output::Install { module, version, size } => {
                 let (module, version) = (module.to_owned(), version.to_owned());
@@ -181,7 +186,8 @@ impl Bench {
             return Ok(());
         }
         let to = end.min(from + self.knobs.block);
-        let piece = self.platform.tasks[0].file[from as usize..to as usize].to_vec();
+        let url = self.fetches.last().unwrap().0.clone();
+        let piece = self.platform.tasks[0].behind(&url)[from as usize..to as usize].to_vec();
         if let Some(block) = updater.handle_fetched(id, from, &piece) {
             self.platform.served += piece.len() as u64;
             self.fetching = Some((id, to, end)).filter(|_| to < end);

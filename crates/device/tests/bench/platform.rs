@@ -6,7 +6,9 @@ use md5::Digest as _;
 use wire::Emit;
 use wire::block::{BlockHead, ErrorHead, Frame, crc16, frame_prefix};
 use wire::json::RawStr;
-use wire::message::{BlockRequest, Digest, Get, GetReply, Inform, Notice, Offer, Progress, Source};
+use wire::message::{
+    BlockRequest, Digest, File, Files, Get, GetReply, Inform, Notice, Offer, Progress, Source,
+};
 use wire::topic::{Kind, Topic};
 
 use super::{DN, PK};
@@ -22,6 +24,8 @@ pub struct Task {
     pub stream: u32,
     /// It is offered over HTTP, at this URL.
     pub url: Option<String>,
+    /// In place of `file`, several over HTTP.
+    pub files: Vec<Vec<u8>>,
     pub method: Digest,
     /// What the notice says in place of the truth.
     pub sign: Option<String>,
@@ -39,6 +43,7 @@ impl Task {
             file,
             stream: 12_332,
             url: None,
+            files: Vec::new(),
             method: Digest::Md5,
             sign: None,
             size: None,
@@ -50,6 +55,19 @@ impl Task {
         let sign = self.sign.clone().unwrap_or_else(|| digest_hex(self.method, &self.file));
         let size = self.size.unwrap_or(self.file.len() as u64);
         let md5 = digest_hex(Digest::Md5, &self.file);
+        let texts: Vec<_> = self
+            .files
+            .iter()
+            .enumerate()
+            .map(|(index, file)| {
+                (format!("http://h/{index}"), digest_hex(self.method, file), digest_hex(Digest::Md5, file))
+            })
+            .collect();
+        let files = self.files.iter().zip(&texts).map(|(file, (url, sign, md5))| {
+            let url = RawStr::plain(url).unwrap();
+            File { size: file.len() as u64, name: url, url, md5: Some(md5), sign }
+        });
+        let files: Vec<_> = files.collect();
         with(Offer {
             version: RawStr::plain(&self.version).unwrap(),
             module: Some(self.module.as_str()).filter(|module| *module != "default"),
@@ -58,6 +76,7 @@ impl Task {
             ext_data: None,
             digest_sign: None,
             source: match &self.url {
+                _ if !files.is_empty() => Source::Files(Files::List(&files)),
                 Some(url) => {
                     Source::Http { url: RawStr::plain(url).unwrap(), size, sign: &sign, md5: Some(&md5) }
                 }
@@ -66,6 +85,12 @@ impl Task {
                 }
             },
         })
+    }
+
+    /// What is at this URL.
+    pub fn behind(&self, url: &str) -> &[u8] {
+        let index = url.rsplit('/').next().and_then(|last| last.parse().ok());
+        index.and_then(|index: usize| self.files.get(index)).unwrap_or(&self.file)
     }
 
     /// The notice of this task.

@@ -158,7 +158,7 @@ impl<'a> Boot<'a> {
                     self.worker.submit(Work::Install { module, version, size });
                 }
                 // The configuration says that there is no HTTP.
-                Output::Fetch { .. } => {}
+                Output::Fetch { .. } | Output::Keep { .. } => {}
                 Output::Reboot => return Ok(ControlFlow::Break(())),
                 Output::Event(event) => self.happened(event, tell),
                 Output::Wait(until) => {

@@ -159,7 +159,7 @@ impl<'a> Unit<'a> {
                     polled.reboots = true;
                 }
                 // Files come in blocks here.
-                Output::Event(_) | Output::Fetch { .. } => {}
+                Output::Event(_) | Output::Fetch { .. } | Output::Keep { .. } => {}
                 Output::Wait(wake) => {
                     polled.wake = wake;
                     return polled;
