@@ -35,7 +35,7 @@ else
   cargo build --locked --release -p otaru -p otaru-bench
   # The same program with the names of its functions.
   if [ "$profile" ]; then cargo rustc --locked --release -p otaru --bin otaru -- -C strip=none; fi
-  cargo build --locked --release -p otaru-store --example committer
+  cargo build --locked --release -p otaru-store --example committer --example fleet
 fi
 
 # Here it does wait for the disk.
@@ -44,5 +44,5 @@ PG_OPTIONS="-c shared_buffers=512MB -c max_wal_size=4GB"
 
 ulimit -n "$(ulimit -Hn)"
 BIN=$TARGET_DIR/$build
-PATH=$PG_BIN:$PATH "$BIN/otaru-bench" run --otaru "$BIN/otaru" --committer "$BIN/examples/committer" \
+PATH=$PG_BIN:$PATH "$BIN/otaru-bench" run --otaru "$BIN/otaru" --examples "$BIN/examples" \
   --postgres "postgres://otaru@127.0.0.1:$PG_PORT" ${options[@]+"${options[@]}"}

@@ -84,7 +84,7 @@ impl Drop for Server {
     }
 }
 
-/// This program as a loader. It has done what it was told; what it still holds it lets go when this is dropped.
+/// This program as a loader. What it holds open it lets go when this is dropped.
 pub(crate) struct Loader {
     process: Process,
 }
@@ -97,18 +97,29 @@ impl Drop for Loader {
     }
 }
 
-/// Lets a loader do what `spec` says and gives the result, both as a line of JSON.
-pub(crate) fn load<T: DeserializeOwned>(cores: Cores, spec: &impl Serialize) -> anyhow::Result<(T, Loader)> {
+impl Loader {
+    /// Waits until it has done what it was told, and gives what came of it.
+    pub(crate) fn end<T: DeserializeOwned>(mut self) -> anyhow::Result<(T, Self)> {
+        let stdout = self.process.stdout.take().context("no standard output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok((serde_json::from_str(&line).context("the loader failed")?, self))
+    }
+}
+
+/// Lets a loader begin with what `spec` says; that and the result are each a line of JSON.
+pub(crate) fn begin(cores: Cores, spec: &impl Serialize) -> anyhow::Result<Loader> {
     let mut command = on(cores, &std::env::current_exe()?);
     let process = command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut loader = Loader { process };
+    let loader = Loader { process };
     let mut stdin = loader.process.stdin.as_ref().context("no standard input")?;
     stdin.write_all(format!("{}\n", serde_json::to_string(spec)?).as_bytes())?;
-    let stdout = loader.process.stdout.take().context("no standard output")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let done = serde_json::from_str(&line).context("the loader failed")?;
-    Ok((done, loader))
+    Ok(loader)
+}
+
+/// Lets a loader do what `spec` says.
+pub(crate) fn load<T: DeserializeOwned>(cores: Cores, spec: &impl Serialize) -> anyhow::Result<(T, Loader)> {
+    begin(cores, spec)?.end()
 }
 
 /// An address of this machine that nothing listens on, below the range that clients get theirs from.

@@ -51,6 +51,7 @@ enum Part {
     Sessions,
     Reports,
     Storm,
+    Rollouts,
 }
 
 #[derive(Args)]
@@ -58,9 +59,9 @@ struct Run {
     /// The otaru binary
     #[arg(long)]
     otaru: PathBuf,
-    /// The bare committer: the example of the store
+    /// The folder of the store's examples, built
     #[arg(long)]
-    committer: PathBuf,
+    examples: PathBuf,
     /// An empty PostgreSQL server: the URL of its superuser without a database at the end
     #[arg(long)]
     postgres: String,
@@ -99,7 +100,7 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let bench = figures::Bench {
         otaru: run.otaru.canonicalize()?,
-        committer: run.committer.canonicalize()?,
+        examples: run.examples.canonicalize()?,
         postgres: run.postgres.clone(),
         folder: folder.path().into(),
         scale,
@@ -117,6 +118,9 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     }
     if wants(Part::Storm) {
         page.add(bench.storm()?);
+    }
+    if wants(Part::Rollouts) {
+        page.add(bench.rollouts()?);
     }
     if let Some(profiles) = &bench.profiles {
         let text = profile::text(&profiles.borrow());

@@ -120,9 +120,22 @@ impl Otaru {
         Ok(())
     }
 
-    /// A package that needs no trial.
+    /// Does something to its data while it is down.
+    pub(crate) fn stopped(&mut self, work: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        drop(self.server.take());
+        work(&self.setup.folder.join("data"))?;
+        self.begin()
+    }
+
+    /// A package of the new version that needs no trial.
     pub(crate) fn package(&self, file: &Path) -> anyhow::Result<String> {
-        let path = format!("/products/{PRODUCT}/packages?version={NEW}&needVerify=false&fileName=bench.bin");
+        self.package_of(file, NEW)
+    }
+
+    /// A package that needs no trial.
+    pub(crate) fn package_of(&self, file: &Path, version: &str) -> anyhow::Result<String> {
+        let path =
+            format!("/products/{PRODUCT}/packages?version={version}&needVerify=false&fileName=bench.bin");
         let request = self.agent.post(self.url(&path)).header("content-type", "application/octet-stream");
         let answer = request.header("authorization", self.bearer()).send(std::fs::File::open(file)?)?;
         text_id(&read(answer)?)
@@ -136,15 +149,22 @@ impl Otaru {
         need_push: bool,
         rate: i64,
     ) -> anyhow::Result<String> {
-        // Loads come back again and again without progress; no attempt fails for that.
-        let terms = json!({"mostPushes": 0, "startTimeoutMinutes": 0});
-        let order = json!({"packageId": package, "kind": "STATIC", "scope": scope,
-            "needPush": need_push, "ratePerMinute": rate, "terms": terms});
-        let id = text_id(&self.post("/jobs", &order)?["job"])?;
+        let id = text_id(&self.post("/jobs", &order(package, scope, need_push, rate))?["job"])?;
         while self.get(&format!("/jobs/{id}"))?["busy"] != false {
             pause();
         }
         Ok(id)
+    }
+
+    /// What such a job would do.
+    pub(crate) fn dry_run(&self, package: &str, scope: &Value) -> anyhow::Result<Value> {
+        self.post("/jobs/dry-run", &order(package, scope, true, 1_000_000))
+    }
+
+    /// The cursor of the page after the first device whose name begins so.
+    pub(crate) fn after_device(&self, prefix: &str) -> anyhow::Result<String> {
+        let page = self.get(&format!("/products/{PRODUCT}/devices?prefix={prefix}&limit=1"))?;
+        Ok(page["nextCursor"].as_str().with_context(|| format!("no cursor in {page}"))?.into())
     }
 
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -163,6 +183,13 @@ impl Otaru {
     fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
     }
+}
+
+fn order(package: &str, scope: &Value, need_push: bool, rate: i64) -> Value {
+    // Loads come back again and again without progress; no attempt fails for that.
+    let terms = json!({"mostPushes": 0, "startTimeoutMinutes": 0});
+    json!({"packageId": package, "kind": "STATIC", "scope": scope,
+        "needPush": need_push, "ratePerMinute": rate, "terms": terms})
 }
 
 fn read(mut answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<Value> {

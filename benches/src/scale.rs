@@ -20,6 +20,11 @@ pub(crate) struct Scale {
     pub(crate) storm: usize,
     pub(crate) storm_within: Duration,
     pub(crate) storm_downloads: usize,
+    /// Devices of the fleets that a job is made for.
+    pub(crate) fleets: &'static [usize],
+    /// Devices among them that report, and as many that come to be upgraded.
+    pub(crate) visitors: usize,
+    pub(crate) visit_within: Duration,
 }
 
 impl Scale {
@@ -36,6 +41,9 @@ impl Scale {
         storm: 19_500,
         storm_within: Duration::from_secs(10),
         storm_downloads: 2_000,
+        fleets: &[10_000, 100_000, 1_000_000],
+        visitors: 500,
+        visit_within: Duration::from_secs(5),
     };
 
     pub(crate) const SMALLEST: Self = Self {
@@ -51,5 +59,8 @@ impl Scale {
         storm: 2_000,
         storm_within: Duration::from_secs(2),
         storm_downloads: 200,
+        fleets: &[1_000],
+        visitors: 50,
+        visit_within: Duration::from_secs(1),
     };
 }

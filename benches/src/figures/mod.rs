@@ -2,6 +2,7 @@
 
 mod blocks;
 mod reports;
+mod rollouts;
 mod sessions;
 mod storm;
 
@@ -18,7 +19,8 @@ use crate::scale::Scale;
 /// What all measurements need.
 pub(crate) struct Bench {
     pub(crate) otaru: PathBuf,
-    pub(crate) committer: PathBuf,
+    /// The folder of the store's examples.
+    pub(crate) examples: PathBuf,
     pub(crate) postgres: String,
     pub(crate) folder: PathBuf,
     pub(crate) scale: Scale,

@@ -98,6 +98,7 @@ impl Bench {
             devices: self.scale.reporters,
             length: self.scale.report_length,
             rate,
+            stop: None,
         }))
     }
 
@@ -106,7 +107,7 @@ impl Bench {
         let batch = BATCH.min(self.scale.reporters / 2);
         let length = self.scale.report_length.max(Duration::from_secs(1)).as_secs();
         let numbers = [batch, self.scale.reporters].map(|n| n.to_string());
-        let mut command = Command::new(&self.committer);
+        let mut command = Command::new(self.examples.join("committer"));
         command.args(["progress", database]).args(numbers).arg(length.to_string());
         let output = command.output().context("cannot run the bare committer")?;
         let text = String::from_utf8_lossy(&output.stdout);

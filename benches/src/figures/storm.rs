@@ -48,6 +48,7 @@ impl Bench {
     fn storm_of(&self, otaru: &Otaru, upgrade: bool) -> anyhow::Result<(StormDone, Loader)> {
         let spec = Storm {
             address: otaru.devices(),
+            first: 0,
             devices: self.scale.storm,
             within: self.scale.storm_within,
             download: DOWNLOAD,

@@ -1,6 +1,7 @@
 //! Progress reports over sessions: as fast as they are acknowledged, or at a given rate.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
@@ -21,6 +22,8 @@ pub(crate) struct Reports {
     pub(crate) length: Duration,
     /// Reports a second in all; without it each device reports again as soon as it may.
     pub(crate) rate: Option<f64>,
+    /// It also ends when there is this file.
+    pub(crate) stop: Option<PathBuf>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,7 +135,7 @@ impl Reports {
         let begin = Instant::now();
         let (mut made, mut free) = (0_u64, Vec::with_capacity(self.devices));
         let mut number = 0;
-        while begin.elapsed() < self.length {
+        while begin.elapsed() < self.length && !self.stop.as_ref().is_some_and(|file| file.exists()) {
             let due = (begin.elapsed().as_secs_f64() * rate) as u64;
             while made < due {
                 let report = &mut reports[number];

@@ -15,6 +15,8 @@ use crate::stats::percentile;
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Storm {
     pub(crate) address: SocketAddr,
+    /// The number of the first of them.
+    pub(crate) first: usize,
     pub(crate) devices: usize,
     /// They come back evenly spread over this time.
     pub(crate) within: Duration,
@@ -36,6 +38,9 @@ pub(crate) struct StormDone {
     pub(crate) puback_p50_ms: f64,
     pub(crate) puback_p99_ms: f64,
     pub(crate) puback_max_ms: f64,
+    /// From the report to the notice.
+    pub(crate) offer_p50_ms: f64,
+    pub(crate) offer_p99_ms: f64,
     /// Until the last device had its notice and the PUBACK of its new version.
     pub(crate) done_seconds: f64,
     /// Most devices at a time between notice and report.
@@ -61,6 +66,7 @@ struct Seen {
     connacks: Vec<u32>,
     pubacks: Vec<u32>,
     notices_ms: Vec<u32>,
+    offers: Vec<u32>,
     done: usize,
     closed: usize,
     served_at: Duration,
@@ -71,7 +77,7 @@ struct Seen {
 impl Storm {
     pub(crate) fn run(&self) -> anyhow::Result<(StormDone, Fleet)> {
         let mut fleet = Fleet::new(self.address, self.devices)?;
-        let names: Vec<String> = (0..self.devices).map(packets::device_name).collect();
+        let names: Vec<String> = (self.first..self.first + self.devices).map(packets::device_name).collect();
         let mut greetings =
             names.iter().map(|name| packets::connect(name, 1200)).collect::<anyhow::Result<Vec<_>>>()?;
         let old = names
@@ -143,6 +149,7 @@ impl Storm {
             Heard::Notice => {
                 ensure!(self.upgrade, "device {number} got a notice that is not due");
                 seen.notices_ms.push(begin.elapsed().as_millis() as u32);
+                seen.offers.push(since(device.reported));
                 seen.downloads.push_back((now + self.download, number));
                 seen.most_downloads = seen.most_downloads.max(seen.downloads.len());
             }
@@ -157,6 +164,7 @@ impl Seen {
     fn sum(mut self, begin: Instant) -> StormDone {
         self.connacks.sort_unstable();
         self.pubacks.sort_unstable();
+        self.offers.sort_unstable();
         let ms = |sorted: &[u32], share| f64::from(percentile(sorted, share)) / 1000.0;
         StormDone {
             served_seconds: self.served_at.as_secs_f64(),
@@ -165,6 +173,8 @@ impl Seen {
             puback_p50_ms: ms(&self.pubacks, 50),
             puback_p99_ms: ms(&self.pubacks, 99),
             puback_max_ms: ms(&self.pubacks, 100),
+            offer_p50_ms: ms(&self.offers, 50),
+            offer_p99_ms: ms(&self.offers, 99),
             done_seconds: begin.elapsed().as_secs_f64(),
             most_downloads: self.most_downloads,
             notices_ms: self.notices_ms,
