@@ -44,7 +44,10 @@ impl Pools {
         let options = PgConnectOptions::from_str(&config.database)
             .map_err(|e| OpenError::Setting(e.to_string()))?
             .application_name("otaru")
-            .options([("lock_timeout", LOCK_TIMEOUT.as_millis().to_string())])
+            .options([
+                ("lock_timeout", LOCK_TIMEOUT.as_millis().to_string()),
+                ("plan_cache_mode", "force_custom_plan".into()),
+            ])
             .statement_cache_capacity(STATEMENTS);
         let server = format!("{}:{}", options.get_host(), options.get_port());
         let pool = Self::postgres(options).await;
