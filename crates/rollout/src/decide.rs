@@ -190,7 +190,7 @@ pub struct Offer {
 pub struct Limits {
     /// Downloads at once.
     pub downloads: i64,
-    /// How long a silent download keeps its slot.
+    /// How long a silent download keeps its slot, or up to an eighth longer.
     pub slot_ms: Ms,
     /// What the files offered by a server may have together, in 1 000 bits a second; `None` is no limit.
     pub kbit_per_second: Option<i64>,

@@ -235,7 +235,9 @@ impl Decider<'_> {
         row.ready_at = None;
         row.idle_pushes = 0;
         let held_slot = row.slot_until.is_some_and(|until| until > now);
-        row.slot_until = (step < 100).then_some(now + slot_ms);
+        // Not moved with every report: the database keeps it in order.
+        let long = row.slot_until.filter(|until| *until >= now + slot_ms);
+        row.slot_until = (step < 100).then_some(long.unwrap_or(now + slot_ms + slot_ms / 8));
         let holds_slot = row.slot_until.is_some();
         self.rows.slots_used += i64::from(holds_slot) - i64::from(held_slot);
         if first || step / 10 != before / 10 {

@@ -221,10 +221,24 @@ fn a_slot_is_freed_by_silence_and_kept_by_progress() {
     let (mut world, _, a, b) = one_slot();
     world.pass(world.limits.slot_ms - MINUTE - SECOND);
     world.progress(a, 20);
-    world.pass(world.limits.slot_ms - SECOND);
+    world.pass(world.limits.slot_ms);
     assert_eq!(world.notices(), [0; 0]);
-    world.pass(2 * SECOND);
+    world.pass(world.limits.slot_ms / 8 + SECOND);
     assert_eq!(world.notices(), [b]);
+}
+
+#[test]
+fn a_slot_that_lasts_is_not_written_with_every_report() {
+    let (mut world, job, a, _) = one_slot();
+    let until = |world: &World| world.task(job, a).slot_until;
+    world.progress(a, 20);
+    let first = until(&world);
+    world.pass(SECOND);
+    world.progress(a, 21);
+    assert_eq!(until(&world), first);
+    world.pass(world.limits.slot_ms / 8);
+    world.progress(a, 22);
+    assert!(until(&world) > first);
 }
 
 #[test]
