@@ -40,7 +40,8 @@ struct Platform<'a> {
 }
 
 impl<'a> Platform<'a> {
-    fn new(names: &'a [String]) -> Self {
+    /// A job for all, in waves of so many devices if any are given.
+    fn new(names: &'a [String], waves: &[usize], terms: Terms) -> Self {
         let mut world = World::new();
         world.chunk = 100;
         let file: Vec<u8> = (0..1_300_u32).map(|n| n as u8).collect();
@@ -48,7 +49,9 @@ impl<'a> Platform<'a> {
         let package = world.package(TARGET);
         let row = world.tables.packages.get_mut(&package).unwrap();
         (row.size, row.md5) = (file.len() as i64, hex(&md5::Md5::digest(&file)));
-        let order = Order { timeout_ms: Some(6 * HOUR), rate_per_minute: RATE, ..Order::usual(Pick::All) };
+        let terms = Terms { waves: world.waves(package, waves), ..terms };
+        let (timeout_ms, rate_per_minute) = (Some(6 * HOUR), RATE);
+        let order = Order { timeout_ms, rate_per_minute, terms, ..Order::to(Pick::All) };
         let job = world.order(package, order);
         let epochs = vec![None; devices.len()];
         Self { world, names, devices, epochs, job, batch: Vec::new(), out: Vec::new(), file }
@@ -169,7 +172,8 @@ impl sim::fleet::Ground for Platform<'_> {
     }
 
     fn is_done(&self) -> bool {
-        self.world.job(self.job).state == JobState::Completed
+        let job = self.world.job(self.job);
+        job.state == JobState::Completed || job.hold.is_some()
     }
 }
 
@@ -227,11 +231,15 @@ fn no_minute_sees_more_than_the_rate(world: &World, seed: u64) {
     }
 }
 
+fn names() -> Vec<String> {
+    (0..DEVICES).map(|n| format!("unit{n:04}")).collect()
+}
+
 fn run(seed: u64) {
-    let names: Vec<String> = (0..DEVICES).map(|n| format!("unit{n:04}")).collect();
-    let mut platform = Platform::new(&names);
+    let names = names();
+    let mut platform = Platform::new(&names, &[], Terms::default());
     let start = platform.world.now as u64;
-    let mut fleet = Fleet::new(&names, seed, FAULTS, start);
+    let mut fleet = Fleet::new(&names, Fate::draw, seed, FAULTS, start);
     fleet.run(&mut platform, start + 48 * HOUR as u64);
     let world = &platform.world;
     assert_eq!(world.job(platform.job).state, JobState::Completed, "rng seed {seed}");
@@ -249,5 +257,48 @@ fn run(seed: u64) {
 fn a_thousand_devices_end_as_their_fates_want() {
     for seed in 1..=3 {
         run(seed);
+    }
+}
+
+/// One per cent go first. On evidence against the image the job halts by itself, long before the other waves.
+#[test]
+fn an_image_that_nobody_can_live_with_reaches_one_per_cent() {
+    let names = names();
+    let evidence = Some(Evidence { accepted: 1_000, rejected: 10_000 });
+    let limits = FailureLimits { evidence, ..FailureLimits::default() };
+    let terms = Terms { limits, ..Terms::default() };
+    for seed in 4..=6 {
+        let mut platform = Platform::new(&names, &[10, 100, DEVICES], terms.clone());
+        let start = platform.world.now as u64;
+        let mut fleet = Fleet::new(&names, |_| Fate::FallsBack, seed, FAULTS, start);
+        fleet.run(&mut platform, start + 48 * HOUR as u64);
+        let tables = &platform.world.tables;
+        let halted = platform.world.job(platform.job).hold;
+        let two = Halt::Evidence { failed: 2, ended: 2, accepted: 1_000, rejected: 10_000 };
+        assert_eq!(halted, Some(Hold::Halted { halt: two }), "rng seed {seed}");
+        assert!(tables.tasks.values().all(|t| t.wave == 0 || t.told_at.is_none()), "rng seed {seed}");
+        assert_eq!(tables.tasks.values().filter(|t| t.wave == 0).count(), 10);
+    }
+}
+
+/// An image that is good for most is let through wave by wave, with a pause for people to look.
+#[test]
+fn an_image_that_is_good_for_most_goes_through_all_waves() {
+    let names = names();
+    let min_success = Share::Percent { thousandths: 60_000 };
+    let terms = Terms { min_success, ..Terms::default() };
+    let mut platform = Platform::new(&names, &[100, 400, DEVICES], terms);
+    let start = platform.world.now as u64;
+    let mut fleet = Fleet::new(&names, Fate::draw, 7, FAULTS, start);
+    fleet.run(&mut platform, start + 72 * HOUR as u64);
+    let opened = platform.world.tables.events.iter().filter_map(|e| match e.kind {
+        EventKind::WaveOpened { wave } => Some((wave, (e.at - start as Ms) / HOUR)),
+        _ => None,
+    });
+    // Each wave soaks for an hour.
+    let opened: Vec<(i32, Ms)> = opened.collect();
+    assert_eq!(opened, [(1, 1), (2, 2)]);
+    for (unit, device) in fleet.units().zip(&platform.devices) {
+        assert!(as_fated(unit.fate(), platform.world.task(platform.job, *device)), "{}", unit.name());
     }
 }

@@ -86,10 +86,10 @@ pub struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    /// A fleet that comes up at `now`, within a minute.
-    pub fn new(names: &'a [String], seed: u64, faults: Faults, now: u64) -> Self {
+    /// A fleet that comes up at `now`, within a minute, with fates from `draw`, such as [`Fate::draw`].
+    pub fn new(names: &'a [String], draw: fn(&mut Rng) -> Fate, seed: u64, faults: Faults, now: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let units: Vec<Unit<'a>> = names.iter().map(|name| Unit::new(name, Fate::draw(&mut rng))).collect();
+        let units: Vec<Unit<'a>> = names.iter().map(|name| Unit::new(name, draw(&mut rng))).collect();
         let place = |unit| {
             let link = FaultyLink::new(faults.link, Rng::new(rng.below(u64::MAX)));
             Place { unit, link, online: false, unacknowledged: Vec::new(), wakes_at: None }
