@@ -35,7 +35,7 @@ fn conditions() -> impl Strategy<Value = Conditions> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_image_comes_through_in_the_end(
