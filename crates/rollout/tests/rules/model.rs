@@ -279,7 +279,7 @@ impl Seen<'_> {
 enum Outlook {
     /// It must have a way on.
     Open,
-    /// It has succeeded, or says what an operator is to do, or is on its way out by his order.
+    /// It has succeeded, or says what an operator is to do, or an operator has it on its way out.
     Fine,
     /// It ended without success.
     Ended,
@@ -503,7 +503,9 @@ fn waves_that_halt_and_are_skipped() {
     let of_one = |d| [Report(d, "2"), Report(d, "3"), Step(d, -1)];
     let others = [Skip(0), Resume(0), Approve(1), Claim, Wait];
     let acts = of_one(0).into_iter().chain(of_one(1)).chain(others).collect();
-    holds_everywhere(stage(2, [("2", first), ("3", second)], acts), 11_000);
+    let (world, mut cast) = stage(2, [("2", first), ("3", second)], acts);
+    cast.memory = MINUTE;
+    holds_everywhere((world, cast), 11_000);
 }
 
 // Rules with one mistake each, so that it is known that the search finds it.
