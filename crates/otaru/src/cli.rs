@@ -7,7 +7,9 @@ use otaru::settings::layers::Parsed;
 use otaru::settings::{self, Data};
 
 use crate::client::Client;
-use crate::commands::{backup, device, events, frame, job, module, package, product, sim, status, task};
+use crate::commands::{
+    backup, device, events, frame, job, module, package, product, sim, stats, status, task,
+};
 use crate::demo::{self, Demo};
 use crate::output;
 use crate::serve::{self, Serve};
@@ -82,6 +84,9 @@ enum Command {
     /// Tasks: one device in one job
     #[command(subcommand)]
     Task(task::Command),
+    /// Statistics: versions of devices, results of upgrades
+    #[command(subcommand)]
+    Stats(stats::Command),
     /// What happened, and with --follow what happens
     Events(events::Show),
     /// How the platform is doing, and what it has counted
@@ -113,6 +118,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Package(command) => package::run(command, &client()?)?,
         Command::Job(command) => return job::run(command, &client()?),
         Command::Task(command) => task::run(command, &client()?)?,
+        Command::Stats(command) => stats::run(command, &client()?)?,
         Command::Events(show) => events::run(&show, &client()?)?,
         Command::Status(show) => status::run(&show, &client()?)?,
         Command::Frame(command) => return frame::run(command),

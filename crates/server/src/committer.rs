@@ -361,7 +361,11 @@ async fn ready(unit: &mut Unit, job: Id) -> Result<Vec<Id>, Error> {
 /// Drops a chunk of the events that are old enough. Reports have their turn before the next one.
 async fn drop_events(unit: &mut Unit) -> Result<(), Error> {
     let Some(keep) = unit.core.keep_events else { return Ok(()) };
-    let more = store::events::drop_oldest(&mut unit.tx, unit.now.saturating_sub(keep), DROPPED).await?;
+    let before = unit.now.saturating_sub(keep);
+    let more = store::events::drop_oldest(&mut unit.tx, before, DROPPED).await?;
+    if !more {
+        store::statistics::drop_before(&mut unit.tx, before).await?;
+    }
     let next = if more { unit.now } else { unit.now + RETENTION_MS };
     unit.write(&Changes { timers: [(Timer::Retention, Some(next))].into(), ..Changes::default() }).await
 }

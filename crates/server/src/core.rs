@@ -251,6 +251,7 @@ impl Unit {
             // Should this not be committed, a little of the budget is lost.
             self.core.offered_until_us.store(until, Ordering::Relaxed);
         }
+        store::statistics::note(&mut self.tx, &changes).await?;
         self.changes.outbound.append(&mut changes.outbound);
         self.changes.events.append(&mut changes.events);
         self.write(&changes).await?;

@@ -161,7 +161,8 @@ pub async fn set_enabled(tx: &mut Tx, id: Id, enabled: bool) -> Result<bool, Err
 }
 
 /// Removes a device with its session, versions, timers and tasks; the tasks leave their jobs' counts.
-/// A device with unfinished tasks is in use: cancel them first.
+/// A device with unfinished tasks is in use: cancel them first, and take it out of the statistics
+/// ([`crate::statistics::forget`]).
 pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     let lock = tx.dialect.for_update();
     if tx.row(format!("select id from device where id = ?{lock}"), vec![id.into()]).await?.is_none() {

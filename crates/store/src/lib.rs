@@ -30,6 +30,7 @@ pub mod products;
 mod record;
 mod slice;
 mod sql;
+pub mod statistics;
 pub mod tags;
 pub mod targets;
 pub mod tasks;

@@ -7,7 +7,7 @@ use rollout::{Id, Product};
 use crate::modules::{self, Module};
 use crate::record::{Record, column_list};
 use crate::sql::{Tx, Val};
-use crate::{Error, Removal, Sealed, Slice};
+use crate::{Error, Removal, Sealed, Slice, statistics};
 
 /// Makes a product with its module `default`. False if the product key is taken.
 pub async fn create(tx: &mut Tx, product: &Product, secret: &Sealed) -> Result<bool, Error> {
@@ -66,6 +66,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     if tx.row(used, vec![id.into(), id.into()]).await?.is_some() {
         return Ok(Removal::InUse);
     }
+    statistics::remove(tx, id).await?;
     for sql in [
         "delete from job_target where job_id in (select id from job where product_id = ?)",
         "delete from job_count where job_id in (select id from job where product_id = ?)",

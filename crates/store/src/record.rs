@@ -153,7 +153,7 @@ word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
 json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
 /// Tables without a record of their own.
-const OTHERS: [&Table; 7] = [
+const OTHERS: [&Table; 10] = [
     &Table { name: "meta", key: &["name"], fixed: &[], columns: &[text("name"), text("value")], hidden: &[] },
     &Table {
         name: "counter",
@@ -195,6 +195,38 @@ const OTHERS: [&Table; 7] = [
             int("job_id"),
             int("task_id"),
             text("kind"),
+        ],
+        hidden: &[],
+    },
+    &Table {
+        name: "version_count",
+        key: &["product_id", "module", "version"],
+        fixed: &[],
+        columns: &[int("product_id"), text("module"), text("version"), int("n")],
+        hidden: &[],
+    },
+    &Table {
+        name: "version_change",
+        key: &["product_id", "module", "hour", "version"],
+        fixed: &[],
+        columns: &[int("product_id"), text("module"), int("hour"), text("version"), int("n")],
+        hidden: &[],
+    },
+    &Table {
+        name: "task_end",
+        key: &["job_id", "hour", "state", "reason"],
+        fixed: &[],
+        columns: &[
+            int("job_id"),
+            int("hour"),
+            text("state"),
+            text("reason"),
+            int("product_id"),
+            int("package_id"),
+            int("n"),
+            int("timed"),
+            int("total_ms"),
+            int("longest_ms"),
         ],
         hidden: &[],
     },

@@ -8,6 +8,7 @@ mod messages;
 mod modules;
 mod packages;
 mod products;
+mod statistics;
 mod status;
 mod tasks;
 mod upload;
@@ -97,6 +98,7 @@ fn small() -> OpenApiRouter<Api> {
         .merge(jobs::routes())
         .merge(tasks::routes())
         .merge(events::routes())
+        .merge(statistics::routes())
         .merge(status::routes())
 }
 

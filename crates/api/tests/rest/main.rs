@@ -10,6 +10,7 @@ mod idempotency;
 mod lists;
 mod packages;
 mod problems;
+mod statistics;
 mod stream;
 mod tags;
 mod uploads;

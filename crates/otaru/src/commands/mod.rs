@@ -13,6 +13,7 @@ pub(crate) mod module;
 pub(crate) mod package;
 pub(crate) mod product;
 pub(crate) mod sim;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod tag;
 pub(crate) mod task;

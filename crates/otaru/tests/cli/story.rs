@@ -243,3 +243,19 @@ fn the_messages_of_a_device_are_watched() {
     watching.kill().unwrap();
     watching.wait().unwrap();
 }
+
+#[test]
+fn statistics_tell_versions_and_results() {
+    let (platform, package) = prepared();
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", &verify]);
+    assert!(device.wait().unwrap().success());
+    let versions = platform.order(&["stats", "versions", "a1TestPk001"]);
+    assert!(versions.contains("2.0.0    1        100.0 %"), "{versions}");
+    let history = platform.json(&["stats", "versions", "a1TestPk001", "--history"]);
+    assert_eq!((&history["versions"][0], &history["points"][1]["devices"]), (&"2.0.0".into(), &1.into()));
+    let upgrades = platform.json(&["stats", "upgrades", "a1TestPk001", "--job", &verify]);
+    assert_eq!((&upgrades["succeeded"], &upgrades["successPercent"]), (&1.into(), &100.0.into()));
+    assert!(upgrades["meanSeconds"].as_f64().unwrap() < 60.0, "{upgrades}");
+}

@@ -337,6 +337,8 @@ impl Server {
         let mut unit = self.begin().await?;
         let device = find_device(&mut unit.tx, product_key, device_name).await?.device;
         unit.cancel_tasks_of([device.id].into(), |_| true).await?;
+        let now = unit.now;
+        store::statistics::forget(&mut unit.tx, device.product_id, device.id, now).await.map_err(&write)?;
         store::devices::delete(&mut unit.tx, device.id).await.map_err(&write)?;
         let kind = EventKind::DeviceRemoved { device_name: device_name.to_owned() };
         unit.told(device.product_id, Some(device.id), None, kind);

@@ -8,7 +8,7 @@ use super::sample::{self, JOB, PACKAGE, PRODUCT};
 use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
-use crate::{Store, devices, events, idempotency, jobs, modules, packages, tags, tasks};
+use crate::{Store, devices, events, idempotency, jobs, modules, packages, statistics, tags, tasks};
 
 /// Each statement of a piece of work with its plan.
 async fn plans(tx: &mut Tx) -> Vec<(String, Vec<String>)> {
@@ -51,6 +51,30 @@ async fn filled(home: &Home) -> Store {
     store
 }
 
+/// A version that changed and a task that ended.
+fn counted() -> rollout::Changes {
+    let event = |task_id, kind| rollout::Event {
+        at: 5,
+        product_id: PRODUCT,
+        device_id: Some(10),
+        job_id: None,
+        task_id,
+        kind,
+    };
+    let (from, to) = (rollout::TaskState::InProgress, rollout::TaskState::Succeeded);
+    let version = rollout::EventKind::VersionChanged {
+        module: "default".into(),
+        previous: Some("1.0".into()),
+        version: "2.0".into(),
+    };
+    let ended = rollout::EventKind::TaskState { from, to, reason: Some(rollout::Reason::Success) };
+    rollout::Changes {
+        tasks: vec![sample::task(100, JOB, 10)],
+        events: vec![event(None, version), event(Some(100), ended)],
+        ..rollout::Changes::default()
+    }
+}
+
 macro_rules! indexed {
     ($tx:expr, $($work:expr),* $(,)?) => {$(
         $tx.recorded = Some(vec![]);
@@ -85,6 +109,8 @@ on_both! {
         };
         indexed!(tx,
             committer::apply(&mut tx, &changes),
+            statistics::note(&mut tx, &counted()),
+            statistics::drop_before(&mut tx, 5),
             committer::load(&mut tx, &keys, 5),
             committer::surroundings(&mut tx, &[&sample::task(100, JOB, 10)], 5),
             committer::ready_tasks(&mut tx, JOB, 10),
@@ -134,6 +160,13 @@ on_both! {
             jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Some(1), 10),
             tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
             tasks::list_by_device(&mut tx, 10, Some(1), 10),
+            statistics::forget(&mut tx, PRODUCT, 12, 5),
+            statistics::versions(&mut tx, PRODUCT, "default", 10),
+            statistics::counts_of(&mut tx, PRODUCT, "default", ["1.0"].into_iter()),
+            statistics::changes(&mut tx, PRODUCT, "default", 5, 10),
+            statistics::ends(&mut tx, PRODUCT, statistics::Of::All, 5, 9, 10),
+            statistics::ends(&mut tx, PRODUCT, statistics::Of::Package(PACKAGE), 5, 9, 10),
+            statistics::ends(&mut tx, PRODUCT, statistics::Of::Job(JOB), 5, 9, 10),
             events::list(&mut tx, events::Filter::All, 1, 10),
             events::list(&mut tx, events::Filter::Product(PRODUCT), 1, 10),
             events::list(&mut tx, events::Filter::Device(10), 1, 10),

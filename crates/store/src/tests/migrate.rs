@@ -10,7 +10,7 @@ use crate::migrate;
 use crate::open::make_folder;
 use crate::pools::Pools;
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, meta, tags};
+use crate::{Clock, SCHEMA, meta, statistics, tags};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -76,6 +76,7 @@ async fn rows_of_schema_1(tx: &mut Tx) {
         ],
     )
     .await;
+    insert(tx, "module_version", vec![n(10), s("default"), s("1.0"), n(7), n(20), n(20)]).await;
     insert(tx, "job_count", vec![n(JOB), s("IN_PROGRESS"), n(1)]).await;
     insert(
         tx,
@@ -122,6 +123,8 @@ on_both! {
         let store = home.open().await;
         let mut tx = store.begin().await.unwrap();
         assert_eq!(meta::get(&mut tx, "schema").await.unwrap(), Some(SCHEMA.to_string()));
+        let found = statistics::versions(&mut tx, PRODUCT, "default", 9).await.unwrap();
+        assert_eq!((found.devices, &*found.versions[0].version, found.versions[0].devices), (1, "1.0", 1));
         let keys = Keys { devices: [10].into(), ..Keys::default() };
         let mut rows = committer::load(&mut tx, &keys, 50).await.unwrap();
         let job: Job = rows.jobs.remove(&JOB).unwrap();

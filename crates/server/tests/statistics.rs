@@ -1,0 +1,165 @@
+//! What is counted as it happens equals what a recount finds.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::*;
+use otaru_server::rollout::{EventKind, TaskState};
+use otaru_server::{EventFilter, HOUR_MS, Paging, Span, UpgradesOf};
+
+type Counts = BTreeMap<String, i64>;
+
+const PK: &str = "a1TestPk001";
+const DEVICES: usize = 6;
+
+/// The devices by version, as the devices themselves say.
+async fn recount(world: &World) -> Counts {
+    let page = Paging { after: None, limit: 1_000 };
+    let filter = otaru_server::DeviceFilter::default();
+    let devices = world.server.devices(PK, &filter, page).await.unwrap().items;
+    let mut counts = Counts::new();
+    for version in devices.iter().flat_map(|view| &view.versions) {
+        *counts.entry(version.version.clone()).or_default() += 1;
+    }
+    counts
+}
+
+async fn counted(world: &World) -> Counts {
+    let found = world.server.versions(PK, None, 100).await.unwrap();
+    assert_eq!(found.devices, found.versions.iter().map(|v| v.devices).sum::<i64>());
+    assert!(found.versions.is_sorted_by_key(|v| -v.devices));
+    found.versions.into_iter().map(|v| (v.version, v.devices)).collect()
+}
+
+/// Numbers that look random and are the same each time.
+fn next(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_counted_now_and_hour_by_hour() {
+    let world = World::new().await;
+    world.product().await;
+    let mut devices = Vec::new();
+    for n in 0..DEVICES {
+        let key = world.device(&format!("dev{n:03}")).await;
+        devices.push(Device::connect(&world, &key).await);
+    }
+    let (mut state, mut after_hours) = (7, Vec::new());
+    for hour in 0..8 {
+        // In some hours nothing happens.
+        for _ in 0..if hour % 3 == 1 { 0 } else { 9 } {
+            let at = next(&mut state) % devices.len();
+            devices[at].report(&format!("1.{}", next(&mut state) % 4)).await;
+        }
+        if hour == 5 {
+            world.server.remove_device(PK, &devices.pop().unwrap().name).await.unwrap();
+        }
+        assert_eq!(counted(&world).await, recount(&world).await);
+        after_hours.push((START + hour * HOUR_MS, recount(&world).await));
+        world.clock.advance(HOUR_MS);
+    }
+    let world = world.kill().await;
+    let span = Span { from: Some(START), until: None };
+    let history = world.server.version_history(PK, None, span, 100).await.unwrap();
+    assert_eq!((history.points[0].at, history.points[0].devices), (START - HOUR_MS, 0));
+    for (at, counts) in &after_hours {
+        let point = history.points.iter().rev().find(|point| point.at <= *at).unwrap();
+        assert_eq!(point.devices, counts.values().sum::<i64>());
+        let pairs = history.versions.iter().cloned().zip(point.counts.iter().copied());
+        assert_eq!(pairs.filter(|(_, n)| *n > 0).collect::<Counts>(), *counts, "{at}");
+    }
+    // From the middle on, and only the most frequent.
+    let (at, counts) = &after_hours[3];
+    let span = Span { from: Some(at + HOUR_MS), until: Some(at + 2 * HOUR_MS) };
+    let part = world.server.version_history(PK, None, span, 1).await.unwrap();
+    assert_eq!((part.points[0].at, part.versions.len()), (*at, 1));
+    assert_eq!(part.points[0].counts[0], counts.get(&part.versions[0]).copied().unwrap_or(0));
+    assert!(part.points.iter().all(|point| point.at <= at + 2 * HOUR_MS));
+
+    for mut device in devices {
+        device.say_goodbye().await;
+        world.server.remove_device(PK, &device.name).await.unwrap();
+    }
+    assert_eq!(counted(&world).await, Counts::new());
+    world.server.remove_product(PK).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_of_tasks_are_counted_with_their_reasons_and_times() {
+    let world = World::new().await;
+    world.product().await;
+    let package = world.package("2.0.0", b"new").await;
+    let mut devices = Vec::new();
+    for name in ["dev000", "dev001", "dev002"] {
+        let key = world.device(name).await;
+        devices.push(Device::online(&world, &key, "1.0.0").await);
+    }
+    let job = world.job(&package, &["dev000", "dev001", "dev002"]).await;
+    for device in &mut devices {
+        device.notice().await;
+        device.progress(10, "").await;
+    }
+    world.clock.advance(90_000);
+    devices[0].report("2.0.0").await;
+    devices[1].progress(-2, "no room").await;
+    world.clock.advance(HOUR_MS);
+    let tasks = world.tasks(&job).await;
+    let third = tasks.iter().find(|view| view.task.state == TaskState::InProgress).unwrap();
+    world.server.cancel_task(third.task.id).await.unwrap();
+    world.until(&job, "ended", |_, tasks| tasks.iter().all(|task| task.state.is_terminal())).await;
+
+    let ended = world.server.upgrades(PK, UpgradesOf::Product, Span::default()).await.unwrap();
+    let found: Vec<_> =
+        ended.iter().map(|e| (e.state, &*e.reason, e.tasks, (e.hour * HOUR_MS - START) / HOUR_MS)).collect();
+    assert_eq!(
+        found,
+        [
+            (TaskState::Failed, "deviceFailed", 1, 0),
+            (TaskState::Succeeded, "success", 1, 0),
+            (TaskState::Canceled, "canceledByOperator", 1, 1),
+        ]
+    );
+    let success = &ended[1];
+    assert_eq!((success.timed, success.total_ms, success.longest_ms), (1, 90_000, 90_000));
+    let events = world.server.events(EventFilter::All, None, 1_000).await.unwrap().items;
+    let ends = |kind: &EventKind| matches!(kind, EventKind::TaskState { to, .. } if to.is_terminal());
+    let found = events.iter().filter(|numbered| ends(&numbered.event.kind)).count();
+    assert_eq!(ended.iter().map(|row| row.tasks).sum::<i64>(), i64::try_from(found).unwrap());
+    for of in [UpgradesOf::Job(job.id), UpgradesOf::Package(package.id)] {
+        assert_eq!(world.server.upgrades(PK, of, Span::default()).await.unwrap(), ended);
+    }
+    let of_another = UpgradesOf::Job(job.id + 1);
+    assert_eq!(world.server.upgrades(PK, of_another, Span::default()).await.unwrap(), []);
+    let later = Span { from: Some(START + HOUR_MS), until: None };
+    assert_eq!(world.server.upgrades(PK, UpgradesOf::Product, later).await.unwrap(), ended[2..]);
+
+    // They are kept as long as events are.
+    world.clock.advance(i64::try_from(KEEP_EVENTS.as_millis()).unwrap() + 2 * HOUR_MS);
+    let gone = async {
+        let all = Span { from: Some(START), until: None };
+        while !world.server.upgrades(PK, UpgradesOf::Product, all).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("old numbers stay");
+    assert_eq!(counted(&world).await, recount(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_invents_versions_leaves_one() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev000").await;
+    let mut device = Device::connect(&world, &key).await;
+    for n in 0..300 {
+        device.report(&format!("9.{n}")).await;
+    }
+    assert_eq!(counted(&world).await, [("9.299".to_owned(), 1)].into());
+    let wrong = Span { from: Some(START + 1), until: Some(START) };
+    let refused = world.server.version_history(PK, None, wrong, 10).await.unwrap_err();
+    assert_eq!(refused.code, "spanInvalid");
+}
