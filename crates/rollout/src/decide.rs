@@ -117,6 +117,8 @@ pub enum Input {
     ConfirmTask(Id),
     /// The operator cancels a job and with it every unfinished task.
     CancelJob(Id),
+    /// The operator lets a dynamic job take no more devices; its tasks go on.
+    CloseJob(Id),
     /// The operator starts every failed or cancelled task of a job again.
     ReupgradeJob(Id),
     /// The operator cancels one task.
@@ -336,6 +338,7 @@ impl Decider<'_> {
             Input::Enrol { job, work, devices, last } => self.enrol(job, work, &devices, last),
             Input::Tasks { job, work, tasks, last } => self.work_on_tasks(job, work, &tasks, last),
             Input::CancelJob(job) => self.cancel_job(job),
+            Input::CloseJob(job) => self.close_job(job),
             Input::ReupgradeJob(job) => self.reupgrade_job(job),
             Input::CancelTask(task) => self.cancel_task(task),
             Input::ReupgradeTask(task) => self.reupgrade_task(task),

@@ -17,7 +17,10 @@ impl Decider<'_> {
         }
         let Some(row) = self.rows.jobs.get(&job).cloned() else { return };
         for device in devices {
-            self.enrol_one(&row, *device);
+            // A report may have come before the chunk did.
+            if !self.has_matched(&row, *device) {
+                self.enrol_one(&row, *device);
+            }
         }
         let cursor = devices.last().copied().unwrap_or(cursor);
         self.set_work(job, (!last).then_some(Work::Enrol { cursor }));
@@ -25,7 +28,8 @@ impl Decider<'_> {
         self.complete_if_done(job);
     }
 
-    fn enrol_one(&mut self, job: &Job, device: Id) {
+    /// Makes a job's task for a device, if it is for this one.
+    pub(crate) fn enrol_one(&mut self, job: &Job, device: Id) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let Some(row) = self.rows.devices.get(&device) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
@@ -43,6 +47,7 @@ impl Decider<'_> {
         let id = task.id;
         let outcome = self.make_room(job, &task);
         self.add_task(task);
+        self.count_match(job, device);
         self.task_event(id, EventKind::TaskCreated);
         match outcome {
             Outcome::Fails(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),

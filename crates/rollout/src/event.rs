@@ -121,6 +121,8 @@ pub enum EventKind {
         /// Where it is now.
         state: JobState,
     },
+    /// A dynamic job takes no more devices.
+    JobClosed,
     /// A job is held.
     JobHeld {
         /// By what.

@@ -11,7 +11,7 @@
 //! | row | made by | moved by |
 //! |---|---|---|
 //! | session, module version | a device's connection, its reports | the same, on the present connection only |
-//! | task | a chunk of its job's enrolment | its device, its timers, orders; after its end only a re-upgrade |
+//! | task | a chunk of its job's enrolment, a report that a policy matches | its device, its timers, orders; after its end only a re-upgrade |
 //! | job | the server, with its first [`Work`] and timer | orders, its chunks, the end of its last task |
 //! | package's state | the server | the jobs that verify it |
 //! | timer | whatever has to happen later | the transaction that claims it, and does what it is for |
@@ -28,6 +28,7 @@ mod attempt;
 mod budget;
 mod conflict;
 mod decide;
+mod dynamic;
 mod enrol;
 mod event;
 pub mod filter;

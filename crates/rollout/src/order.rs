@@ -26,10 +26,15 @@ impl Decider<'_> {
             return;
         }
         self.end_by_order(job);
+        let now = self.now;
+        if let Some(row) = self.job_mut(job).filter(|j| j.kind == JobKind::Dynamic) {
+            // Not even a re-upgrade lets it take devices again.
+            row.closed_at.get_or_insert(now);
+        }
         self.set_work(job, Some(Work::Cancel { cursor: 0 }));
     }
 
-    fn end_by_order(&mut self, job: Id) {
+    pub(crate) fn end_by_order(&mut self, job: Id) {
         self.move_job(job, JobState::Canceled);
         self.clear_timer(Timer::Start(job));
         self.clear_timer(Timer::Finish(job));
@@ -81,9 +86,11 @@ impl Decider<'_> {
         self.complete_if_done(job);
     }
 
-    /// A job none of whose tasks is left by an order on the job is cancelled, not completed.
+    /// A job none of whose tasks is left by an order on the job is cancelled, not completed. A dynamic one
+    /// goes on to take devices.
     fn cancel_if_empty(&mut self, job: Id) {
-        let empty = |j: &Job| j.counts.unfinished() == 0 && j.ended_at.is_none();
+        let empty =
+            |j: &Job| j.kind != JobKind::Dynamic && j.counts.unfinished() == 0 && j.ended_at.is_none();
         if self.rows.jobs.get(&job).is_some_and(empty) {
             self.end_by_order(job);
         }

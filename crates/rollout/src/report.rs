@@ -11,6 +11,14 @@ use crate::rows::{
 /// Most modules one device may report, so that a device cannot fill the table.
 const MOST_MODULES: usize = 64;
 
+/// What a version report was.
+struct Kept {
+    /// It corrects the first one of this connection, which said another version.
+    corrects: bool,
+    /// It is another version than the last one.
+    changed: bool,
+}
+
 impl Decider<'_> {
     pub(crate) fn reported(&mut self, device: Id, epoch: Epoch, module: String, version: String) {
         if !self.hears(device, epoch) {
@@ -20,11 +28,14 @@ impl Decider<'_> {
             self.out.dropped += 1;
             return;
         }
-        let corrects = self.store_version(device, epoch, &module, &version);
+        let kept = self.store_version(device, epoch, &module, &version);
         for task in self.unfinished(device) {
             if self.rows.tasks.get(&task).is_some_and(|t| t.module == module && !t.state.is_terminal()) {
-                self.version_for_task(task, epoch, &version, corrects);
+                self.version_for_task(task, epoch, &version, kept.corrects);
             }
+        }
+        if kept.changed {
+            self.match_policies(device, &module);
         }
     }
 
@@ -35,8 +46,8 @@ impl Decider<'_> {
             && !known().any(|((_, name), _)| name == module)
     }
 
-    /// Keeps a report. Whether it corrects the first one of this connection, which said another version.
-    fn store_version(&mut self, device: Id, epoch: Epoch, module: &str, version: &str) -> bool {
+    /// Keeps a report.
+    fn store_version(&mut self, device: Id, epoch: Epoch, module: &str, version: &str) -> Kept {
         let old = self.version_of(device, module);
         let previous = old.map(|v| v.version.clone());
         let same_connection = old.filter(|v| v.epoch == epoch);
@@ -55,11 +66,12 @@ impl Decider<'_> {
             first_reported_at,
             reported_at: self.now.max(not_before),
         });
-        if previous.as_deref() != Some(version) {
+        let changed = previous.as_deref() != Some(version);
+        if changed {
             let kind = EventKind::VersionChanged { module: module.into(), previous, version: version.into() };
             self.device_event(device, kind);
         }
-        corrects
+        Kept { corrects, changed }
     }
 
     fn version_for_task(&mut self, task: Id, epoch: Epoch, version: &str, corrects: bool) {

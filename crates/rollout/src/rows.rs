@@ -1,6 +1,6 @@
 //! The rows the rules read and change. The store keeps them; nothing here knows how.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -185,6 +185,8 @@ pub enum JobKind {
     Verify,
     /// Brings it to many.
     Static,
+    /// Brings it to every device that reports one of its source versions, until it is closed.
+    Dynamic,
 }
 
 /// Where a job is.
@@ -383,7 +385,7 @@ pub struct Job {
     pub product_id: Id,
     /// The package.
     pub package_id: Id,
-    /// Verify or static.
+    /// What it is for.
     pub kind: JobKind,
     /// Where it is.
     pub state: JobState,
@@ -413,6 +415,8 @@ pub struct Job {
     pub release: Option<Id>,
     /// When it was made.
     pub created_at: Ms,
+    /// Since when a dynamic one takes no more devices. It ends with its last task.
+    pub closed_at: Option<Ms>,
     /// When it ended.
     pub ended_at: Option<Ms>,
     /// Its tasks by state; kept beside the job as a row per state.
@@ -662,7 +666,9 @@ pub enum Timer {
 
 /// The rows a batch needs: for each device in it also its session, all its module versions and
 /// all its unfinished tasks; for each task its device and job; for each job its package and product.
-/// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`].
+/// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`]. A report of another version
+/// than the row's needs the policies of its product and module, with their matches; so does a chunk of a
+/// policy's enrolment.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Products by number.
@@ -679,6 +685,10 @@ pub struct Rows {
     pub versions: BTreeMap<(Id, String), ModuleVersion>,
     /// Tasks by number.
     pub tasks: BTreeMap<Id, Task>,
+    /// Dynamic jobs that may take devices by what these report.
+    pub policies: BTreeSet<Id>,
+    /// How many tasks a dynamic job has made for a device, if any: by job and device.
+    pub matches: BTreeMap<(Id, Id), i64>,
     /// Download slots in use in the whole installation.
     pub slots_used: i64,
     /// Until when what was offered uses up the server's byte budget, in microseconds; 0 without one.

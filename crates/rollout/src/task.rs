@@ -49,17 +49,28 @@ impl Decider<'_> {
     /// Completes a running job none of whose tasks is unfinished and none still to come.
     pub(crate) fn complete_if_done(&mut self, job: Id) {
         let Some(row) = self.rows.jobs.get(&job) else { return };
-        if row.state != JobState::InProgress || row.work.is_some() || row.counts.unfinished() > 0 {
+        // Nobody waits for the start of a policy that takes no more devices.
+        let goes =
+            row.state == JobState::InProgress || (row.state == JobState::Planned && row.closed_at.is_some());
+        if !goes || row.work.is_some() || row.counts.unfinished() > 0 {
             return;
+        }
+        if row.kind == JobKind::Dynamic {
+            let row = row.clone();
+            return self.end_policy_if_done(&row);
         }
         let verdict = match (row.counts.get(TaskState::Succeeded), row.counts.total()) {
             (_, 0) => PackageState::Unverified,
             (succeeded, total) if succeeded == total => PackageState::Verified,
             _ => PackageState::Failed,
         };
+        self.end_completed(job);
+        self.verify_ended(job, verdict);
+    }
+
+    pub(crate) fn end_completed(&mut self, job: Id) {
         self.move_job(job, JobState::Completed);
         self.clear_timer(Timer::Finish(job));
-        self.verify_ended(job, verdict);
     }
 
     pub(crate) fn move_job(&mut self, job: Id, state: JobState) {

@@ -100,6 +100,8 @@ pub struct Terms {
     pub need_confirm: bool,
     /// Only devices whose module reports one of these; all if there are none.
     pub src_versions: Vec<String>,
+    /// Whether a dynamic job is only for versions reported after it was made.
+    pub only_new: bool,
     /// Not before.
     pub start_at: Option<Ms>,
     /// Nothing begins from then on.
@@ -138,6 +140,7 @@ impl Default for Terms {
             multi_module: false,
             need_confirm: false,
             src_versions: Vec::new(),
+            only_new: false,
             start_at: None,
             end_at: None,
             end_running: false,

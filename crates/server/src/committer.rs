@@ -403,6 +403,9 @@ pub(crate) fn keys(inputs: &[Input]) -> Keys {
 }
 
 fn add_keys(keys: &mut Keys, input: &Input) {
+    if let Input::Reported { device, module, version, .. } = input {
+        keys.reports.push((*device, module.clone(), version.clone()));
+    }
     match input {
         Input::Connected { device, .. }
         | Input::Disconnected { device, .. }
@@ -440,6 +443,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::ResumeJob(job)
         | Input::ConfirmJob(job)
         | Input::CancelJob(job)
+        | Input::CloseJob(job)
         | Input::ReupgradeJob(job) => {
             keys.jobs.insert(*job);
         }

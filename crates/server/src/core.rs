@@ -242,8 +242,12 @@ impl Unit {
     pub(crate) async fn decide(&mut self, keys: &Keys, inputs: Vec<Input>) -> Result<Changes, Error> {
         let mut rows = committer::load(&mut self.tx, keys, self.now).await?;
         self.core.complete(&mut rows, self.now);
-        let streams =
-            inputs.iter().map(|i| if let Input::Enrol { devices, .. } = i { devices.len() } else { 0 }).sum();
+        let streams = inputs.iter().map(|input| match input {
+            Input::Enrol { devices, .. } => devices.len(),
+            Input::Reported { .. } if !rows.policies.is_empty() => 1,
+            _ => 0,
+        });
+        let streams = streams.sum();
         let mut ids = self.ids(streams).await?;
         let mut changes = rollout::decide(rows, inputs, self.now, self.core.limits, &mut ids);
         self.note_shared(&changes).await?;

@@ -190,6 +190,7 @@ fn job() -> Job {
         work: None,
         release: None,
         created_at: 0,
+        closed_at: None,
         ended_at: None,
         counts: Default::default(),
     }

@@ -6,7 +6,7 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 9;
+pub const SCHEMA: u32 = 10;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
@@ -22,6 +22,7 @@ const STEPS: [&str; SCHEMA as usize] = [
     include_str!("schema/0007.sql"),
     include_str!("schema/0008.sql"),
     include_str!("schema/0009.sql"),
+    include_str!("schema/0010.sql"),
 ];
 
 /// What a database holds.

@@ -134,7 +134,7 @@ record!(
     fixed ["product_id", "package_id"],
     [
         id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
-        next_push_us, offered_until_us, terms, hold, gate, work, release, created_at, ended_at
+        next_push_us, offered_until_us, terms, hold, gate, work, release, created_at, closed_at, ended_at
     ],
     hidden [], beside [counts]
 );

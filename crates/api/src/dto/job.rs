@@ -19,7 +19,7 @@ pub struct Job {
     /// The package.
     #[schema(example = "pkg_01h2xk7m3c8p0")]
     pub package_id: String,
-    /// Verify or static.
+    /// What it is for.
     pub kind: JobKind,
     /// Where it is.
     pub state: JobState,
@@ -50,6 +50,10 @@ pub struct Job {
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
+    /// Since when it takes no more devices, if it is dynamic. It is cancelled when its last task has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub closed_at: Option<String>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -64,6 +68,8 @@ pub enum JobKind {
     Verify,
     /// Brings it to many.
     Static,
+    /// Brings it to every device that reports one of `srcVersions`, until it is closed.
+    Dynamic,
 }
 
 /// Where a job is.
@@ -264,9 +270,9 @@ pub struct NewJob {
     /// The package.
     #[schema(example = "pkg_01h2xk7m3c8p0")]
     pub package_id: String,
-    /// Verify or static.
+    /// What it is for.
     pub kind: JobKind,
-    /// Which devices; a verify job names them.
+    /// Which devices; a verify job names them, a dynamic one is for `all` that report one of `srcVersions`.
     pub scope: NewScope,
     /// How the file travels; `mqtt` if absent.
     #[serde(default = "mqtt")]
@@ -418,6 +424,7 @@ impl Job {
             busy: row.work.is_some(),
             counts: row.counts.into(),
             created_at: time::text(row.created_at),
+            closed_at: row.closed_at.map(time::text),
             ended_at: row.ended_at.map(time::text),
         }
     }
@@ -503,6 +510,7 @@ impl From<rollout::JobKind> for JobKind {
         match kind {
             rollout::JobKind::Verify => Self::Verify,
             rollout::JobKind::Static => Self::Static,
+            rollout::JobKind::Dynamic => Self::Dynamic,
         }
     }
 }
@@ -512,6 +520,7 @@ impl From<JobKind> for rollout::JobKind {
         match kind {
             JobKind::Verify => Self::Verify,
             JobKind::Static => Self::Static,
+            JobKind::Dynamic => Self::Dynamic,
         }
     }
 }

@@ -47,9 +47,15 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = false)]
     pub need_confirm: Option<bool>,
-    /// Only devices whose module reports one of these versions; all if empty.
+    /// Only devices whose module reports one of these versions; all if empty. A dynamic job names at least
+    /// one, unless its package is a difference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub src_versions: Vec<String>,
+    /// Whether a dynamic job is only for versions that devices report after it was made, and not for what
+    /// they report already; false if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = false)]
+    pub only_new: Option<bool>,
     /// When the job starts; at once if absent. Its tasks are made now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, example = "2026-11-23T01:00:00Z")]
@@ -219,6 +225,7 @@ impl From<rollout::Terms> for Terms {
             multi_module: Some(row.multi_module),
             need_confirm: Some(row.need_confirm),
             src_versions: row.src_versions,
+            only_new: Some(row.only_new),
             start_at: row.start_at.map(time::text),
             end_at: row.end_at.map(time::text),
             end_running: Some(row.end_running),
@@ -257,6 +264,7 @@ impl TryFrom<Terms> for rollout::Terms {
             multi_module: terms.multi_module.unwrap_or(usual.multi_module),
             need_confirm: terms.need_confirm.unwrap_or(usual.need_confirm),
             src_versions: terms.src_versions,
+            only_new: terms.only_new.unwrap_or(usual.only_new),
             start_at: moment("startAt", terms.start_at)?,
             end_at: moment("endAt", terms.end_at)?,
             end_running: terms.end_running.unwrap_or(usual.end_running),

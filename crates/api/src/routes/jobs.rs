@@ -17,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get_job))
         .routes(routes!(cancel_job))
         .routes(routes!(cancel_job_tasks))
+        .routes(routes!(close_job))
         .routes(routes!(pause_job))
         .routes(routes!(resume_job))
         .routes(routes!(skip_wave))
@@ -96,6 +97,16 @@ async fn cancel_job_tasks(
     Json(cancel): Json<CancelTasks>,
 ) -> Answer<axum::Json<Job>> {
     answer(&api, api.server.cancel_job_tasks(id(IdKind::Job, &job)?, cancel.into()).await?).await
+}
+
+/// Let a dynamic job take no more devices
+///
+/// Its tasks go on, and it is cancelled when the last has ended. To cancel them too, cancel the job.
+#[utoipa::path(post, path = "/api/v1/jobs/{jobId}/close", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn close_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
+    answer(&api, api.server.close_job(id(IdKind::Job, &job)?).await?).await
 }
 
 /// Pause a job

@@ -44,8 +44,10 @@ pub(crate) enum Command {
         /// Id of the job, job_…
         id: String,
     },
-    /// Cancel a job
+    /// Cancel a job with what is unfinished of it
     Cancel(Named),
+    /// Let a dynamic job take no more devices; its tasks go on
+    Close(Named),
     /// Cancel the tasks of a job that are in some states
     CancelTasks {
         /// Id of the job, job_…
@@ -114,6 +116,12 @@ pub(crate) struct Start {
     /// Leave out names in the file that are no devices of the product, instead of refusing the job
     #[arg(long, requires = "devices_file")]
     leave_out_unknown: bool,
+    /// Go on for every device that reports one of the --from versions later, until the job is closed
+    #[arg(long, requires = "all")]
+    dynamic: bool,
+    /// Only for versions reported from now on, not for those that devices have now
+    #[arg(long, requires = "dynamic")]
+    only_new: bool,
     /// For a share of what --all takes, 0.001 to 100; a larger share holds every smaller one
     #[arg(long, value_name = "P")]
     percent: Option<f64>,
@@ -379,7 +387,9 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
             make(&job, verify.terms.dry_run, verify.terms.format, client)?;
         }
         Command::Start(start) => {
-            let job = start.terms.job(start.package.clone(), JobKind::Static, start.scope()?);
+            let kind = if start.dynamic { JobKind::Dynamic } else { JobKind::Static };
+            let mut job = start.terms.job(start.package.clone(), kind, start.scope()?);
+            job.terms.only_new = start.only_new.then_some(true);
             make(&job, start.terms.dry_run, start.terms.format, client)?;
         }
         Command::List { package, format } => {
@@ -397,6 +407,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
         }
         Command::Watch { id } => return watch::run(&path(&id), client),
         Command::Cancel(named) => order("cancel", &named, client)?,
+        Command::Close(named) => order("close", &named, client)?,
         Command::CancelTasks { id, state, format } => {
             let states: Vec<_> = state.iter().map(|state| state.to_uppercase()).collect();
             let wanted = serde_json::json!({ "states": states });
@@ -530,6 +541,7 @@ fn show(job: &Job) {
         ("approval", if job.terms.need_confirm == Some(true) { "needed" } else { "no" }.into()),
         ("attempts", attempts(&job.terms)),
         ("created", when(&job.created_at)),
+        ("closed", or_dash(job.closed_at.as_ref().map(|t| when(t)).as_ref())),
         ("ended", or_dash(job.ended_at.as_ref().map(|t| when(t)).as_ref())),
     ]);
 }

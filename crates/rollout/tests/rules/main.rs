@@ -7,6 +7,7 @@
 mod attempts;
 mod budgets;
 mod conflicts;
+mod dynamic;
 mod fleet;
 mod gates;
 mod golden;

@@ -8,12 +8,16 @@ use crate::world::{GRACE, MINUTE, Order, Pick, SETTLE, World};
 const DEVICES: usize = 4;
 const MODULES: [&str; 2] = [DEFAULT_MODULE, "MCU"];
 const TARGETS: [&str; 2] = ["2", "7"];
+/// Whom the policies of a play are for.
+const SOURCES: [&str; 2] = ["1", "app-1.0.0"];
 const VERSIONS: [&str; 4] = ["1", "2", "7", "app-1.0.0"];
 
 /// Something that happens, before it is known to whom and when exactly.
 #[derive(Clone, Debug)]
 enum Op {
     Start(usize),
+    StartPolicy { module: usize, only_new: bool },
+    ClosePolicy(usize),
     Connect { device: usize },
     Disconnect { device: usize, late: bool },
     Report { device: usize, module: usize, version: usize, late: bool },
@@ -39,6 +43,8 @@ fn op() -> impl Strategy<Value = Op> {
     let late = || prop::bool::weighted(0.1);
     prop_oneof![
         2 => job.clone().prop_map(Op::Start),
+        1 => (module.clone(), any::<bool>()).prop_map(|(module, only_new)| Op::StartPolicy { module, only_new }),
+        1 => job.clone().prop_map(Op::ClosePolicy),
         5 => device.clone().prop_map(|device| Op::Connect { device }),
         3 => (device.clone(), late()).prop_map(|(device, late)| Op::Disconnect { device, late }),
         8 => (device.clone(), module.clone(), 0..VERSIONS.len(), late())
@@ -167,6 +173,7 @@ struct Play {
     devices: Vec<Id>,
     packages: Vec<Id>,
     jobs: [Option<Id>; 2],
+    policies: Vec<Id>,
     epochs: [Epoch; DEVICES],
     last_epoch: Epoch,
 }
@@ -182,7 +189,16 @@ impl Play {
         world.chunk = setting.chunk;
         let devices = (0..DEVICES).map(|_| world.device()).collect();
         let packages = MODULES.iter().zip(TARGETS).map(|(module, to)| world.package_of(module, to)).collect();
-        Self { world, setting, devices, packages, jobs: [None; 2], epochs: [0; DEVICES], last_epoch: 10 }
+        Self {
+            world,
+            setting,
+            devices,
+            packages,
+            jobs: [None; 2],
+            policies: vec![],
+            epochs: [0; DEVICES],
+            last_epoch: 10,
+        }
     }
 
     fn start(&mut self, which: usize) {
@@ -203,6 +219,19 @@ impl Play {
         self.jobs[which] = Some(self.world.order(self.packages[which], order));
     }
 
+    fn start_policy(&mut self, module: usize, only_new: bool) {
+        if self.policies.len() < 2 {
+            let terms = Terms {
+                only_new,
+                src_versions: SOURCES.map(Into::into).to_vec(),
+                waves: vec![],
+                ..self.setting.terms.clone()
+            };
+            let order = Order { terms, ..Order::dynamic(&SOURCES) };
+            self.policies.push(self.world.order(self.packages[module], order));
+        }
+    }
+
     /// The connection an input says it came on.
     fn epoch(&self, device: usize, late: bool) -> Epoch {
         self.epochs[device] - Epoch::from(late)
@@ -218,6 +247,11 @@ impl Play {
                 self.start(which);
                 return None;
             }
+            Op::StartPolicy { module, only_new } => {
+                self.start_policy(module, only_new);
+                return None;
+            }
+            Op::ClosePolicy(n) => Input::CloseJob(*self.policies.get(n)?),
             Op::Connect { device } => {
                 self.last_epoch += 2;
                 self.epochs[device] = self.last_epoch;
@@ -348,10 +382,11 @@ proptest! {
     fn whatever_comes_the_rules_hold_and_nothing_stalls(script in script(), setting in setting()) {
         let mut play = Play::new(setting);
         play.play(&script);
-        let jobs: Vec<Id> = play.jobs.iter().flatten().copied().collect();
+        let jobs: Vec<Id> = play.world.tables.jobs.keys().copied().collect();
         for job in jobs {
             play.world.run(Input::ResumeJob(job));
             play.world.run(Input::ConfirmJob(job));
+            play.world.run(Input::CloseJob(job));
         }
         play.all_report(["1", "1"]);
         for task in play.world.tables.tasks.values().filter(|t| !t.state.is_terminal()) {

@@ -158,10 +158,15 @@ struct Wanted {
     devices: BTreeSet<Id>,
     tasks: BTreeSet<Id>,
     jobs: BTreeSet<Id>,
+    /// Dynamic jobs that changed reports may match.
+    policies: BTreeSet<Id>,
 }
 
 impl Wanted {
     fn add(&mut self, input: &Input, tables: &Tables, at: Moment) {
+        if let Input::Reported { device, module, version, .. } = input {
+            self.add_policies(*device, module, version, tables);
+        }
         match input {
             Input::Connected { device, .. }
             | Input::Disconnected { device, .. }
@@ -190,6 +195,7 @@ impl Wanted {
             )
             | Input::SkipWave(job)
             | Input::CancelJob(job)
+            | Input::CloseJob(job)
             | Input::CancelSome { job, .. }
             | Input::PauseJob(job)
             | Input::ResumeJob(job)
@@ -205,6 +211,19 @@ impl Wanted {
                 self.jobs.insert(*job);
                 self.tasks.extend(tasks);
             }
+        }
+    }
+
+    /// The policies for a module, if a report changes its version.
+    fn add_policies(&mut self, device: Id, module: &str, version: &str, tables: &Tables) {
+        let known = tables.versions.get(&(device, module.into()));
+        if known.is_none_or(|known| known.version != version) {
+            let of_module = |j: &&Job| {
+                j.kind == JobKind::Dynamic
+                    && j.ended_at.is_none()
+                    && tables.packages[&j.package_id].module == module
+            };
+            self.policies.extend(tables.jobs.values().filter(of_module).map(|j| j.id));
         }
     }
 
@@ -226,6 +245,14 @@ impl Wanted {
         };
         let tasks: BTreeMap<Id, Task> =
             tables.tasks.values().filter(of_batch).map(|t| (t.id, t.clone())).collect();
+        self.jobs.extend(&self.policies);
+        let mut matches = BTreeMap::new();
+        for task in tables.tasks.values().filter(|t| self.devices.contains(&t.device_id)) {
+            let dynamic = tables.jobs[&task.job_id].kind == JobKind::Dynamic;
+            if dynamic && self.jobs.contains(&task.job_id) {
+                *matches.entry((task.job_id, task.device_id)).or_default() += 1;
+            }
+        }
         self.jobs.extend(tasks.values().map(|t| t.job_id));
         let jobs: BTreeMap<Id, Job> =
             self.jobs.iter().filter_map(|id| Some((*id, tables.jobs.get(id)?.clone()))).collect();
@@ -240,6 +267,8 @@ impl Wanted {
             sessions: pick(&tables.sessions, of_device),
             versions: pick(&tables.versions, |(device, _)| of_device(device)),
             tasks,
+            policies: self.policies,
+            matches,
             slots_used: tables.slots_used(now),
             offered_until_us: tables.offered_until_us,
             zones: tables.zones.clone(),

@@ -28,6 +28,7 @@ impl Watch {
         counts_are_a_recount(after);
         waves_are_a_recount(after);
         one_at_a_time(after);
+        policies_take_whom_they_are_for(changes, after);
         ended_tasks_stay_ended(inputs, before, after);
         self.events_tell_every_task_state(changes, after);
         events_tell_jobs_packages_and_versions(changes, before, after);
@@ -236,6 +237,20 @@ fn one_at_a_time(after: &Tables) {
         let mut others = told[n + 1..].iter().filter(|b| b.device_id == a.device_id);
         let rival = others.find(|b| a.module == b.module || !(multi(a) && multi(b)));
         assert!(rival.is_none(), "{a:?} and {rival:?} run at once");
+    }
+}
+
+/// A policy makes at most ten tasks for a device, one after the other, and only from its sources.
+fn policies_take_whom_they_are_for(changes: &Changes, after: &Tables) {
+    for task in &changes.tasks_new {
+        let job = &after.jobs[&task.job_id];
+        if job.kind != JobKind::Dynamic {
+            continue;
+        }
+        let of_device = |t: &&Task| t.job_id == job.id && t.device_id == task.device_id;
+        let all = || after.tasks.values().filter(of_device);
+        assert!(all().count() <= 10, "{task:?} is one too many");
+        assert!(all().filter(|t| !t.state.is_terminal()).count() <= 1, "{task:?} beside another one");
     }
 }
 

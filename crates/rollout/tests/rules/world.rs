@@ -54,6 +54,12 @@ impl Order {
         Self { terms: Terms::default(), ..Self::to(pick) }
     }
 
+    /// A dynamic job for devices that report one of `sources`.
+    pub(crate) fn dynamic(sources: &[&str]) -> Self {
+        let terms = Terms { src_versions: sources.iter().map(|v| (*v).into()).collect(), ..Terms::default() };
+        Self { kind: JobKind::Dynamic, terms, ..Self::to(Pick::All) }
+    }
+
     pub(crate) fn verify(devices: Vec<Id>) -> Self {
         Self { kind: JobKind::Verify, ..Self::to(Pick::Named(devices)) }
     }
@@ -162,8 +168,10 @@ impl World {
         let starts = job.terms.start_at.map(|at| (Timer::Start(id), at));
         let ends = job.terms.end_at.map(|at| (Timer::Finish(id), at));
         self.tables.timers.extend(starts.into_iter().chain(ends));
+        if job.work.is_some() {
+            self.tables.timers.insert(Timer::Work(id), self.now);
+        }
         self.tables.jobs.insert(id, job);
-        self.tables.timers.insert(Timer::Work(id), self.now);
         id
     }
 
@@ -184,9 +192,10 @@ impl World {
             terms: order.terms.clone(),
             hold: None,
             gate: Gate::of(&order.terms, self.now),
-            work: Some(Work::Enrol { cursor: 0 }),
+            work: (!order.terms.only_new).then_some(Work::Enrol { cursor: 0 }),
             release: None,
             created_at: self.now,
+            closed_at: None,
             ended_at: None,
             counts: Counts::default(),
         }

@@ -151,6 +151,9 @@ async fn kinds(
     scope: Scope,
     targets: &[Id],
 ) -> Result<Vec<Kind>, OrderError> {
+    if new.terms.only_new {
+        return Ok(vec![]);
+    }
     let read = failed("read devices");
     let jobs = store::jobs::open_of(tx, package.product_id).await.map_err(&read)?;
     let among = if scope == Scope::Named { Among::Devices(targets) } else { Among::Product };

@@ -26,7 +26,7 @@ use crate::ids::IdKind;
 pub struct NewJob {
     /// The package.
     pub package: Id,
-    /// Verify or static.
+    /// What it is for.
     pub kind: JobKind,
     /// Which devices.
     pub scope: NewScope,
@@ -109,7 +109,9 @@ impl Server {
     /// Makes a job. Its tasks follow in chunks.
     pub async fn create_job(&self, new: NewJob) -> Result<CreatedJob, OrderError> {
         let (package, prospect) = self.prospect(&new).await?;
-        check_matched(&package, &prospect.forecast)?;
+        if new.kind != JobKind::Dynamic {
+            check_matched(&package, &prospect.forecast)?;
+        }
         let job = self.insert_job(&new, &package, &prospect).await?;
         Ok(CreatedJob { job, forecast: prospect.forecast })
     }
@@ -131,6 +133,7 @@ impl Server {
         let product = product.ok_or_else(|| unknown_package(package.id))?;
         drop(tx);
         check_file(new, &package)?;
+        check_sources(new, &package)?;
         let largest_notice = self.check_notice(new, &package, &product)?;
         let prospect = self.look(new, &package, &product, largest_notice).await?;
         Ok((package, prospect))
@@ -169,6 +172,7 @@ impl Server {
         check_schedule(&new.terms, unit.now)?;
         let terms = Terms { waves: prospect.waves.clone(), ..new.terms.clone() };
         let gate = Gate::of(&terms, unit.now);
+        let work = (!terms.only_new).then_some(Work::Enrol { cursor: 0 });
         let job = Job {
             id: self.core.next_id(),
             product_id: package.product_id,
@@ -185,19 +189,22 @@ impl Server {
             terms,
             hold: None,
             gate,
-            work: Some(Work::Enrol { cursor: 0 }),
+            work,
             release: None,
             created_at: unit.now,
+            closed_at: None,
             ended_at: None,
             counts: Counts::default(),
         };
         let write = failed("make a job");
         store::jobs::create(&mut unit.tx, &job, &prospect.targets).await.map_err(&write)?;
         let mut changes = Changes::default();
-        changes.timers.insert(Timer::Work(job.id), Some(unit.now));
-        let schedule =
-            [(Timer::Start(job.id), job.terms.start_at), (Timer::Finish(job.id), job.terms.end_at)];
-        changes.timers.extend(schedule.into_iter().filter(|(_, at)| at.is_some()));
+        let timers = [
+            (Timer::Work(job.id), job.work.map(|_| unit.now)),
+            (Timer::Start(job.id), job.terms.start_at),
+            (Timer::Finish(job.id), job.terms.end_at),
+        ];
+        changes.timers.extend(timers.into_iter().filter(|(_, at)| at.is_some()));
         unit.told(job.product_id, None, Some(job.id), EventKind::JobCreated);
         if new.kind == JobKind::Verify {
             package.state = PackageState::Verifying;
@@ -281,6 +288,12 @@ impl Server {
     /// Lets a held job go on.
     pub async fn resume_job(&self, id: Id) -> Result<Job, OrderError> {
         self.order_job(id, Input::ResumeJob(id), "jobNotHeld", "only a held job can be resumed").await
+    }
+
+    /// Lets a dynamic job take no more devices. Its tasks go on, and it is cancelled when the last has ended.
+    pub async fn close_job(&self, id: Id) -> Result<Job, OrderError> {
+        let why = "only a dynamic job that takes devices can be closed; cancel others";
+        self.order_job(id, Input::CloseJob(id), "jobTakesNoDevices", why).await
     }
 
     /// Opens the next wave of a job without waiting for its gate.
@@ -382,6 +395,7 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
     check_gates(new)?;
     check_windows(terms)?;
     check_budget(terms)?;
+    check_policy(new)?;
     match &new.scope {
         NewScope::Percent { thousandths } if !(1..=100_000).contains(thousandths) => {
             Err(OrderError::invalid("percentInvalid", "the per cent of a job are 0.001 to 100"))
@@ -402,6 +416,43 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A dynamic job is for whoever reports certain versions, and for nobody named, counted or in waves.
+fn check_policy(new: &NewJob) -> Result<(), OrderError> {
+    let refuse = |fields: &[&str], text: &str| {
+        Err(OrderError::invalid("policyInvalid", text).with("fields", fields.to_vec()))
+    };
+    if new.kind != JobKind::Dynamic {
+        return match new.terms.only_new {
+            true => refuse(&["onlyNew", "kind"], "onlyNew true is for a job of kind DYNAMIC"),
+            false => Ok(()),
+        };
+    }
+    if !matches!(new.scope, NewScope::All) {
+        return refuse(
+            &["scope", "kind"],
+            "a job of kind DYNAMIC has the scope all: srcVersions say whom it is for",
+        );
+    }
+    if !new.terms.waves.is_empty() {
+        return refuse(
+            &["waves", "kind"],
+            "waves are for a job of kind STATIC: nobody knows yet whom a dynamic one takes",
+        );
+    }
+    Ok(())
+}
+
+/// Some SDKs report a made-up version before the real one, at every connect: whoever is for any version but the
+/// target is for that one too.
+fn check_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
+    let all = new.terms.src_versions.is_empty() && package.src_version.is_none();
+    if new.kind != JobKind::Dynamic || !all {
+        return Ok(());
+    }
+    let text = "a job of kind DYNAMIC must name in srcVersions the versions it is for, unless its package is a difference";
+    Err(OrderError::invalid("policyInvalid", text).with("fields", ["srcVersions", "kind"]))
 }
 
 /// The timeout counts on over attempts: an interval as long as it would leave no time for a second.
@@ -566,7 +617,7 @@ fn check_verified(new: &NewJob, package: &Package) -> Result<(), OrderError> {
             "packageNotVerifiable",
             format!("the package {id} is {state:?}: a verification starts only from Unverified or Failed"),
         ),
-        JobKind::Static => (
+        JobKind::Static | JobKind::Dynamic => (
             matches!(state, PackageState::Verified | PackageState::NotRequired),
             "packageNotVerified",
             format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{Id, Job, Ms, Rows, Session, TIME_ZONE_TAG, Task, TaskState};
+use rollout::{Id, Job, JobKind, Ms, Rows, Session, TIME_ZONE_TAG, Task, TaskState};
 
 use crate::sql::Tx;
 use crate::{Error, tags};
@@ -22,6 +22,8 @@ pub struct Keys {
     pub jobs: BTreeSet<Id>,
     /// Packages besides those of the jobs.
     pub packages: BTreeSet<Id>,
+    /// What devices say of their modules: device, module and version.
+    pub reports: Vec<(Id, String, String)>,
 }
 
 /// Loads the rows of `keys` and all that [`Rows`] promises beside them, in a number of statements that
@@ -32,7 +34,9 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     let mut rows = Rows::default();
     load_devices(tx, keys, &mut rows).await?;
     load_tasks(tx, keys, &mut rows).await?;
+    load_policies(tx, keys, &mut rows).await?;
     load_jobs(tx, keys, &mut rows).await?;
+    load_matches(tx, keys, &mut rows).await?;
     load_packages(tx, keys, &mut rows).await?;
     load_products(tx, &mut rows).await?;
     if !rows.jobs.is_empty() {
@@ -94,8 +98,54 @@ async fn load_tasks(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Err
     Ok(())
 }
 
+/// The dynamic jobs that a report of another version may match: most batches have none, and ask nothing.
+async fn load_policies(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let (mut products, mut modules) = (BTreeSet::new(), BTreeSet::new());
+    for (device, module, version) in &keys.reports {
+        let known = rows.versions.get(&(*device, module.clone()));
+        if known.is_none_or(|known| known.version != *version) {
+            products.extend(rows.devices.get(device).map(|d| d.product_id));
+            modules.insert(module);
+        }
+    }
+    let products = list(&products);
+    for some in products.chunks(tx.dialect.max_rows()) {
+        let (any, args) = tx.dialect.any(some);
+        let sql = format!(
+            "select j.id, p.module from job j join package p on p.id = j.package_id \
+             where j.product_id {any} and j.kind = 'DYNAMIC' and j.ended_at is null"
+        );
+        for row in tx.rows(sql, args).await? {
+            let (job, module): (Id, String) = (row.get(0)?, row.get(1)?);
+            rows.policies.extend(modules.contains(&module).then_some(job));
+        }
+    }
+    Ok(())
+}
+
+/// How often the dynamic jobs of a batch have taken its devices: each time is a task.
+async fn load_matches(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let asked = rows.jobs.values().filter(|j| j.kind == JobKind::Dynamic);
+    let asked = asked.filter(|j| rows.policies.contains(&j.id) || keys.jobs.contains(&j.id));
+    let jobs: Vec<Id> = asked.map(|j| j.id).collect();
+    let devices = if jobs.is_empty() { vec![] } else { list(&keys.devices) };
+    let (of_jobs, ids) = tx.dialect.any(&jobs);
+    for some in devices.chunks(tx.dialect.max_rows()) {
+        let (any, args) = tx.dialect.any(some);
+        let sql = format!(
+            "select job_id, device_id, count(*) from task where device_id {any} and job_id {of_jobs} \
+             group by job_id, device_id"
+        );
+        for row in tx.rows(sql, [args, ids.clone()].concat()).await? {
+            rows.matches.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+        }
+    }
+    Ok(())
+}
+
 async fn load_jobs(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
     let mut ids = keys.jobs.clone();
+    ids.extend(&rows.policies);
     ids.extend(rows.tasks.values().map(|t| t.job_id));
     let lock = format!(" order by id{}", tx.dialect.for_update());
     let mut jobs = tx.select_in("id", &list(&ids), &lock).await?;

@@ -91,7 +91,15 @@ on_both! {
             // These tables are small: without this a walk would be the better plan.
             tx.script("set local enable_seqscan = off".into()).await.unwrap();
         }
-        let keys = Keys { devices: [10, 11].into(), tasks: [1, 2, 3].into(), jobs: [JOB].into(), packages: [PACKAGE].into() };
+        let policy = rollout::Job { kind: rollout::JobKind::Dynamic, ..sample::job(JOB + 1) };
+        jobs::create(&mut tx, &policy, &[]).await.unwrap();
+        let keys = Keys {
+            devices: [10, 11].into(),
+            tasks: [1, 2, 3].into(),
+            jobs: [JOB].into(),
+            packages: [PACKAGE].into(),
+            reports: vec![(10, "default".into(), "9".into())],
+        };
         let task = sample::task(100, JOB, 10);
         let changes = rollout::Changes {
             devices: vec![sample::device(10)],
@@ -186,7 +194,8 @@ async fn the_narrowest_index_is_used() {
     let store = filled(&home).await;
     let mut tx = store.begin().await.unwrap();
     tx.recorded = Some(vec![]);
-    let keys = Keys { devices: [10, 11].into(), ..Keys::default() };
+    let reports = vec![(10, "default".into(), "9".into())];
+    let keys = Keys { devices: [10, 11].into(), reports, ..Keys::default() };
     committer::load(&mut tx, &keys, 5).await.unwrap();
     committer::enrollable(&mut tx, PRODUCT, 5, 10).await.unwrap();
     let offline = devices::Filter { prefix: None, online: Some(false) };
@@ -196,6 +205,7 @@ async fn the_narrowest_index_is_used() {
         ("open = 1", "task_open"),
         ("first_online_at is not null", "device_enrol"),
         ("online = ?", "device_online"),
+        ("kind = 'DYNAMIC'", "job_dynamic"),
     ] {
         let (sql, plan) = plans.iter().find(|(sql, _)| sql.contains(what)).unwrap();
         assert!(plan.iter().any(|line| line.contains(index)), "{sql}\n{}", plan.join("\n"));

@@ -8,6 +8,7 @@ mod home;
 mod lists;
 mod migrate;
 mod open;
+mod policies;
 mod roundtrip;
 mod sample;
 mod tags;

@@ -329,6 +329,7 @@ impl Model {
                         next_push_us,
                         offered_until_us: next_push_us / 2,
                         terms,
+                        closed_at: ended_at,
                         ended_at,
                         hold,
                         gate,
@@ -386,6 +387,7 @@ impl Model {
             tasks: self.rows.tasks.keys().copied().collect(),
             jobs: JOBS.into(),
             packages: BTreeSet::from([PACKAGE]),
+            reports: vec![],
         };
         let found = committer::load(&mut tx, &keys, 1000).await.unwrap();
         let mine = &self.rows;

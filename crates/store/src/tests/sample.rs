@@ -79,6 +79,7 @@ pub(super) fn job(id: Id) -> Job {
         work: None,
         release: None,
         created_at: 4,
+        closed_at: None,
         ended_at: None,
         counts: Default::default(),
     }
