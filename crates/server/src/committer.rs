@@ -355,7 +355,7 @@ async fn ready(unit: &mut Unit, job: Id) -> Result<Vec<Id>, Error> {
     found.slots_used = rows::slots_used(&mut unit.tx, unit.now).await?;
     unit.core.complete(&mut found, unit.now);
     let limit = rollout::push_limit(&found, job, unit.core.limits, unit.now);
-    rows::ready_tasks(&mut unit.tx, job, u32::try_from(limit).unwrap_or(1)).await
+    rows::ready_tasks(&mut unit.tx, job, unit.now, u32::try_from(limit).unwrap_or(1)).await
 }
 
 /// Drops a chunk of the events that are old enough. Reports have their turn before the next one.

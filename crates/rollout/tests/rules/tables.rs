@@ -227,7 +227,7 @@ impl Wanted {
         }
     }
 
-    /// The longest waiting tasks of a job, as many as may be pushed.
+    /// The longest waiting tasks of a job, as many as may be pushed; or the one whose window opens first.
     fn add_ready(&mut self, job: Id, tables: &Tables, at: Moment) {
         self.jobs.insert(job);
         let rows = Self { jobs: BTreeSet::from([job]), ..Self::default() }.rows(tables, at.now);
@@ -235,7 +235,8 @@ impl Wanted {
         let of_job = tables.tasks.values().filter(|t| t.job_id == job);
         let mut ready: Vec<(Ms, Id)> = of_job.filter_map(|t| Some((t.ready_at?, t.id))).collect();
         ready.sort_unstable();
-        self.tasks.extend(ready.into_iter().take(limit as usize).map(|(_, id)| id));
+        let due = ready.iter().take_while(|(since, _)| *since <= at.now).count().max(1);
+        self.tasks.extend(ready.into_iter().take(due.min(limit as usize)).map(|(_, id)| id));
     }
 
     fn rows(mut self, tables: &Tables, now: Ms) -> Rows {

@@ -1,6 +1,6 @@
 //! The next few of many: what is ready, whom a job enrols, which of its tasks an order touches.
 
-use rollout::{Id, Job, Scope, TaskState};
+use rollout::{Id, Job, Ms, Scope, TaskState};
 
 use crate::Error;
 use crate::sql::{Field, Row, Tx, Val};
@@ -28,10 +28,15 @@ impl Unworked {
     }
 }
 
-/// Tasks of a job that wait to be pushed, the longest waiting first.
-pub async fn ready_tasks(tx: &mut Tx, job: Id, limit: u32) -> Result<Vec<Id>, Error> {
-    let sql = "select id from task where job_id = ? and ready_at is not null order by ready_at, id limit ?";
-    ids(&tx.rows(sql, vec![job.into(), limit.into()]).await?)
+/// Tasks of a job that wait to be pushed, the longest waiting first. If all of them wait for their windows, the
+/// one whose window opens first.
+pub async fn ready_tasks(tx: &mut Tx, job: Id, now: Ms, limit: u32) -> Result<Vec<Id>, Error> {
+    let sql = "select id, ready_at from task where job_id = ? and ready_at is not null order by ready_at, id limit ?";
+    let found = tx.rows(sql, vec![job.into(), limit.into()]).await?;
+    let found =
+        found.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<Vec<(Id, Ms)>, Error>>()?;
+    let due = found.iter().take_while(|(_, at)| *at <= now).count();
+    Ok(found.into_iter().take(due.max(1)).map(|(id, _)| id).collect())
 }
 
 /// The next devices a job is for, after the device `cursor`, and whether there are none after them. Of a

@@ -210,9 +210,13 @@ on_both! {
         let tasks_new = vec![ready(1, Some(30)), ready(2, None), ready(3, Some(20)), ready(4, Some(30))];
         apply(&store, Changes { tasks_new, ..Changes::default() }).await;
         let mut tx = store.read().await.unwrap();
-        assert_eq!(committer::ready_tasks(&mut tx, JOB, 2).await.unwrap(), [3, 1]);
-        assert_eq!(committer::ready_tasks(&mut tx, JOB, 9).await.unwrap(), [3, 1, 4]);
-        assert!(committer::ready_tasks(&mut tx, 8, 9).await.unwrap().is_empty());
+        for (now, limit, wanted) in
+            [(30, 2, &[3, 1][..]), (30, 9, &[3, 1, 4]), (29, 9, &[3]), (19, 9, &[3])]
+        {
+            let found = committer::ready_tasks(&mut tx, JOB, now, limit).await.unwrap();
+            assert_eq!(found, wanted, "{limit} at {now}");
+        }
+        assert!(committer::ready_tasks(&mut tx, 8, 30, 9).await.unwrap().is_empty());
         drop(tx);
         store.close().await;
     }

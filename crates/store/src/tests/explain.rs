@@ -121,7 +121,7 @@ on_both! {
             statistics::drop_before(&mut tx, 5),
             committer::load(&mut tx, &keys, 5),
             committer::surroundings(&mut tx, &[&sample::task(100, JOB, 10)], 5),
-            committer::ready_tasks(&mut tx, JOB, 10),
+            committer::ready_tasks(&mut tx, JOB, 5, 10),
             committer::offered_until(&mut tx),
             committer::claim_timers(&mut tx, 5, 10),
             committer::enrollable(&mut tx, PRODUCT, 5, 10),
