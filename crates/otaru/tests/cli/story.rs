@@ -97,12 +97,12 @@ fn a_job_waits_for_its_window() {
     let (platform, package) = prepared();
     let zone = platform.json(&["product", "set", "a1TestPk001", "--timezone", "Asia/Shanghai"]);
     assert_eq!(zone["timezone"], "Asia/Shanghai");
-    let windows = ["--window", "sat,sun 22:00-04:00", "--window", "mon-fri 02:00-02:01"];
+    let windows = ["--window", "fri,sat 22:00-04:00", "--window", "mon-fri 02:00-02:01"];
     let words =
         [&["job", "verify", &package, "lamp-1", "--max-mbit-per-second", "1.5"][..], &windows].concat();
     let verify = job(&platform, &words);
     let shown = platform.order(&["job", "show", &verify]);
-    assert!(shown.contains("sat,sun 22:00-04:00, mon,tue,wed,thu,fri 02:00-02:01"), "{shown}");
+    assert!(shown.contains("fri,sat 22:00-04:00, mon,tue,wed,thu,fri 02:00-02:01"), "{shown}");
     assert!(shown.contains("1.5 Mbit/s"), "{shown}");
     let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "22-4"]);
     assert!(wrong.code == 2 && wrong.err.contains("mon-fri 22:00-04:00"), "{}", wrong.err);
