@@ -104,7 +104,7 @@ fn a_job_waits_for_its_window() {
     let shown = platform.order(&["job", "show", &verify]);
     assert!(shown.contains("fri,sat 22:00-04:00, mon,tue,wed,thu,fri 02:00-02:01"), "{shown}");
     assert!(shown.contains("1.5 Mbit/s"), "{shown}");
-    let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "22-4"]);
+    let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "nights"]);
     assert!(wrong.code == 2 && wrong.err.contains("mon-fri 22:00-04:00"), "{}", wrong.err);
     let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "22:00-22:00"]);
     assert!(wrong.code == 1 && wrong.err.contains("has no minute"), "{}", wrong.err);
