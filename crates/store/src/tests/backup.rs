@@ -3,6 +3,7 @@ use std::io::{Cursor, Read};
 use bytes::Bytes;
 use rollout::{Changes, Event, EventKind, ModuleVersion, Session, Timer};
 
+use super::explain::counted;
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PRODUCT};
@@ -10,7 +11,7 @@ use crate::committer;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::sql::Row;
-use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs, tags};
+use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs, statistics, tags};
 
 /// Something in every table.
 async fn filled(home: &Home) -> Store {
@@ -41,6 +42,7 @@ async fn filled(home: &Home) -> Store {
         ..Changes::default()
     };
     committer::apply(&mut tx, &changes).await.unwrap();
+    statistics::note(&mut tx, &counted()).await.unwrap();
     committer::reserve_streams(&mut tx, 41).await.unwrap();
     let answered = Answered { request_hash: "h".into(), response: "r".into(), at: 1 };
     idempotency::put(&mut tx, "k", &answered).await.unwrap();

@@ -52,7 +52,7 @@ async fn filled(home: &Home) -> Store {
 }
 
 /// A version that changed and a task that ended.
-fn counted() -> rollout::Changes {
+pub(super) fn counted() -> rollout::Changes {
     let event = |task_id, kind| rollout::Event {
         at: 5,
         product_id: PRODUCT,
