@@ -17,6 +17,7 @@ pub(crate) enum List {
     Jobs,
     JobTasks,
     Events,
+    Groups,
 }
 
 /// What a list is sorted by.

@@ -8,7 +8,7 @@ use otaru::settings::{self, Data};
 
 use crate::client::Client;
 use crate::commands::{
-    backup, device, events, frame, job, module, package, product, sim, stats, status, task,
+    backup, device, events, frame, group, job, module, package, product, sim, stats, status, task,
 };
 use crate::demo::{self, Demo};
 use crate::output;
@@ -72,6 +72,9 @@ enum Command {
     /// Devices, and their connection values
     #[command(subcommand)]
     Device(device::Command),
+    /// Groups of devices
+    #[command(subcommand)]
+    Group(group::Command),
     /// Modules: parts of a device with a version of their own
     #[command(subcommand)]
     Module(module::Command),
@@ -114,6 +117,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Product(command) => product::run(command, &client()?)?,
         Command::Device(device::Command::Run(options)) => return device::run_device(options),
         Command::Device(command) => device::run(command, &client()?)?,
+        Command::Group(command) => group::run(command, &client()?)?,
         Command::Module(command) => module::run(command, &client()?)?,
         Command::Package(command) => package::run(command, &client()?)?,
         Command::Job(command) => return job::run(command, &client()?),

@@ -11,6 +11,19 @@ use crate::rows::{
 };
 use crate::terms::Tag;
 
+/// Some devices of a job's enrolment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Devices, in the order of their numbers.
+    pub devices: Vec<Id>,
+    /// For each group that is a wave of the job, those of the devices that are in it.
+    pub groups: Vec<BTreeSet<Id>>,
+    /// The last device looked at.
+    pub upto: Id,
+    /// Whether there are none after it.
+    pub last: bool,
+}
+
 /// One thing to be decided upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -71,10 +84,8 @@ pub enum Input {
         job: Id,
         /// Its work when the chunk was read. A chunk of a work that has moved on changes nothing.
         work: Work,
-        /// Devices, in the order of their numbers.
-        devices: Vec<Id>,
-        /// Whether there are none after them.
-        last: bool,
+        /// What the chunk holds.
+        chunk: Enrolment,
     },
     /// A chunk of any other [`Work`] of a job: these tasks are next.
     Tasks {
@@ -335,7 +346,7 @@ impl Decider<'_> {
             Input::ResumeJob(job) => self.resume_job(job),
             Input::ConfirmJob(job) => self.confirm_job(job),
             Input::ConfirmTask(task) => self.confirm_task(task),
-            Input::Enrol { job, work, devices, last } => self.enrol(job, work, &devices, last),
+            Input::Enrol { job, work, chunk } => self.enrol(job, work, &chunk),
             Input::Tasks { job, work, tasks, last } => self.work_on_tasks(job, work, &tasks, last),
             Input::CancelJob(job) => self.cancel_job(job),
             Input::CloseJob(job) => self.close_job(job),

@@ -39,7 +39,7 @@ impl Decider<'_> {
         let unfinished = self.unfinished(device);
         let busy = unfinished.iter().any(|id| self.rows.tasks.get(id).is_some_and(|t| t.job_id == job));
         if !busy && self.matches(job, device) < MOST_MATCHES {
-            self.enrol_one(&row, device);
+            self.enrol_one(&row, device, &[]);
         }
     }
 

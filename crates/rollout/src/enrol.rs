@@ -1,35 +1,35 @@
 //! A job's devices become tasks, a chunk at a time.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 
 use crate::conflict::Outcome;
-use crate::decide::Decider;
+use crate::decide::{Decider, Enrolment};
 use crate::event::EventKind;
 use crate::fit::{Aim, Candidate, Fit};
 use crate::rows::{Id, Job, Reason, Task, TaskState, Work};
 use crate::spread::spread;
 
 impl Decider<'_> {
-    pub(crate) fn enrol(&mut self, job: Id, work: Work, devices: &[Id], last: bool) {
-        let Work::Enrol { cursor } = work else { return };
-        if !self.is_at(job, work) {
+    pub(crate) fn enrol(&mut self, job: Id, work: Work, chunk: &Enrolment) {
+        if !matches!(work, Work::Enrol { .. }) || !self.is_at(job, work) {
             return;
         }
         let Some(row) = self.rows.jobs.get(&job).cloned() else { return };
-        for device in devices {
+        for device in &chunk.devices {
             // A report may have come before the chunk did.
             if !self.has_matched(&row, *device) {
-                self.enrol_one(&row, *device);
+                self.enrol_one(&row, *device, &chunk.groups);
             }
         }
-        let cursor = devices.last().copied().unwrap_or(cursor);
-        self.set_work(job, (!last).then_some(Work::Enrol { cursor }));
+        let cursor = chunk.upto;
+        self.set_work(job, (!chunk.last).then_some(Work::Enrol { cursor }));
         self.touched.insert(job);
         self.complete_if_done(job);
     }
 
-    /// Makes a job's task for a device, if it is for this one.
-    pub(crate) fn enrol_one(&mut self, job: &Job, device: Id) {
+    /// Makes a job's task for a device, if it is for this one. `groups` are those in each group that is a wave.
+    pub(crate) fn enrol_one(&mut self, job: &Job, device: Id, groups: &[BTreeSet<Id>]) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let Some(row) = self.rows.devices.get(&device) else { return };
         let (module, dest_version) = (package.module.clone(), package.version.clone());
@@ -43,7 +43,10 @@ impl Decider<'_> {
         if !taken || !job.scope.holds(package.id, device) {
             return;
         }
-        let task = self.new_task(job, device, module, src_version, dest_version);
+        let wave = job.terms.wave_of(spread(job.package_id, device), |n| {
+            groups.get(n).is_some_and(|group| group.contains(&device))
+        });
+        let task = Task { wave, ..self.new_task(job, device, module, src_version, dest_version) };
         let id = task.id;
         let outcome = self.make_room(job, &task);
         self.add_task(task);
@@ -63,7 +66,7 @@ impl Decider<'_> {
             package_id: job.package_id,
             device_id: device,
             module,
-            wave: job.terms.wave_of(spread(job.package_id, device)),
+            wave: 0,
             stream_id: self.ids.next_stream(),
             state: if job.terms.need_confirm { TaskState::Confirm } else { TaskState::Queued },
             approved: !job.terms.need_confirm,

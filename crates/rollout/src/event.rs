@@ -60,6 +60,31 @@ pub enum EventKind {
         /// The names of those removed.
         removed: Vec<String>,
     },
+    /// A group was made.
+    GroupCreated {
+        /// Its name.
+        group: String,
+    },
+    /// A group's description or filter was changed.
+    GroupChanged {
+        /// Its name.
+        group: String,
+    },
+    /// A group was removed.
+    GroupRemoved {
+        /// Its name.
+        group: String,
+    },
+    /// A device was added to a group.
+    GroupJoined {
+        /// The group's name.
+        group: String,
+    },
+    /// A device was taken out of a group.
+    GroupLeft {
+        /// The group's name.
+        group: String,
+    },
     /// A device was removed.
     DeviceRemoved {
         /// Its name.

@@ -38,7 +38,7 @@ pub enum Fit {
 #[derive(Clone, Copy, Debug)]
 pub struct Aim<'a> {
     /// Which devices.
-    pub scope: Scope,
+    pub scope: &'a Scope,
     /// What else is settled.
     pub terms: &'a Terms,
     /// The package.
@@ -47,13 +47,13 @@ pub struct Aim<'a> {
 
 impl<'a> Aim<'a> {
     pub(crate) fn of(job: &'a Job, package: &'a Package) -> Self {
-        Self { scope: job.scope, terms: &job.terms, package }
+        Self { scope: &job.scope, terms: &job.terms, package }
     }
 
     /// Whether the job takes a device, if its scope's share holds it.
     pub fn fit(&self, candidate: Candidate<'_>) -> Fit {
         let Candidate { enabled, came, version } = candidate;
-        let named = self.scope == Scope::Named;
+        let named = *self.scope == Scope::Named;
         let of_package = self.package.applies_to(version);
         let of_job = self.terms.takes_source(version);
         match () {
@@ -69,11 +69,11 @@ impl<'a> Aim<'a> {
 }
 
 impl Scope {
-    /// Whether its share holds a device.
-    pub fn holds(self, package: Id, device: Id) -> bool {
+    /// Whether its share holds a device. Whom a filter means, or a group holds, is known where devices are found.
+    pub fn holds(&self, package: Id, device: Id) -> bool {
         match self {
-            Self::All | Self::Named => true,
-            Self::Percent { threshold, .. } => spread(package, device) <= threshold,
+            Self::All | Self::Named | Self::Filter { .. } | Self::Group { .. } => true,
+            Self::Percent { threshold, .. } => spread(package, device) <= *threshold,
         }
     }
 }

@@ -53,12 +53,12 @@ pub struct WaveCounts {
 impl Gate {
     /// The gate of a job that is just being made; `None` if it needs none.
     pub fn of(terms: &Terms, now: Ms) -> Option<Self> {
-        let needed = !terms.waves.is_empty() || terms.limits != FailureLimits::default();
+        let needed = terms.count_waves() > 0 || terms.limits != FailureLimits::default();
         needed.then(|| Self {
             wave: 0,
             opened_at: terms.start_at.unwrap_or(now),
             enough_at: None,
-            waves: (0..terms.waves.len().max(1)).map(|_| WaveCounts::default()).collect(),
+            waves: (0..terms.count_waves().max(1)).map(|_| WaveCounts::default()).collect(),
             offered: 0,
             succeeded: 0,
             failed: 0,
@@ -89,11 +89,18 @@ impl Gate {
 }
 
 impl Terms {
-    /// The wave of a device with this spread.
-    pub fn wave_of(&self, spread: i64) -> i32 {
-        let of = |wave: &Wave| spread <= wave.threshold;
-        let last = self.waves.len().saturating_sub(1);
-        i32::try_from(self.waves.iter().position(of).unwrap_or(last)).unwrap_or(0)
+    /// How many waves there are; 0 is one for all.
+    pub fn count_waves(&self) -> usize {
+        self.wave_groups.len() + self.waves.len()
+    }
+
+    /// The wave of a device with this spread: that of the first group that it is in, or else of its share.
+    pub fn wave_of(&self, spread: i64, is_in: impl Fn(usize) -> bool) -> i32 {
+        let groups = self.wave_groups.len();
+        let share = |wave: &Wave| spread <= wave.threshold;
+        let of_share = || Some(groups + self.waves.iter().position(share)?);
+        let wave = (0..groups).find(|n| is_in(*n)).or_else(of_share);
+        i32::try_from(wave.unwrap_or(self.count_waves().saturating_sub(1))).unwrap_or(0)
     }
 
     /// Successes a wave of `total` tasks needs.

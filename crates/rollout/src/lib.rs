@@ -49,7 +49,7 @@ mod waiting;
 mod window;
 
 pub use conflict::{Meeting, Rival};
-pub use decide::{Ask, Changes, Ids, Input, Limits, Offer, Outbound, decide};
+pub use decide::{Ask, Changes, Enrolment, Ids, Input, Limits, Offer, Outbound, decide};
 pub use event::{Event, EventKind};
 pub use fit::{Aim, Candidate, Fit};
 pub use gate::{Gate, WaveCounts};
@@ -57,6 +57,6 @@ pub use order::may_run_again;
 pub use push::push_limit;
 pub use rows::*;
 pub use spread::spread;
-pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave};
+pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave, WaveGroup};
 pub use waiting::{Waiting, waiting};
 pub use window::{SERVER_ZONE, TIME_ZONE_TAG, Window, ZONE_REACH_MS, Zone};

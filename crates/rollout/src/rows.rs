@@ -204,7 +204,7 @@ pub enum JobState {
 }
 
 /// Which devices a job is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum Scope {
     /// Every enabled device of the product that has ever connected.
@@ -217,6 +217,18 @@ pub enum Scope {
         thousandths: u32,
         /// Devices with a spread up to this one belong to the share.
         threshold: i64,
+    },
+    /// Those of what `All` takes that a filter means.
+    Filter {
+        /// Its text.
+        filter: String,
+    },
+    /// Those of what `All` takes that are in a group.
+    Group {
+        /// The group.
+        group: Id,
+        /// Its name, told here too because the group may be gone when this is read.
+        name: String,
     },
 }
 

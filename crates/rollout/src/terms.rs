@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rows::Ms;
+use crate::rows::{Id, Ms};
 use crate::window::Window;
 
 /// What becomes of a device's task when another job's has not ended.
@@ -44,6 +44,15 @@ pub struct Wave {
     pub share: Share,
     /// Devices with a spread up to this one belong to it, or to one before.
     pub threshold: i64,
+}
+
+/// A group of devices that is a wave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveGroup {
+    /// The group.
+    pub group: Id,
+    /// Its name, told here too because the group may be gone when this is read.
+    pub name: String,
 }
 
 /// Two failure rates for a sequential test, in thousandths of a per cent.
@@ -114,7 +123,9 @@ pub struct Terms {
     pub kbit_per_second: Option<i64>,
     /// For the devices to read.
     pub tags: Vec<Tag>,
-    /// Its waves, each larger than the one before; the last takes what is left.
+    /// Groups that are its first waves.
+    pub wave_groups: Vec<WaveGroup>,
+    /// The waves after them, each larger than the one before; the last takes what is left.
     pub waves: Vec<Wave>,
     /// Successes in a wave before the next opens.
     pub min_success: Share,
@@ -147,6 +158,7 @@ impl Default for Terms {
             windows: Vec::new(),
             kbit_per_second: None,
             tags: Vec::new(),
+            wave_groups: Vec::new(),
             waves: Vec::new(),
             min_success: Share::Percent { thousandths: 90_000 },
             soak_ms: 60 * 60_000,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollout::{Changes, Id, Input, Job, Rows, Timer, Work};
+use rollout::{Changes, Enrolment, Id, Input, Job, Rows, Timer, Work};
 use store::committer::{self as rows, Keys, Unworked};
 use store::{Chain, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -375,8 +375,8 @@ async fn chunk(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
     let Some(work) = job.work else { return Ok(None) };
     let (cursor, which) = match work {
         Work::Enrol { cursor } => {
-            let (devices, last) = rows::enrol_chunk(&mut unit.tx, job, cursor, CHUNK).await?;
-            return Ok(Some(Input::Enrol { job: job.id, work, devices, last }));
+            let chunk = enrolment(unit, job, cursor).await?;
+            return Ok(Some(Input::Enrol { job: job.id, work, chunk }));
         }
         Work::Cancel { cursor } | Work::CancelSome { cursor, .. } | Work::Finish { cursor } => {
             (cursor, Unworked::Unfinished)
@@ -386,6 +386,15 @@ async fn chunk(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
     };
     let (tasks, last) = rows::task_chunk(&mut unit.tx, job.id, cursor, which, CHUNK).await?;
     Ok(Some(Input::Tasks { job: job.id, work, tasks, last }))
+}
+
+async fn enrolment(unit: &mut Unit, job: &Job, cursor: Id) -> Result<Enrolment, Error> {
+    let rows::Chunk { devices, upto, last } = rows::enrol_chunk(&mut unit.tx, job, cursor, CHUNK).await?;
+    let mut groups = Vec::with_capacity(job.terms.wave_groups.len());
+    for wave in &job.terms.wave_groups {
+        groups.push(store::groups::among(&mut unit.tx, wave.group, &devices, job.created_at).await?);
+    }
+    Ok(Enrolment { devices, groups, upto, last })
 }
 
 /// The next tasks that a job lets go.
@@ -447,9 +456,9 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::ReupgradeJob(job) => {
             keys.jobs.insert(*job);
         }
-        Input::Enrol { job, devices, .. } => {
+        Input::Enrol { job, chunk, .. } => {
             keys.jobs.insert(*job);
-            keys.devices.extend(devices);
+            keys.devices.extend(&chunk.devices);
         }
         Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
             keys.jobs.insert(*job);

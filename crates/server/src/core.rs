@@ -243,7 +243,7 @@ impl Unit {
         let mut rows = committer::load(&mut self.tx, keys, self.now).await?;
         self.core.complete(&mut rows, self.now);
         let streams = inputs.iter().map(|input| match input {
-            Input::Enrol { devices, .. } => devices.len(),
+            Input::Enrol { chunk, .. } => chunk.devices.len(),
             Input::Reported { .. } if !rows.policies.is_empty() => 1,
             _ => 0,
         });

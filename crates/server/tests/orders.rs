@@ -73,7 +73,7 @@ async fn an_import_tells_for_each_line_what_came_of_it() {
     assert_eq!(set.logins.len(), 3);
     let given = DeviceKey { name: "dev002".into(), secret: set.device_secret };
     let _device = Device::online(&world, &given, "1.0.0").await;
-    let filter = DeviceFilter { prefix: Some("dev00".into()), online: Some(true) };
+    let filter = DeviceFilter { prefix: Some("dev00".into()), online: Some(true), ..DeviceFilter::default() };
     let online = world.server.devices(PK, &filter, Paging { after: None, limit: 10 }).await.unwrap().items;
     assert_eq!(online.iter().map(|v| &*v.device.name).collect::<Vec<_>>(), ["dev002"]);
 }

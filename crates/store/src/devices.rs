@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollout::{Device, Id, ModuleVersion, TaskState};
 
 use crate::record::{Column, Record, column_list, int, text};
+use crate::select::{Part, Walk};
 use crate::sql::{Field, Fields, Tx, Val};
 use crate::tags::{self, Tags};
-use crate::{Error, Removal, Sealed, Slice};
+use crate::{Error, Removal, Sealed, Selection, Slice, groups};
 
 /// A device to be made.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct DeviceView {
     pub versions: Vec<ModuleVersion>,
     /// What operators say of it.
     pub tags: Tags,
+    /// The groups it was added to, by name.
+    pub groups: BTreeSet<String>,
 }
 
 /// Which devices of a product a list shows.
@@ -49,7 +52,12 @@ pub struct Filter {
     pub prefix: Option<String>,
     /// Only those that are, or are not, connected.
     pub online: Option<bool>,
+    /// Only those that are meant.
+    pub selection: Option<Selection>,
 }
+
+/// Devices that a page of those a filter means looks at: whom few fit costs no more than whom many do.
+const LOOKED_AT: u32 = 4_000;
 
 /// Makes devices. Gives the numbers of those made; of the others the name is taken, in the product or
 /// by an earlier one of the same call.
@@ -124,7 +132,8 @@ pub async fn lock(tx: &mut Tx, ids: &[Id]) -> Result<(), Error> {
     tx.select_in::<Device>("id", ids, &rest).await.map(drop)
 }
 
-/// Devices of a product by name, after the name `after`.
+/// Devices of a product by name, after the name `after`. Of those that a filter means a page may be short, even
+/// empty, and not be the last.
 pub async fn list(
     tx: &mut Tx,
     product: Id,
@@ -132,26 +141,44 @@ pub async fn list(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Slice<DeviceView, String>, Error> {
-    let mut sql =
-        format!("select {}, online from device where product_id = ?", column_list(Device::TABLE.columns));
-    let mut args = vec![product.into()];
-    let mut and = |condition: &str, value: Val| {
-        sql.push_str(condition);
-        args.push(value);
-    };
-    if let Some(online) = filter.online {
-        and(" and online = ?", online.into());
-    }
+    page(tx, product, filter, after, limit, LOOKED_AT).await
+}
+
+/// As [`list`]; a page looks at `look` devices.
+pub(crate) async fn page(
+    tx: &mut Tx,
+    product: Id,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: u32,
+    look: u32,
+) -> Result<Slice<DeviceView, String>, Error> {
+    let mut walk = Walk::by_name(product, filter.selection.as_ref());
+    let mut more = Part::default();
     if let Some(prefix) = &filter.prefix {
-        and(" and name >= ?", prefix.as_str().into());
-        and(" and name <= ?", format!("{prefix}{}", char::MAX).into());
+        walk.begins(prefix);
     }
     if let Some(after) = after {
-        and(" and name > ?", after.into());
+        walk.after(after);
     }
-    and(" order by name limit ?", (i64::from(limit) + 1).into());
+    if let Some(online) = filter.online {
+        more.and("device.online = ?", [online.into()]);
+    }
+    let mut seen: Option<String> = None;
+    if let Some(selection) = &filter.selection {
+        more.and_part(selection.condition(tx.dialect));
+        seen = walk.ahead(tx, look).await?;
+    }
+    if let Some(seen) = &seen {
+        walk.to(seen.as_str());
+    }
+    let columns: Vec<String> = Device::TABLE.columns.iter().map(|c| format!("device.{}", c.name)).collect();
+    let columns = format!("{}, device.online", columns.join(", "));
+    let (sql, args) = walk.first(&columns, more, limit.saturating_add(1));
     let items = views(tx, sql, args).await?;
-    Ok(Slice::cut(items, limit, |view| view.device.name.clone()))
+    let mut page = Slice::cut(items, limit, |view| view.device.name.clone());
+    page.next = page.next.or(seen);
+    Ok(page)
 }
 
 /// Lets a device log in, or refuses it from now on. False if it is not there.
@@ -173,6 +200,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         return Ok(Removal::InUse);
     }
     uncount_tasks(tx, id).await?;
+    groups::forget(tx, id).await?;
     for sql in [
         "delete from timer where kind in ('timeout', 'settle') and subject in (select id from task where device_id = ?)",
         "delete from timer where kind in ('grace', 'quiet') and subject = ?",
@@ -208,6 +236,7 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
             online: fields.next()?,
             versions: vec![],
             tags: Tags::new(),
+            groups: BTreeSet::new(),
         })
     };
     let rows = tx.rows(sql, args).await?;
@@ -218,7 +247,9 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
         versions.entry(version.device_id).or_default().push(version);
     }
     let mut tags = tags::of(tx, &ids).await?;
+    let mut groups = groups::of(tx, &ids).await?;
     for view in &mut found {
+        view.groups = groups.remove(&view.device.id).unwrap_or_default();
         view.tags = tags.remove(&view.device.id).unwrap_or_default();
         view.versions = versions.remove(&view.device.id).unwrap_or_default();
     }

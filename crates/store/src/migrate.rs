@@ -6,7 +6,7 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 10;
+pub const SCHEMA: u32 = 11;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
@@ -23,6 +23,7 @@ const STEPS: [&str; SCHEMA as usize] = [
     include_str!("schema/0008.sql"),
     include_str!("schema/0009.sql"),
     include_str!("schema/0010.sql"),
+    include_str!("schema/0011.sql"),
 ];
 
 /// What a database holds.

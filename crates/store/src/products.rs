@@ -72,6 +72,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         "delete from job_count where job_id in (select id from job where product_id = ?)",
         "delete from job where product_id = ?",
         "delete from module where product_id = ?",
+        "delete from device_group where product_id = ?",
         "delete from product where id = ?",
     ] {
         tx.exec(sql, vec![id.into()]).await?;

@@ -6,6 +6,7 @@ use rollout::{
 };
 
 use crate::Error;
+use crate::groups::Group;
 use crate::modules::Module;
 use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
 use crate::tags::DeviceTag;
@@ -102,6 +103,12 @@ record!(
     hidden [], beside []
 );
 record!(
+    Group, "device_group", key ["id"],
+    fixed ["product_id", "name", "members"],
+    [id, product_id, name, description, filter, members, created_at],
+    hidden [], beside []
+);
+record!(
     Session, "session", key ["device_id"],
     fixed [],
     [device_id, epoch, connected_at],
@@ -153,7 +160,7 @@ word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
 json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
 /// Tables without a record of their own.
-const OTHERS: [&Table; 10] = [
+const OTHERS: [&Table; 11] = [
     &Table { name: "meta", key: &["name"], fixed: &[], columns: &[text("name"), text("value")], hidden: &[] },
     &Table {
         name: "counter",
@@ -174,6 +181,13 @@ const OTHERS: [&Table; 10] = [
         key: &["job_id", "state"],
         fixed: &[],
         columns: &[int("job_id"), text("state"), int("n")],
+        hidden: &[],
+    },
+    &Table {
+        name: "group_member",
+        key: &["group_id", "device_id"],
+        fixed: &[],
+        columns: &[int("group_id"), int("device_id"), text("device_name")],
         hidden: &[],
     },
     &Table {
@@ -245,6 +259,7 @@ pub(crate) fn tables() -> Vec<&'static Table> {
         Product::TABLE,
         Device::TABLE,
         DeviceTag::TABLE,
+        Group::TABLE,
         Session::TABLE,
         ModuleVersion::TABLE,
         Module::TABLE,

@@ -4,13 +4,14 @@ use rollout::{Id, Job, Package, Rival, TaskState};
 
 use crate::Error;
 use crate::record::int;
+use crate::select::Whom;
 use crate::sql::{Field, Row, Tx, Val};
 
 /// Which devices are looked at.
 #[derive(Clone, Copy, Debug)]
 pub enum Among<'a> {
-    /// Every device of the package's product.
-    Product,
+    /// Those of the package's product.
+    Whom(&'a Whom),
     /// These.
     Devices(&'a [Id]),
 }
@@ -45,23 +46,24 @@ pub async fn alike(
     which: bool,
 ) -> Result<Vec<Alike>, Error> {
     let (rivals, mut args) = rivals(tx, &package.module, jobs);
-    let devices = if which { "string_agg(cast(d.id as text), ',')" } else { "''" };
+    let devices = if which { "string_agg(cast(device.id as text), ',')" } else { "''" };
     args.push(package.module.as_str().into());
     let select = |from: &str| {
         format!(
-            "select m.version as version, d.enabled + case when d.first_online_at is null then 0 else {CAME} end \
-             + {ONLINE} * d.online + {RIVALS} * {rivals} as flags, count(*), {devices} from {from} \
-             left join module_version m on m.device_id = d.id and m.module = ?"
+            "select m.version as version, device.enabled + case when device.first_online_at is null then 0 else {CAME} end \
+             + {ONLINE} * device.online + {RIVALS} * {rivals} as flags, count(*), {devices} from {from} \
+             left join module_version m on m.device_id = device.id and m.module = ?"
         )
     };
     let rows = match among {
-        Among::Product => {
-            args.push(package.product_id.into());
-            tx.rows(format!("{} where d.product_id = ? group by 1, 2", select("device d")), args).await?
+        Among::Whom(whom) => {
+            let (from, part) = whom.all(package.product_id, tx.dialect);
+            args.extend(part.args);
+            tx.rows(format!("{} where {} group by 1, 2", select(&from), part.sql), args).await?
         }
         Among::Devices(ids) => {
             let ids = ids.iter().map(|id| vec![(*id).into()]).collect();
-            let statement = format!("{} group by 1, 2", select("v join device d on d.id = v.id"));
+            let statement = format!("{} group by 1, 2", select("v join device on device.id = v.id"));
             tx.bulk_rows(&[int("id")], ids, &statement, &args).await?
         }
     };
@@ -85,7 +87,7 @@ fn rivals(tx: &Tx, module: &str, jobs: &[Job]) -> (String, Vec<Val>) {
     let sql = format!(
         "coalesce((select sum(distinct (case when t.module = ? then 16 else 1 end) \
          * (case when t.state = ? then 4 else 1 end) * (case when t.job_id {of_multi} then 2 else 1 end)) \
-         from task t where t.device_id = d.id and t.open = 1 and t.job_id {of_jobs}), 0)"
+         from task t where t.device_id = device.id and t.open = 1 and t.job_id {of_jobs}), 0)"
     );
     let args = [vec![module.into(), TaskState::InProgress.to_val()], multi, ids].concat();
     (sql, args)

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use server::rollout;
@@ -21,6 +21,8 @@ pub struct Device {
     pub versions: Vec<ModuleVersion>,
     /// What operators say of it, by name.
     pub tags: BTreeMap<String, String>,
+    /// The groups it was added to.
+    pub groups: BTreeSet<String>,
     /// Its first connection; absent if it never came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -80,6 +82,11 @@ pub struct DeviceQuery {
     pub prefix: Option<String>,
     /// Only those that are, or are not, connected.
     pub online: Option<bool>,
+    /// Only those that this filter means (docs/filters.md). A page may then be short, even empty, and not be
+    /// the last: go on as long as there is a `nextCursor`.
+    pub filter: Option<String>,
+    /// Only those of this group; pages as with `filter`.
+    pub group: Option<String>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.
@@ -217,7 +224,7 @@ pub struct Login {
 
 impl From<server::DeviceView> for Device {
     fn from(view: server::DeviceView) -> Self {
-        let server::DeviceView { device: row, online, versions, tags } = view;
+        let server::DeviceView { device: row, online, versions, tags, groups } = view;
         Self {
             identity_shared_since: row.shared_since().map(time::text),
             device_name: row.name,
@@ -225,6 +232,7 @@ impl From<server::DeviceView> for Device {
             online,
             versions: versions.into_iter().map(Into::into).collect(),
             tags,
+            groups,
             first_online_at: row.first_online_at.map(time::text),
             last_online_at: row.last_online_at.map(time::text),
             last_offline_at: row.last_offline_at.map(time::text),
@@ -261,7 +269,13 @@ mod tests {
             created_at: 0,
             rivalry,
         };
-        let view = server::DeviceView { device, online: true, versions: vec![], tags: BTreeMap::new() };
+        let view = server::DeviceView {
+            device,
+            online: true,
+            versions: vec![],
+            tags: BTreeMap::new(),
+            groups: BTreeSet::new(),
+        };
         serde_json::to_value(Device::from(view)).unwrap()
     }
 

@@ -247,6 +247,16 @@ pub enum JobScope {
         /// 0.001 to 100.
         percent: f64,
     },
+    /// Those of what `all` takes that a filter means.
+    Filter {
+        /// Its text.
+        filter: String,
+    },
+    /// Those of what `all` takes that are in a group.
+    Group {
+        /// Its name.
+        group: String,
+    },
 }
 
 /// How many tasks of a job are in each state.
@@ -324,6 +334,16 @@ pub enum NewScope {
     Percent {
         /// 0.001 to 100, in steps of 0.001.
         percent: f64,
+    },
+    /// Those of what `all` takes that a filter means (docs/filters.md).
+    Filter {
+        /// Its text.
+        filter: String,
+    },
+    /// Those of what `all` takes that are in a group, in the moments in which the job's tasks are made.
+    Group {
+        /// Its name.
+        group: String,
     },
 }
 
@@ -464,6 +484,8 @@ impl TryFrom<NewScope> for server::NewScope {
             NewScope::Named { device_names } => Self::Named(device_names),
             NewScope::Csv { csv, leave_out_unknown } => Self::Csv { csv, leave_out_unknown },
             NewScope::Percent { percent } => Self::Percent { thousandths: thousandths(percent)? },
+            NewScope::Filter { filter } => Self::Filter(filter),
+            NewScope::Group { group } => Self::Group(group),
         })
     }
 }
@@ -486,6 +508,8 @@ impl From<rollout::Scope> for JobScope {
             rollout::Scope::Percent { thousandths, .. } => {
                 Self::Percent { percent: f64::from(thousandths) / 1_000.0 }
             }
+            rollout::Scope::Filter { filter } => Self::Filter { filter },
+            rollout::Scope::Group { name, .. } => Self::Group { group: name },
         }
     }
 }

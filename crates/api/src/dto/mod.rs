@@ -6,6 +6,7 @@
 mod device;
 mod event;
 mod forecast;
+mod group;
 mod job;
 mod message;
 mod module;
@@ -23,6 +24,7 @@ mod window;
 pub use device::*;
 pub use event::*;
 pub use forecast::*;
+pub use group::*;
 pub use job::*;
 pub use message::*;
 pub use module::*;

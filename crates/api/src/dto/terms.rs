@@ -80,10 +80,10 @@ pub struct Terms {
     /// For the devices to read, in `extData` of their notices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// Waves of a static job, each with all before it: per cent or numbers of its devices. The last
-    /// takes what is left. One wave for all if empty.
+    /// Waves of a static job, each with all before it: groups first, then per cent or numbers of its devices,
+    /// those of the groups among them. The last takes what is left. One wave for all if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub waves: Vec<Share>,
+    pub waves: Vec<Wave>,
     /// Successes in a wave before the next opens; 90 per cent of its tasks if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_success: Option<Share>,
@@ -129,6 +129,27 @@ pub enum Share {
     Percent {
         /// 0.001 to 100, in steps of 0.001.
         percent: f64,
+    },
+}
+
+/// Which devices a wave adds to those before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
+pub enum Wave {
+    /// So many in all.
+    Count {
+        /// How many.
+        n: i64,
+    },
+    /// A part in all.
+    Percent {
+        /// 0.001 to 100, in steps of 0.001.
+        percent: f64,
+    },
+    /// Those of a group.
+    Group {
+        /// Its name.
+        group: String,
     },
 }
 
@@ -232,7 +253,7 @@ impl From<rollout::Terms> for Terms {
             windows: row.windows.into_iter().map(Into::into).collect(),
             max_mbit_per_second: row.kbit_per_second.map(|kbit| kbit as f64 / 1_000.0),
             tags: row.tags.into_iter().map(|t| Tag { key: t.key, value: t.value }).collect(),
-            waves: row.waves.iter().map(|wave| wave.share.into()).collect(),
+            waves: told_waves(row.wave_groups, &row.waves),
             min_success: Some(row.min_success.into()),
             soak_minutes: Some(row.soak_ms / 60_000),
             max_wait_minutes: Some(row.max_wait_ms.map_or(0, |ms| ms / 60_000)),
@@ -251,9 +272,10 @@ impl From<rollout::Terms> for Terms {
 impl TryFrom<Terms> for rollout::Terms {
     type Error = Problem;
 
-    fn try_from(terms: Terms) -> Result<Self, Problem> {
+    fn try_from(mut terms: Terms) -> Result<Self, Problem> {
         let usual = Self::default();
         let limits = limits(&terms)?;
+        let (wave_groups, waves) = waves(std::mem::take(&mut terms.waves))?;
         Ok(Self {
             attempts: attempts(&terms)?.unwrap_or(usual.attempts),
             retry_interval_ms: terms.retry_interval_minutes.map_or(usual.retry_interval_ms, ms),
@@ -271,7 +293,8 @@ impl TryFrom<Terms> for rollout::Terms {
             windows: terms.windows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             kbit_per_second: terms.max_mbit_per_second.map(kbit).transpose()?,
             tags: terms.tags.into_iter().map(|t| rollout::Tag { key: t.key, value: t.value }).collect(),
-            waves: terms.waves.into_iter().map(wave).collect::<Result<_, _>>()?,
+            wave_groups,
+            waves,
             min_success: terms.min_success.map_or(Ok(usual.min_success), TryInto::try_into)?,
             soak_ms: terms.soak_minutes.map_or(usual.soak_ms, ms),
             max_wait_ms: limit(terms.max_wait_minutes.map(ms), usual.max_wait_ms),
@@ -281,9 +304,36 @@ impl TryFrom<Terms> for rollout::Terms {
     }
 }
 
-/// Where a wave ends is found with the devices of the job.
-fn wave(share: Share) -> Result<rollout::Wave, Problem> {
-    Ok(rollout::Wave { share: share.try_into()?, threshold: i64::MAX })
+/// Where a share ends is found with the devices of the job, and so are its groups.
+fn waves(waves: Vec<Wave>) -> Result<(Vec<rollout::WaveGroup>, Vec<rollout::Wave>), Problem> {
+    let (mut groups, mut shares) = (Vec::new(), Vec::new());
+    for wave in waves {
+        let share = match wave {
+            Wave::Group { group } if shares.is_empty() => {
+                groups.push(rollout::WaveGroup { group: 0, name: group });
+                continue;
+            }
+            Wave::Group { group } => {
+                let detail = format!(
+                    "the wave of the group {group:?} comes after one of a share: groups come first, then shares"
+                );
+                return Err(Problem::unprocessable("gateInvalid", detail).with("field", "waves"));
+            }
+            Wave::Count { n } => Share::Count { n },
+            Wave::Percent { percent } => Share::Percent { percent },
+        };
+        shares.push(rollout::Wave { share: share.try_into()?, threshold: i64::MAX });
+    }
+    Ok((groups, shares))
+}
+
+fn told_waves(groups: Vec<rollout::WaveGroup>, shares: &[rollout::Wave]) -> Vec<Wave> {
+    let share = |wave: &rollout::Wave| match wave.share.into() {
+        Share::Count { n } => Wave::Count { n },
+        Share::Percent { percent } => Wave::Percent { percent },
+    };
+    let groups = groups.into_iter().map(|wave| Wave::Group { group: wave.name });
+    groups.chain(shares.iter().map(share)).collect()
 }
 
 fn limits(terms: &Terms) -> Result<rollout::FailureLimits, Problem> {

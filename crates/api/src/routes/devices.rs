@@ -130,7 +130,8 @@ async fn list_devices(
     Query(query): Query<DeviceQuery>,
 ) -> Answer<axum::Json<Page<Device>>> {
     let paging = paging::<String>(List::Devices, query.cursor.as_deref(), query.limit)?;
-    let filter = DeviceFilter { prefix: query.prefix, online: query.online };
+    let DeviceQuery { prefix, online, filter, group, .. } = query;
+    let filter = DeviceFilter { prefix, online, filter, group };
     let paging = Paging { after: paging.after.as_deref(), limit: paging.limit };
     Ok(page(List::Devices, api.server.devices(&product_key, &filter, paging).await?, Into::into))
 }

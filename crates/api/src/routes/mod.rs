@@ -2,6 +2,7 @@
 
 mod devices;
 mod events;
+mod groups;
 mod health;
 mod jobs;
 mod messages;
@@ -92,6 +93,7 @@ fn small() -> OpenApiRouter<Api> {
         .merge(products::routes())
         .merge(devices::routes())
         .merge(messages::routes())
+        .merge(groups::routes())
         .merge(modules::routes())
         .merge(packages::routes())
         .merge(uploads::routes())

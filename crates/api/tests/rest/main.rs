@@ -5,6 +5,7 @@
 mod common;
 mod document;
 mod gate;
+mod groups;
 mod health;
 mod idempotency;
 mod lists;

@@ -90,6 +90,12 @@ pub(crate) struct List {
     /// Only those whose names begin so
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
+    /// Only those that a filter means, as 'tag.region = eu and status = offline' (docs/filters.md)
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Only those of a group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     #[command(flatten)]
     format: Format,
 }
@@ -137,8 +143,11 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Export(export) => secrets(&export, client),
         Command::List(list) => {
             let path = format!("{}/devices", product::path(&list.product_key));
-            let filter: Vec<_> = list.prefix.iter().map(|prefix| ("prefix", prefix.as_str())).collect();
-            list.format.list(client, &path, &filter, &["DEVICE", "STATE", "VERSIONS", "LAST ONLINE"], row)
+            let List { prefix, filter, group, format, .. } = &list;
+            let given = [("prefix", prefix), ("filter", filter), ("group", group)];
+            let query: Vec<_> =
+                given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+            format.list(client, &path, &query, &HEAD, row)
         }
         Command::Show(named) => {
             let device: Device = client.get(&named.path())?;
@@ -257,7 +266,10 @@ fn enable(named: &Named, enabled: bool, client: &Client) -> anyhow::Result<()> {
     named.format.show(&device, show)
 }
 
-fn row(device: &Device) -> Vec<String> {
+/// The head of a list of devices.
+pub(super) const HEAD: [&str; 4] = ["DEVICE", "STATE", "VERSIONS", "LAST ONLINE"];
+
+pub(super) fn row(device: &Device) -> Vec<String> {
     let last = device.last_online_at.as_ref().map(|time| when(time));
     vec![device.device_name.clone(), state(device).into(), versions(device), or_dash(last.as_ref())]
 }
@@ -278,12 +290,18 @@ fn versions(device: &Device) -> String {
     device.versions.iter().map(|v| format!("{} {}", v.module, v.version)).collect::<Vec<_>>().join(", ")
 }
 
+fn groups(device: &Device) -> String {
+    let all: Vec<&str> = device.groups.iter().map(String::as_str).collect();
+    if all.is_empty() { "-".into() } else { all.join(", ") }
+}
+
 fn show(device: &Device) {
     let mut all = vec![
         ("device", device.device_name.clone()),
         ("state", state(device).into()),
         ("versions", versions(device)),
         ("tags", tag::joined(&device.tags)),
+        ("groups", groups(device)),
         ("first online", or_dash(device.first_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last online", or_dash(device.last_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),

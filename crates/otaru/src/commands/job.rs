@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use api::dto::{
     CreatedJob, Evidence, Forecast, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress,
-    Protocol, Share, Tag, Task, WaveCounts, Window,
+    Protocol, Share, Tag, Task, Wave, WaveCounts, Window,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
@@ -99,7 +99,8 @@ pub(crate) struct Verify {
 }
 
 #[derive(Args)]
-#[command(group = ArgGroup::new("scope").required(true).args(["all", "device", "devices_file", "percent"]))]
+#[command(group = ArgGroup::new("scope").required(true)
+    .args(["all", "device", "devices_file", "percent", "filter", "group"]))]
 pub(crate) struct Start {
     /// Id of the package, pkg_…
     #[arg(value_name = "PKG")]
@@ -125,6 +126,12 @@ pub(crate) struct Start {
     /// For a share of what --all takes, 0.001 to 100; a larger share holds every smaller one
     #[arg(long, value_name = "P")]
     percent: Option<f64>,
+    /// For those of what --all takes that a filter means, as 'tag.region = eu' (docs/filters.md)
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// For those of what --all takes that are in a group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     #[command(flatten)]
     terms: Terms,
 }
@@ -196,9 +203,10 @@ struct Gate {
 /// How it grows, and when it halts by itself.
 #[derive(Args)]
 struct Waves {
-    /// Waves, each with all before it, as 1%,10%,100% or 5,50,100%; the last takes what is left
-    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = share)]
-    waves: Vec<Share>,
+    /// Waves, each with all before it, as 1%,10%,100% or 5,50,100% or group:canary,10%,100%: groups
+    /// first; the last takes what is left
+    #[arg(long, value_name = "WAVES", value_delimiter = ',', value_parser = wave)]
+    waves: Vec<Wave>,
     /// Successes in a wave before the next opens [default: 90%]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     min_success: Option<Share>,
@@ -234,6 +242,16 @@ fn share(text: &str) -> Result<Share, String> {
         Some(percent) => Ok(Share::Percent { percent: percent.parse().map_err(|_| wrong(()))? }),
         None => Ok(Share::Count { n: text.parse().map_err(|_| wrong(()))? }),
     }
+}
+
+fn wave(text: &str) -> Result<Wave, String> {
+    if let Some(group) = text.strip_prefix("group:") {
+        return Ok(Wave::Group { group: group.into() });
+    }
+    Ok(match share(text).map_err(|error| format!("{error}, or as group:NAME"))? {
+        Share::Count { n } => Wave::Count { n },
+        Share::Percent { percent } => Wave::Percent { percent },
+    })
 }
 
 fn evidence(text: &str) -> Result<Evidence, String> {
@@ -366,15 +384,17 @@ impl Gate {
 
 impl Start {
     fn scope(&self) -> anyhow::Result<NewScope> {
-        Ok(match (self.percent, &self.devices_file) {
-            (Some(percent), _) => NewScope::Percent { percent },
-            (None, Some(file)) => {
-                let csv = std::fs::read_to_string(file);
-                let csv = csv.with_context(|| format!("cannot read {}", file.display()))?;
-                NewScope::Csv { csv, leave_out_unknown: self.leave_out_unknown }
-            }
-            (None, None) if self.all => NewScope::All,
-            (None, None) => NewScope::Named { device_names: self.device.clone() },
+        if let Some(file) = &self.devices_file {
+            let csv = std::fs::read_to_string(file);
+            let csv = csv.with_context(|| format!("cannot read {}", file.display()))?;
+            return Ok(NewScope::Csv { csv, leave_out_unknown: self.leave_out_unknown });
+        }
+        Ok(match (self.percent, &self.filter, &self.group) {
+            (Some(percent), ..) => NewScope::Percent { percent },
+            (_, Some(filter), _) => NewScope::Filter { filter: filter.clone() },
+            (_, _, Some(group)) => NewScope::Group { group: group.clone() },
+            _ if self.all => NewScope::All,
+            _ => NewScope::Named { device_names: self.device.clone() },
         })
     }
 }
@@ -472,6 +492,8 @@ fn scope(scope: &JobScope) -> String {
         JobScope::All => "all".into(),
         JobScope::Named => "named".into(),
         JobScope::Percent { percent } => format!("{percent} %"),
+        JobScope::Filter { filter } => filter.clone(),
+        JobScope::Group { group } => format!("group {group}"),
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod events;
 mod follow;
 mod forecast;
 pub(crate) mod frame;
+pub(crate) mod group;
 pub(crate) mod job;
 mod messages;
 pub(crate) mod module;

@@ -259,3 +259,34 @@ fn statistics_tell_versions_and_results() {
     assert_eq!((&upgrades["succeeded"], &upgrades["successPercent"]), (&1.into(), &100.0.into()));
     assert!(upgrades["meanSeconds"].as_f64().unwrap() < 60.0, "{upgrades}");
 }
+
+#[test]
+fn groups_and_filters_choose_devices_for_lists_and_jobs() {
+    let (platform, package) = prepared();
+    platform.order(&["device", "tag", "set", "a1TestPk001", "lamp-1", "--tag", "region=eu"]);
+    let listed = platform.json(&["device", "list", "a1TestPk001", "--filter", "tag.region != eu"]);
+    assert_eq!(names(&listed, "deviceName"), ["lamp-2"]);
+    platform.order(&["group", "add", "a1TestPk001", "europe", "--filter", "tag.region = eu"]);
+    platform.order(&["group", "add", "a1TestPk001", "canary", "--desc", "first ones"]);
+    let joined = platform.order(&["group", "join", "a1TestPk001", "canary", "lamp-1", "lamp-2"]);
+    assert!(joined.starts_with("2 devices changed"), "{joined}");
+    platform.order(&["group", "leave", "a1TestPk001", "canary", "--filter", "name = lamp-2"]);
+    for group in ["europe", "canary"] {
+        let devices = platform.json(&["group", "devices", "a1TestPk001", group]);
+        assert_eq!(names(&devices, "deviceName"), ["lamp-1"], "{group}");
+    }
+    assert_eq!(names(&platform.json(&["group", "list", "a1TestPk001"]), "name"), ["canary", "europe"]);
+    let wrong = platform.run(&["device", "list", "a1TestPk001", "--filter", "region = eu"]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.err.contains("at character 1") && wrong.err.contains("filterInvalid"), "{}", wrong.err);
+
+    let verify = job(&platform, &["job", "verify", &package, "lamp-1"]);
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", &verify]);
+    assert!(device.wait().unwrap().success());
+    let nobody =
+        platform.run(&["job", "start", &package, "--group", "canary", "--waves", "group:canary,100%"]);
+    assert!(nobody.err.contains("noDeviceMatched"), "{}", nobody.err);
+    platform.order(&["group", "remove", "a1TestPk001", "canary"]);
+    assert_eq!(names(&platform.json(&["group", "list", "a1TestPk001"]), "name"), ["europe"]);
+}

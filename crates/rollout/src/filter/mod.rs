@@ -144,7 +144,8 @@ impl Order {
         }
     }
 
-    fn holds(self, a: Ms, b: Ms) -> bool {
+    /// Whether `a` lies so to `b`.
+    pub fn holds(self, a: Ms, b: Ms) -> bool {
         match self {
             Self::Before => a < b,
             Self::NotAfter => a <= b,
@@ -174,11 +175,11 @@ impl Moment {
 }
 
 impl Filter {
-    /// The conditions that all must hold, if there are such.
-    pub fn conjuncts(&self) -> &[Self] {
+    /// What all must hold.
+    pub fn conjuncts(&self) -> Vec<&Self> {
         match self {
-            Self::And(all) => all,
-            one => core::slice::from_ref(one),
+            Self::And(all) => all.iter().flat_map(Self::conjuncts).collect(),
+            one => alloc::vec![one],
         }
     }
 

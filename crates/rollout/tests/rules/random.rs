@@ -317,7 +317,11 @@ impl Play {
         let tasks = self.world.tables.tasks.values().filter(|t| t.job_id == job && t.id > cursor);
         let (tasks, last) = (tasks.map(|t| t.id).collect(), true);
         match kind {
-            0 => Input::Enrol { job, work: Work::Enrol { cursor }, devices: self.devices.clone(), last },
+            0 => {
+                let (devices, upto) = (self.devices.clone(), cursor);
+                let chunk = Enrolment { devices, upto, last, ..Enrolment::default() };
+                Input::Enrol { job, work: Work::Enrol { cursor }, chunk }
+            }
             1 => Input::Tasks { job, work: Work::Cancel { cursor }, tasks, last },
             _ => Input::Tasks { job, work: Work::Reupgrade { cursor }, tasks, last },
         }

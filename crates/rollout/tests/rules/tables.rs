@@ -203,9 +203,9 @@ impl Wanted {
             | Input::ReupgradeJob(job) => {
                 self.jobs.insert(*job);
             }
-            Input::Enrol { job, devices, .. } => {
+            Input::Enrol { job, chunk, .. } => {
                 self.jobs.insert(*job);
-                self.devices.extend(devices);
+                self.devices.extend(&chunk.devices);
             }
             Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
                 self.jobs.insert(*job);

@@ -372,7 +372,9 @@ impl World {
                     None => self.tables.devices.keys().copied().collect(),
                 };
                 let (devices, last) = self.chunk_after(all, cursor);
-                Some(Input::Enrol { job, work, devices, last })
+                let upto = devices.last().copied().unwrap_or(cursor);
+                let chunk = Enrolment { devices, upto, last, ..Enrolment::default() };
+                Some(Input::Enrol { job, work, chunk })
             }
             Work::Cancel { cursor }
             | Work::CancelSome { cursor, .. }

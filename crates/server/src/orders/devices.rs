@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use rollout::{Device, EventKind, Id, Product};
-use store::devices::DeviceView;
-use store::{Owner, Slice, Tx};
+use store::devices::{DeviceView, Filter};
+use store::{Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
 use super::bulk::{csv_invalid, line_of};
+use super::filters::selection_in;
+use super::groups::group_in;
 use super::products::random_text;
-use super::{DeviceFilter, Paging, TaskView, failed, product_in};
+use super::{Paging, TaskView, failed, product_in};
 use crate::Server;
 use crate::core::Unit;
 use crate::error::OrderError;
@@ -52,6 +54,19 @@ pub struct CredentialSet {
     pub device_secret: String,
     /// One for each HMAC.
     pub logins: Vec<Credentials>,
+}
+
+/// Which devices of a product a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceFilter {
+    /// Only those whose names begin so.
+    pub prefix: Option<String>,
+    /// Only those that are, or are not, connected.
+    pub online: Option<bool>,
+    /// Only those that a filter means (docs/filters.md).
+    pub filter: Option<String>,
+    /// Only those of a group.
+    pub group: Option<String>,
 }
 
 /// Most devices in one import.
@@ -273,7 +288,28 @@ impl Server {
         Ok(DeviceSecret { device, secret })
     }
 
-    /// The devices of a product by name.
+    /// Who is meant by a list's filter, its group, or both.
+    async fn selection(
+        &self,
+        tx: &mut Tx,
+        product: &Product,
+        wanted: &DeviceFilter,
+    ) -> Result<Option<Selection>, OrderError> {
+        let now = self.core.now();
+        let mut both = Vec::new();
+        if let Some(text) = &wanted.filter {
+            both.push(selection_in(tx, product, text, now).await?);
+        }
+        if let Some(name) = &wanted.group {
+            let group = group_in(tx, product, name).await?;
+            let found = store::groups::meaning(tx, &group, now).await;
+            both.push(found.map_err(failed("read a group"))?);
+        }
+        Ok(both.into_iter().reduce(Selection::and))
+    }
+
+    /// The devices of a product by name. Of those that a filter or a group means a page may be short, even empty,
+    /// and not be the last.
     pub async fn devices(
         &self,
         product_key: &str,
@@ -282,7 +318,9 @@ impl Server {
     ) -> Result<Slice<DeviceView, String>, OrderError> {
         let mut tx = self.read().await?;
         let product = product_in(&mut tx, product_key).await?;
-        let found = store::devices::list(&mut tx, product.id, filter, paging.after, paging.limit).await;
+        let selection = self.selection(&mut tx, &product, filter).await?;
+        let filter = Filter { prefix: filter.prefix.clone(), online: filter.online, selection };
+        let found = store::devices::list(&mut tx, product.id, &filter, paging.after, paging.limit).await;
         found.map_err(failed("read devices"))
     }
 

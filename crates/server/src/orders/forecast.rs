@@ -1,14 +1,18 @@
 //! What a job would do, found before it is made: whom it takes, whom it leaves out and why, how long it lasts.
 
+use std::collections::BTreeSet;
+
 use rollout::{
     Aim, Candidate, Fit, Id, Limits, Meeting, Overwrite, Package, Product, Rival, Scope, Share, Terms, Wave,
-    spread,
+    WaveGroup, spread,
 };
-use store::Tx;
 use store::targets::{Alike, Among};
+use store::{Tx, Whom};
 
 use super::devices::{Listed, MOST_LINES, devices_listed, devices_named};
 use super::failed;
+use super::filters::selection_in;
+use super::groups::group_in;
 use super::jobs::{NewJob, NewScope};
 use crate::Server;
 use crate::error::OrderError;
@@ -92,6 +96,7 @@ const BYTES_PER_SECOND: i64 = 32 * 1024;
 pub(super) struct Prospect {
     pub(super) scope: Scope,
     pub(super) targets: Vec<Id>,
+    pub(super) wave_groups: Vec<WaveGroup>,
     pub(super) waves: Vec<Wave>,
     pub(super) forecast: Forecast,
 }
@@ -100,8 +105,15 @@ pub(super) struct Prospect {
 struct Kind {
     alike: Alike,
     fit: Fit,
-    /// Where its devices stand in the order of the package, if that matters.
-    spreads: Vec<i64>,
+    /// Where its devices stand, if that matters.
+    places: Vec<Place>,
+}
+
+/// Where a device stands in the order of the package, and the first wave that is a group of it.
+#[derive(Clone, Copy)]
+struct Place {
+    spread: i64,
+    group: Option<usize>,
 }
 
 impl Server {
@@ -115,18 +127,35 @@ impl Server {
     ) -> Result<Prospect, OrderError> {
         let mut tx = self.read().await?;
         let mut unknown = Vec::new();
-        let (mut scope, targets) = match &new.scope {
-            NewScope::All => (Scope::All, vec![]),
-            NewScope::Percent { thousandths } => (share_of(*thousandths, i64::MAX), vec![]),
-            NewScope::Named(names) => (Scope::Named, devices_named(&mut tx, product, names).await?),
+        let (mut whom, mut targets) = (Whom::All, vec![]);
+        let mut scope = match &new.scope {
+            NewScope::All => Scope::All,
+            NewScope::Percent { thousandths } => share_of(*thousandths, i64::MAX),
+            NewScope::Named(names) => {
+                targets = devices_named(&mut tx, product, names).await?;
+                Scope::Named
+            }
             NewScope::Csv { csv, leave_out_unknown } => {
                 let listed = devices_listed(&mut tx, product, csv, *leave_out_unknown).await?;
-                unknown = listed.1;
-                (Scope::Named, listed.0)
+                (targets, unknown) = listed;
+                Scope::Named
+            }
+            NewScope::Filter(filter) => {
+                whom = Whom::Meant(selection_in(&mut tx, product, filter, self.core.now()).await?);
+                Scope::Filter { filter: filter.clone() }
+            }
+            NewScope::Group(name) => {
+                let group = group_in(&mut tx, product, name).await?;
+                let found = store::groups::whom(&mut tx, &group, self.core.now()).await;
+                whom = found.map_err(failed("read a group"))?;
+                Scope::Group { group: group.id, name: group.name }
             }
         };
-        let mut kinds = kinds(&mut tx, new, package, scope, &targets).await?;
+        let groups = self.wave_groups(&mut tx, new, product).await?;
+        let among = if scope == Scope::Named { Among::Devices(&targets) } else { Among::Whom(&whom) };
+        let mut kinds = kinds(&mut tx, new, package, &scope, among, &groups).await?;
         drop(tx);
+        let wave_groups: Vec<WaveGroup> = groups.into_iter().map(|(group, _)| group).collect();
         let mut excluded = Excluded { unknown: len(&unknown), ..Excluded::default() };
         if let NewScope::Percent { thousandths } = new.scope {
             let threshold = threshold(&kinds, thousandths);
@@ -135,12 +164,29 @@ impl Server {
         }
         unknown.truncate(MOST_LINES);
         let waves = waves(&new.terms.waves, &kinds);
-        let terms = Terms { waves: waves.clone(), ..new.terms.clone() };
+        let terms = Terms { wave_groups: wave_groups.clone(), waves: waves.clone(), ..new.terms.clone() };
         let mut forecast = Forecast { largest_notice, excluded, unknown, ..Forecast::default() };
         kinds.iter().for_each(|kind| forecast.add(kind, &terms));
         forecast.waves = wave_sizes(&terms, &kinds, forecast.matched);
         forecast.estimate = estimate(new, package, &forecast, self.core.limits);
-        Ok(Prospect { scope, targets, waves, forecast })
+        Ok(Prospect { scope, targets, wave_groups, waves, forecast })
+    }
+
+    /// The groups that are waves, with their devices.
+    async fn wave_groups(
+        &self,
+        tx: &mut Tx,
+        new: &NewJob,
+        product: &Product,
+    ) -> Result<Vec<(WaveGroup, BTreeSet<Id>)>, OrderError> {
+        let read = failed("read a group");
+        let mut found = Vec::with_capacity(new.terms.wave_groups.len());
+        for wave in &new.terms.wave_groups {
+            let group = group_in(tx, product, &wave.name).await?;
+            let devices = store::groups::devices(tx, &group, self.core.now()).await.map_err(&read)?;
+            found.push((WaveGroup { group: group.id, name: group.name }, devices));
+        }
+        Ok(found)
     }
 }
 
@@ -148,23 +194,27 @@ async fn kinds(
     tx: &mut Tx,
     new: &NewJob,
     package: &Package,
-    scope: Scope,
-    targets: &[Id],
+    scope: &Scope,
+    among: Among<'_>,
+    groups: &[(WaveGroup, BTreeSet<Id>)],
 ) -> Result<Vec<Kind>, OrderError> {
     if new.terms.only_new {
         return Ok(vec![]);
     }
     let read = failed("read devices");
     let jobs = store::jobs::open_of(tx, package.product_id).await.map_err(&read)?;
-    let among = if scope == Scope::Named { Among::Devices(targets) } else { Among::Product };
-    let which = matches!(scope, Scope::Percent { .. }) || !new.terms.waves.is_empty();
+    let which = matches!(scope, Scope::Percent { .. }) || new.terms.count_waves() > 0;
     let alike = store::targets::alike(tx, among, package, &jobs, which).await.map_err(&read)?;
     let aim = Aim { scope, terms: &new.terms, package };
     let kind = |alike: Alike| {
         let Alike { enabled, came, ref version, ref devices, .. } = alike;
         let fit = aim.fit(Candidate { enabled, came, version: version.as_deref() });
-        let spreads = devices.iter().map(|device| spread(package.id, *device)).collect();
-        Kind { fit, spreads, alike: Alike { devices: vec![], ..alike } }
+        let place = |device: &Id| Place {
+            spread: spread(package.id, *device),
+            group: groups.iter().position(|(_, devices)| devices.contains(device)),
+        };
+        let places = devices.iter().map(place).collect();
+        Kind { fit, places, alike: Alike { devices: vec![], ..alike } }
     };
     Ok(alike.into_iter().map(kind).collect())
 }
@@ -180,12 +230,17 @@ const fn share_of(thousandths: u32, threshold: i64) -> Scope {
     Scope::Percent { thousandths, threshold }
 }
 
+/// Where the devices that the scope is taken of stand in the order of the package.
+fn spreads(kinds: &[Kind]) -> Vec<i64> {
+    let taken = kinds.iter().filter(|kind| kind.in_scope());
+    taken.flat_map(|kind| &kind.places).map(|place| place.spread).collect()
+}
+
 /// The spread of the last device of a share: of all devices the `floor(n·p/100)` with the lowest spreads, at
 /// least one. Those on target are left out only then, so that a share stays a part of a larger one while it
 /// succeeds.
 fn threshold(kinds: &[Kind], thousandths: u32) -> i64 {
-    let of_all = kinds.iter().filter(|kind| kind.in_scope());
-    let mut spreads: Vec<i64> = of_all.flat_map(|kind| &kind.spreads).copied().collect();
+    let mut spreads = spreads(kinds);
     let wanted = (spreads.len() as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
     match wanted.min(spreads.len()).checked_sub(1) {
         Some(last) => *spreads.select_nth_unstable(last).1,
@@ -197,8 +252,8 @@ fn threshold(kinds: &[Kind], thousandths: u32) -> i64 {
 fn cut(kinds: &mut [Kind], threshold: i64) -> i64 {
     let mut outside = 0;
     for kind in kinds.iter_mut().filter(|kind| kind.in_scope()) {
-        kind.spreads.retain(|spread| *spread <= threshold);
-        let left = len(&kind.spreads);
+        kind.places.retain(|place| place.spread <= threshold);
+        let left = len(&kind.places);
         outside += kind.alike.n - left;
         kind.alike.n = left;
     }
@@ -208,8 +263,7 @@ fn cut(kinds: &mut [Kind], threshold: i64) -> i64 {
 /// The waves of a job over the devices it takes, in the order of their spreads. As with a share, those
 /// on target belong to one too, so that it stays the same while it succeeds.
 fn waves(wanted: &[Wave], kinds: &[Kind]) -> Vec<Wave> {
-    let taken = kinds.iter().filter(|kind| kind.in_scope());
-    let mut spreads: Vec<i64> = taken.flat_map(|kind| &kind.spreads).copied().collect();
+    let mut spreads = spreads(kinds);
     if !wanted.is_empty() {
         spreads.sort_unstable();
     }
@@ -227,13 +281,14 @@ fn waves(wanted: &[Wave], kinds: &[Kind]) -> Vec<Wave> {
 
 /// Tasks by wave.
 fn wave_sizes(terms: &Terms, kinds: &[Kind], matched: i64) -> Vec<i64> {
-    if terms.waves.is_empty() {
+    if terms.count_waves() == 0 {
         return vec![matched];
     }
-    let mut sizes = vec![0; terms.waves.len()];
-    let taken = kinds.iter().filter(|kind| kind.fit == Fit::Taken).flat_map(|kind| &kind.spreads);
-    for spread in taken {
-        let wave = usize::try_from(terms.wave_of(*spread)).ok();
+    let mut sizes = vec![0; terms.count_waves()];
+    let taken = kinds.iter().filter(|kind| kind.fit == Fit::Taken).flat_map(|kind| &kind.places);
+    for place in taken {
+        let wave = terms.wave_of(place.spread, |n| place.group == Some(n));
+        let wave = usize::try_from(wave).ok();
         if let Some(size) = wave.and_then(|wave| sizes.get_mut(wave)) {
             *size += 1;
         }
@@ -322,17 +377,18 @@ mod tests {
     }
 
     fn kind(devices: std::ops::Range<i64>, fit: Fit) -> Kind {
-        let spreads: Vec<i64> = devices.map(|device| spread(7, device)).collect();
+        let place = |device| Place { spread: spread(7, device), group: None };
+        let places: Vec<Place> = devices.map(place).collect();
         let alike = Alike {
             enabled: true,
             came: true,
             online: true,
             version: None,
             rivals: vec![],
-            n: len(&spreads),
+            n: len(&places),
             devices: vec![],
         };
-        Kind { alike, fit, spreads }
+        Kind { alike, fit, places }
     }
 
     #[test]
@@ -354,8 +410,9 @@ mod tests {
     fn a_share_that_succeeded_is_a_part_of_a_larger_one() {
         let all = fleet(100);
         let tenth = threshold(&all, 10_000);
-        let (done, rest): (Vec<i64>, Vec<i64>) = all[0].spreads.iter().partition(|spread| **spread <= tenth);
-        let of = |spreads: Vec<i64>, fit| Kind { spreads, ..kind(0..0, fit) };
+        let (done, rest): (Vec<Place>, Vec<Place>) =
+            all[0].places.iter().partition(|place| place.spread <= tenth);
+        let of = |places: Vec<Place>, fit| Kind { places, ..kind(0..0, fit) };
         let mut kinds = vec![of(done, Fit::OnTarget), of(rest, Fit::Taken)];
         let larger = threshold(&kinds, 30_000);
         cut(&mut kinds, larger);

@@ -72,6 +72,10 @@ pub enum NewScope {
         /// Thousandths of a per cent, 1 to 100 000.
         thousandths: u32,
     },
+    /// Those of `All` that a filter means (docs/filters.md).
+    Filter(String),
+    /// Those of `All` in this group.
+    Group(String),
 }
 
 /// A job just made.
@@ -170,7 +174,11 @@ impl Server {
         let mut package = package_in(&mut unit.tx, package.id).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, unit.now)?;
-        let terms = Terms { waves: prospect.waves.clone(), ..new.terms.clone() };
+        let terms = Terms {
+            wave_groups: prospect.wave_groups.clone(),
+            waves: prospect.waves.clone(),
+            ..new.terms.clone()
+        };
         let gate = Gate::of(&terms, unit.now);
         let work = (!terms.only_new).then_some(Work::Enrol { cursor: 0 });
         let job = Job {
@@ -179,7 +187,7 @@ impl Server {
             package_id: package.id,
             kind: new.kind,
             state: if new.terms.start_at.is_some() { JobState::Planned } else { JobState::InProgress },
-            scope: prospect.scope,
+            scope: prospect.scope.clone(),
             need_push: new.need_push,
             protocol: new.protocol,
             timeout_ms: new.timeout_minutes.map(|m| m * 60_000),
@@ -435,7 +443,7 @@ fn check_policy(new: &NewJob) -> Result<(), OrderError> {
             "a job of kind DYNAMIC has the scope all: srcVersions say whom it is for",
         );
     }
-    if !new.terms.waves.is_empty() {
+    if new.terms.count_waves() > 0 {
         return refuse(
             &["waves", "kind"],
             "waves are for a job of kind STATIC: nobody knows yet whom a dynamic one takes",
@@ -496,16 +504,18 @@ fn check_gates(new: &NewJob) -> Result<(), OrderError> {
         (Share::Count { .. }, Share::Percent { thousandths }) => thousandths == 100_000,
         (Share::Percent { .. }, Share::Count { .. }) => false,
     };
-    if !terms.waves.is_empty() && new.kind == JobKind::Verify {
+    if terms.count_waves() > 0 && new.kind == JobKind::Verify {
         return refuse("waves", "a verification has no waves: it is for a few devices named one by one");
     }
-    if terms.waves.len() > MOST_WAVES
+    let groups: BTreeSet<&str> = terms.wave_groups.iter().map(|wave| wave.name.as_str()).collect();
+    if terms.count_waves() > MOST_WAVES
+        || groups.len() < terms.wave_groups.len()
         || !terms.waves.iter().all(|w| fits(w.share))
         || !terms.waves.windows(2).all(grows)
     {
         return refuse(
             "waves",
-            "waves are at most 50, each larger than the one before: all as numbers of devices or all as 0.001 to 100 per cent; the last may be 100 per cent in any case, and takes what is left",
+            "waves are at most 50: groups first, each once, then shares, each larger than the one before: all as numbers of devices or all as 0.001 to 100 per cent; the last may be 100 per cent in any case, and takes what is left",
         );
     }
     if !fits(terms.min_success) || terms.soak_ms < 0 || terms.max_wait_ms.is_some_and(|wait| wait <= 0) {

@@ -2,8 +2,9 @@
 
 use rollout::{Id, Job, Ms, Scope, TaskState};
 
-use crate::Error;
+use crate::select::Whom;
 use crate::sql::{Field, Row, Tx, Val};
+use crate::{Error, groups};
 
 /// Which tasks an order on a whole job touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,24 +40,76 @@ pub async fn ready_tasks(tx: &mut Tx, job: Id, now: Ms, limit: u32) -> Result<Ve
     Ok(found.into_iter().take(due.max(1)).map(|(id, _)| id).collect())
 }
 
-/// The next devices a job is for, after the device `cursor`, and whether there are none after them. Of a
-/// share these are all devices the share is taken from: the rules choose.
-pub async fn enrol_chunk(tx: &mut Tx, job: &Job, cursor: Id, limit: u32) -> Result<(Vec<Id>, bool), Error> {
-    match job.scope {
-        Scope::All | Scope::Percent { .. } => enrollable(tx, job.product_id, cursor, limit).await,
-        Scope::Named => {
-            let sql = "select device_id from job_target where job_id = ? and device_id > ? order by device_id limit ?";
-            chunk(tx, sql.into(), vec![job.id.into(), cursor.into()], limit).await
-        }
+/// Some devices on the way of an enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Those it is for, in the order of their numbers.
+    pub devices: Vec<Id>,
+    /// The last device looked at; the next chunk begins after it.
+    pub upto: Id,
+    /// Whether there is none after it.
+    pub last: bool,
+}
+
+/// Devices that a chunk looks at, where a filter or a group says whom it is for.
+const LOOKED_AT: u32 = 5_000;
+
+/// The next devices a job is for, after the device `cursor`. Of a share these are all devices the share is
+/// taken from: the rules choose.
+pub async fn enrol_chunk(tx: &mut Tx, job: &Job, cursor: Id, limit: u32) -> Result<Chunk, Error> {
+    let whom = whom(tx, job).await?;
+    enrollable(tx, job.product_id, &whom, cursor, limit).await
+}
+
+/// Where a job's devices are found. A filter takes the time the job was made for now.
+async fn whom(tx: &mut Tx, job: &Job) -> Result<Whom, Error> {
+    match &job.scope {
+        Scope::All | Scope::Percent { .. } => Ok(Whom::All),
+        Scope::Named => Ok(Whom::Named(job.id)),
+        Scope::Filter { filter } => groups::filtered(tx, job.product_id, filter, job.created_at).await,
+        Scope::Group { group, .. } => match groups::by_id(tx, *group).await? {
+            Some(group) => groups::whom(tx, &group, job.created_at).await,
+            None => Ok(Whom::Members(*group)),
+        },
     }
 }
 
-/// The next enabled devices of a product that have ever connected, after the device `cursor`, and whether
-/// there are none after them.
-pub async fn enrollable(tx: &mut Tx, product: Id, cursor: Id, limit: u32) -> Result<(Vec<Id>, bool), Error> {
-    let sql = "select id from device where product_id = ? and first_online_at is not null and enabled = 1 \
-               and id > ? order by id limit ?";
-    chunk(tx, sql.into(), vec![product.into(), cursor.into()], limit).await
+/// The next devices of a product that a job takes, after the device `cursor`: enabled ones that have ever
+/// connected, unless it names them.
+pub async fn enrollable(
+    tx: &mut Tx,
+    product: Id,
+    whom: &Whom,
+    cursor: Id,
+    limit: u32,
+) -> Result<Chunk, Error> {
+    chunk(tx, product, whom, cursor, limit, LOOKED_AT).await
+}
+
+/// As [`enrollable`], looking at `look` devices at most.
+pub(crate) async fn chunk(
+    tx: &mut Tx,
+    product: Id,
+    whom: &Whom,
+    cursor: Id,
+    limit: u32,
+    look: u32,
+) -> Result<Chunk, Error> {
+    let mut walk = whom.walk(product);
+    walk.after(cursor);
+    let more = whom.condition(tx.dialect);
+    // Without a condition every device on the way is one of them.
+    let seen: Option<Id> = if more.is_empty() { None } else { walk.ahead(tx, look).await? };
+    if let Some(seen) = seen {
+        walk.to(seen);
+    }
+    let key = walk.key();
+    let (sql, args) = walk.first(key, more, limit.saturating_add(1));
+    let mut found = ids(&tx.rows(sql, args).await?)?;
+    let (devices, end) = cut(&mut found, limit);
+    let last_one = devices.last().copied().unwrap_or(cursor);
+    let upto = if end { seen.unwrap_or(last_one) } else { last_one };
+    Ok(Chunk { devices, upto, last: end && seen.is_none() })
 }
 
 /// The next tasks of a job that an order touches, after the task `cursor`, and whether there are none
@@ -92,12 +145,6 @@ pub(crate) async fn tasks_in(
     let mut args: Vec<Val> = states.iter().flat_map(per_state).collect();
     args.push(limit.into());
     ids(&tx.rows(sql, args).await?)
-}
-
-async fn chunk(tx: &mut Tx, sql: String, mut args: Vec<Val>, limit: u32) -> Result<(Vec<Id>, bool), Error> {
-    args.push(limit.saturating_add(1).into());
-    let mut found = ids(&tx.rows(sql, args).await?)?;
-    Ok(cut(&mut found, limit))
 }
 
 fn cut(found: &mut Vec<Id>, limit: u32) -> (Vec<Id>, bool) {

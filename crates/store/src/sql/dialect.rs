@@ -112,6 +112,17 @@ impl Dialect {
         }
     }
 
+    /// That a column fits a pattern of letters, `*` and `?`, and the pattern as the engine writes it.
+    pub(crate) fn like(self, column: &str, pattern: &str) -> (String, String) {
+        match self {
+            Self::Sqlite => (format!("{column} glob ?"), pattern.into()),
+            Self::Postgres => {
+                let pattern = pattern.replace('_', "\\_").replace('*', "%").replace('?', "_");
+                (format!("{column} like ?"), pattern)
+            }
+        }
+    }
+
     /// The database's own clock in milliseconds, if it is asked for the time.
     pub(crate) const fn clock(self) -> Option<&'static str> {
         match self {

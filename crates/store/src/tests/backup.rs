@@ -11,7 +11,7 @@ use crate::committer;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::sql::Row;
-use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, import, jobs, statistics, tags};
+use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, groups, import, jobs, statistics, tags};
 
 /// Something in every table.
 async fn filled(home: &Home) -> Store {
@@ -47,6 +47,8 @@ async fn filled(home: &Home) -> Store {
     let answered = Answered { request_hash: "h".into(), response: "r".into(), at: 1 };
     idempotency::put(&mut tx, "k", &answered).await.unwrap();
     tags::set(&mut tx, &[sample::tag(10, "region", "欧洲")]).await.unwrap();
+    groups::create(&mut tx, &sample::group(3, "北"), 9).await.unwrap();
+    groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap();
     tx.commit().await.unwrap();
     drop(stored);
     store

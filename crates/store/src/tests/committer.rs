@@ -33,6 +33,10 @@ async fn seqs(store: &Store) -> Vec<i64> {
     found.into_iter().map(|e| e.seq).collect()
 }
 
+fn chunk(devices: &[Id], upto: Id, last: bool) -> committer::Chunk {
+    committer::Chunk { devices: devices.to_vec(), upto, last }
+}
+
 on_both! {
     async fn of_a_task_only_what_differs_is_written(home: Home) {
         let store = filled(home, 10..12).await;
@@ -245,14 +249,14 @@ on_both! {
         let all = sample::job(JOB);
         let share = rollout::Job { scope: Scope::Percent { thousandths: 1, threshold: 1 }, ..all.clone() };
         for job in [all, share] {
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 0, 2).await.unwrap(), (vec![10, 11], false));
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 11, 2).await.unwrap(), (vec![14], true));
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 14, 2).await.unwrap(), (vec![], true));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 0, 2).await.unwrap(), chunk(&[10, 11], 11, false));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 11, 2).await.unwrap(), chunk(&[14], 14, true));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 14, 2).await.unwrap(), chunk(&[], 14, true));
         }
         let named = rollout::Job { scope: Scope::Named, ..sample::job(8) };
         jobs::create(&mut tx, &named, &[13, 12, 13]).await.unwrap();
-        assert_eq!(committer::enrol_chunk(&mut tx, &named, 0, 2).await.unwrap(), (vec![12, 13], true));
-        assert_eq!(committer::enrol_chunk(&mut tx, &named, 12, 2).await.unwrap(), (vec![13], true));
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 0, 2).await.unwrap(), chunk(&[12, 13], 13, true));
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 12, 2).await.unwrap(), chunk(&[13], 13, true));
         drop(tx);
         store.close().await;
     }

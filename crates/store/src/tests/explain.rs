@@ -8,7 +8,9 @@ use super::sample::{self, JOB, PACKAGE, PRODUCT};
 use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
-use crate::{Store, devices, events, idempotency, jobs, modules, packages, statistics, tags, tasks};
+use crate::{
+    Store, Whom, devices, events, groups, idempotency, jobs, modules, packages, statistics, tags, tasks,
+};
 
 /// Each statement of a piece of work with its plan.
 async fn plans(tx: &mut Tx) -> Vec<(String, Vec<String>)> {
@@ -93,6 +95,7 @@ on_both! {
         }
         let policy = rollout::Job { kind: rollout::JobKind::Dynamic, ..sample::job(JOB + 1) };
         jobs::create(&mut tx, &policy, &[]).await.unwrap();
+        let meant = meaning(&mut tx, FILTERS[0]).await;
         let keys = Keys {
             devices: [10, 11].into(),
             tasks: [1, 2, 3].into(),
@@ -124,7 +127,9 @@ on_both! {
             committer::ready_tasks(&mut tx, JOB, 5, 10),
             committer::offered_until(&mut tx),
             committer::claim_timers(&mut tx, 5, 10),
-            committer::enrollable(&mut tx, PRODUCT, 5, 10),
+            committer::enrollable(&mut tx, PRODUCT, &Whom::All, 5, 10),
+            committer::enrollable(&mut tx, PRODUCT, &Whom::Members(3), 5, 10),
+            committer::enrollable(&mut tx, PRODUCT, &meant, 5, 10),
             committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),
             committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
             committer::now(&mut tx, 5),
@@ -133,6 +138,7 @@ on_both! {
             devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             devices::lock(&mut tx, &[10, 11]),
+            groups::among(&mut tx, 3, &[10, 11], 5),
             tags::of(&mut tx, &[10, 11]),
             tags::values(&mut tx, &[10, 11], rollout::TIME_ZONE_TAG),
             tags::set(&mut tx, &[sample::tag(10, "region", "eu")]),
@@ -149,7 +155,8 @@ on_both! {
         if !home.is_sqlite() {
             tx.script("set local enable_seqscan = off".into()).await.unwrap();
         }
-        let online = devices::Filter { prefix: Some("lamp".into()), online: Some(true) };
+        let online =
+            devices::Filter { prefix: Some("lamp".into()), online: Some(true), ..devices::Filter::default() };
         let names = ["lamp0011".to_owned()];
         indexed!(tx,
             devices::list(&mut tx, PRODUCT, &devices::Filter::default(), Some("lamp"), 10),
@@ -157,6 +164,11 @@ on_both! {
             devices::ids_of(&mut tx, PRODUCT, &names),
             devices::names(&mut tx, [11, 12].into()),
             devices::delete(&mut tx, 299),
+            groups::list(&mut tx, PRODUCT, Some("a"), 10),
+            groups::some_members(&mut tx, 3, 10),
+            groups::add(&mut tx, 3, &[(12, "lamp0012".to_owned())]),
+            groups::remove(&mut tx, 3, &[12]),
+            groups::of(&mut tx, &[10, 11]),
             modules::list(&mut tx, PRODUCT),
             modules::delete(&mut tx, PRODUCT, "default"),
             packages::list(&mut tx, Some(PRODUCT), Some(1), 10),
@@ -187,6 +199,50 @@ on_both! {
     }
 }
 
+/// Each follows another index.
+const FILTERS: [&str; 5] = [
+    "module.default = '1' or not (has module.MCU and lastSeen < now-1d)",
+    "name like 'lamp00*' and (has tag.region or group = north)",
+    "tag.region = eu and status = online",
+    "group = north and name != 'lamp0011'",
+    "status = offline and created > now-1d",
+];
+
+async fn meaning(tx: &mut Tx, filter: &str) -> Whom {
+    let filter = rollout::filter::Filter::parse(filter).unwrap();
+    Whom::Meant(groups::selection(tx, PRODUCT, filter, 5).await.unwrap())
+}
+
+on_both! {
+    async fn filters_walk_no_table(home: Home) {
+        let store = filled(home).await;
+        let mut tx = store.begin().await.unwrap();
+        if !home.is_sqlite() {
+            tx.script("set local enable_seqscan = off".into()).await.unwrap();
+        }
+        groups::create(&mut tx, &sample::group(3, "north"), 9).await.unwrap();
+        for (text, index) in
+            FILTERS.into_iter().zip(["", "", "device_tag_value", "group_member_name", "device_online"])
+        {
+            let Whom::Meant(selection) = meaning(&mut tx, text).await else { panic!("{text}") };
+            let filter = devices::Filter { selection: Some(selection), ..devices::Filter::default() };
+            tx.recorded = Some(vec![]);
+            devices::page(&mut tx, PRODUCT, &filter, Some("lamp0011"), 10, 20).await.unwrap();
+            let plans = plans(&mut tx).await;
+            assert!(plans.len() >= 2, "{text}");
+            for (sql, plan) in &plans[..2] {
+                let plan = plan.join("\n");
+                // SQLite tells of the alias of a table it walks.
+                let walks = plan.lines().any(walks_a_table) || plan.contains("SCAN ");
+                let led = !home.is_sqlite() || plan.contains(index) && !plan.contains("FOR ORDER BY");
+                assert!(!walks && led, "{text}: {sql}\n{plan}");
+            }
+        }
+        drop(tx);
+        store.close().await;
+    }
+}
+
 /// Other indexes would do for these too, but walk through what has long ended or is filtered out.
 #[tokio::test]
 async fn the_narrowest_index_is_used() {
@@ -197,14 +253,14 @@ async fn the_narrowest_index_is_used() {
     let reports = vec![(10, "default".into(), "9".into())];
     let keys = Keys { devices: [10, 11].into(), reports, ..Keys::default() };
     committer::load(&mut tx, &keys, 5).await.unwrap();
-    committer::enrollable(&mut tx, PRODUCT, 5, 10).await.unwrap();
-    let offline = devices::Filter { prefix: None, online: Some(false) };
+    committer::enrollable(&mut tx, PRODUCT, &Whom::All, 5, 10).await.unwrap();
+    let offline = devices::Filter { online: Some(false), ..devices::Filter::default() };
     devices::list(&mut tx, PRODUCT, &offline, None, 10).await.unwrap();
     let plans = plans(&mut tx).await;
     for (what, index) in [
         ("open = 1", "task_open"),
         ("first_online_at is not null", "device_enrol"),
-        ("online = ?", "device_online"),
+        ("device.online = ?", "device_online"),
         ("kind = 'DYNAMIC'", "job_dynamic"),
     ] {
         let (sql, plan) = plans.iter().find(|(sql, _)| sql.contains(what)).unwrap();

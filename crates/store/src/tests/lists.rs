@@ -158,13 +158,13 @@ on_both! {
         let (page, next) = names(&mut tx, &all, next.as_deref(), 6).await;
         assert_eq!((page.len(), next), (6, None));
         let prefix = Some("lamp010".to_owned());
-        let (page, next) = names(&mut tx, &Filter { prefix: prefix.clone(), online: None }, None, 9).await;
+        let (page, next) = names(&mut tx, &Filter { prefix: prefix.clone(), ..Filter::default() }, None, 9).await;
         assert_eq!((page.len(), next), (5, None));
-        let (page, _) = names(&mut tx, &Filter { prefix: prefix.clone(), online: Some(true) }, None, 9).await;
+        let (page, _) = names(&mut tx, &Filter { prefix: prefix.clone(), online: Some(true), selection: None }, None, 9).await;
         assert_eq!(page, ["lamp0100", "lamp0101"]);
-        let (page, _) = names(&mut tx, &Filter { prefix, online: Some(false) }, Some("lamp0102"), 9).await;
+        let (page, _) = names(&mut tx, &Filter { prefix, online: Some(false), selection: None }, Some("lamp0102"), 9).await;
         assert_eq!(page, ["lamp0103", "lamp0104"]);
-        let (page, next) = names(&mut tx, &Filter { prefix: None, online: Some(true) }, None, 1).await;
+        let (page, next) = names(&mut tx, &Filter { online: Some(true), ..Filter::default() }, None, 1).await;
         assert_eq!((page, next), (vec!["lamp0096".to_owned()], Some("lamp0096".to_owned())));
         let view = devices::find(&mut tx, PRODUCT, "lamp0096").await.unwrap().unwrap();
         assert!(view.online);

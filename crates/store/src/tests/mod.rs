@@ -4,6 +4,8 @@ mod backup;
 mod blobs;
 mod committer;
 mod explain;
+mod filters;
+mod groups;
 mod home;
 mod lists;
 mod migrate;

@@ -6,6 +6,7 @@ use rollout::{
 };
 
 use crate::devices::NewDevice;
+use crate::groups::Group;
 use crate::tags::DeviceTag;
 use crate::{Owner, Store, Tx, devices, jobs, packages, products};
 
@@ -130,6 +131,11 @@ pub(super) fn tag(device: Id, name: &str, value: &str) -> DeviceTag {
         product_id: PRODUCT,
         device_name: self::device(device).name,
     }
+}
+
+pub(super) fn group(id: Id, name: &str) -> Group {
+    let (description, filter) = (Some("何".into()), None);
+    Group { id, product_id: PRODUCT, name: name.into(), description, filter, members: 0, created_at: 1 }
 }
 
 pub(super) fn new_device(store: &Store, device: Device) -> NewDevice {

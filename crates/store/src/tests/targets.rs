@@ -4,7 +4,7 @@ use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PRODUCT};
 use crate::targets::{Alike, Among, alike};
-use crate::{committer, jobs};
+use crate::{Whom, committer, jobs};
 
 fn said(device_id: i64, module: &str, version: &str) -> ModuleVersion {
     ModuleVersion {
@@ -57,7 +57,7 @@ on_both! {
             Alike { came: false, ..same(None, &[14]) },
         ];
         let package = sample::package();
-        let mut found = alike(&mut tx, Among::Product, &package, &open, true).await.unwrap();
+        let mut found = alike(&mut tx, Among::Whom(&Whom::All), &package, &open, true).await.unwrap();
         found.iter_mut().for_each(|alike| alike.devices.sort_unstable());
         found.sort_by_key(|alike| alike.devices[0]);
         assert_eq!(found, expected);
