@@ -190,12 +190,14 @@ on_both! {
             let wanted = ids(fleet.iter().filter(meant).collect());
             // Names and numbers are in the same order.
             assert_eq!(listed(&mut tx, selection.clone()).await, wanted, "{filter}\n{fleet:#?}");
-            let source = Whom::Meant(selection);
+            let whom = Whom::Meant(selection);
             let wanted = ids(fleet.iter().filter(meant).filter(taken).collect());
-            assert_eq!(enrolled(&mut tx, &source).await, wanted, "{filter}\n{fleet:#?}");
+            assert_eq!(enrolled(&mut tx, &whom).await, wanted, "{filter}\n{fleet:#?}");
             let some: Vec<Id> = fleet.iter().map(|row| row.device.id).step_by(2).collect();
             let wanted = ids(fleet.iter().step_by(2).filter(meant).collect());
-            assert_eq!(source.among(&mut tx, &some).await.unwrap(), wanted, "{filter}\n{fleet:#?}");
+            let mut found = whom.among(&mut tx, &some).await.unwrap();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "{filter}\n{fleet:#?}");
         }
         drop(tx);
         store.close().await;
