@@ -165,7 +165,9 @@ impl Decider<'_> {
         }
         if !row.has_begun() {
             let applies = self.rows.packages.get(&row.package_id)?.applies_to(Some(reported));
-            let excluded = !applies || !terms.takes_source(Some(reported));
+            // What a device has come to by a failed attempt is what the next one is made from.
+            let known = row.src_version.as_ref() == Some(reported);
+            let excluded = !applies || !(known || terms.takes_source(Some(reported)));
             return excluded.then(|| Reason::SourceExcluded { reported: reported.clone() });
         }
         // The first version ever heard is taken for the source.
@@ -192,9 +194,13 @@ impl Decider<'_> {
             return;
         }
         let reported = last.version.clone();
+        let package = self.rows.packages.get(&row.package_id);
+        let applies = package.is_some_and(|package| package.applies_to(Some(&reported)));
         match against {
             None => self.set_source(task, &reported),
             Some(reason @ Reason::SourceExcluded { .. }) => self.end_task(task, TaskState::Failed, reason),
+            // A difference cannot be tried on another version.
+            Some(reason) if !applies => self.end_task(task, TaskState::Failed, reason),
             Some(reason) => self.fail_attempt(task, reason),
         }
     }

@@ -45,14 +45,17 @@ pub async fn alike(
     jobs: &[Job],
     which: bool,
 ) -> Result<Vec<Alike>, Error> {
-    let (rivals, mut args) = rivals(tx, &package.module, jobs);
+    let only = if matches!(among, Among::Devices(_)) { " and t.device_id in (select id from v)" } else { "" };
+    let rivals = rivals(tx, &package.module, jobs, only);
+    let (kinds, rivals, of_rivals) =
+        rivals.map_or(("0", String::new(), vec![]), |(sql, args)| ("coalesce(r.kinds, 0)", sql, args));
     let devices = if which { "string_agg(cast(device.id as text), ',')" } else { "''" };
-    args.push(package.module.as_str().into());
+    let mut args = [vec![package.module.as_str().into()], of_rivals].concat();
     let select = |from: &str| {
         format!(
             "select m.version as version, device.enabled + case when device.first_online_at is null then 0 else {CAME} end \
-             + {ONLINE} * device.online + {RIVALS} * {rivals} as flags, count(*), {devices} from {from} \
-             left join module_version m on m.device_id = device.id and m.module = ?"
+             + {ONLINE} * device.online + {RIVALS} * {kinds} as flags, count(*), {devices} from {from} \
+             left join module_version m on m.device_id = device.id and m.module = ? {rivals}"
         )
     };
     let rows = match among {
@@ -76,21 +79,22 @@ const ONLINE: i64 = 4;
 /// From here on a bit for each kind of rival.
 const RIVALS: i64 = 8;
 
-/// The kinds of a device's unfinished tasks of `jobs`, as the sum of a bit each: see [`rival`].
-fn rivals(tx: &Tx, module: &str, jobs: &[Job]) -> (String, Vec<Val>) {
+/// Joins, as `r`, the kinds of devices' unfinished tasks of `jobs`, as the sum of a bit each: see [`rival`].
+/// `only` narrows the tasks down.
+fn rivals(tx: &Tx, module: &str, jobs: &[Job], only: &str) -> Option<(String, Vec<Val>)> {
     if jobs.is_empty() {
-        return ("0".into(), vec![]);
+        return None;
     }
     let ids: Vec<Id> = jobs.iter().map(|j| j.id).collect();
     let multi: Vec<Id> = jobs.iter().filter(|j| j.terms.multi_module).map(|j| j.id).collect();
     let ((of_multi, multi), (of_jobs, ids)) = (tx.dialect.any(&multi), tx.dialect.any(&ids));
     let sql = format!(
-        "coalesce((select sum(distinct (case when t.module = ? then 16 else 1 end) \
-         * (case when t.state = ? then 4 else 1 end) * (case when t.job_id {of_multi} then 2 else 1 end)) \
-         from task t where t.device_id = device.id and t.open = 1 and t.job_id {of_jobs}), 0)"
+        "left join (select t.device_id, sum(distinct (case when t.module = ? then 16 else 1 end) \
+         * (case when t.state = ? then 4 else 1 end) * (case when t.job_id {of_multi} then 2 else 1 end)) as kinds \
+         from task t where t.open = 1 and t.job_id {of_jobs}{only} group by t.device_id) r on r.device_id = device.id"
     );
     let args = [vec![module.into(), TaskState::InProgress.to_val()], multi, ids].concat();
-    (sql, args)
+    Some((sql, args))
 }
 
 /// The kind of task that has this bit.

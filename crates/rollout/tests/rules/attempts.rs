@@ -185,6 +185,20 @@ fn t15_another_version_is_a_failed_attempt_and_the_next_ones_source() {
 }
 
 #[test]
+fn t15_the_next_attempt_is_made_from_a_version_that_the_job_does_not_name() {
+    let terms = Terms { src_versions: vec!["1".into()], ..Terms::default() };
+    let (mut world, job, device) = told(terms);
+    world.progress(device, 50);
+    reboot(&mut world, device, "1.0.1");
+    world.pass(MINUTE);
+    world.report(device, DEFAULT_MODULE, "1.0.1");
+    assert_eq!((world.state(job, device), world.task(job, device).tries), (TaskState::InProgress, 2));
+    world.pass(MINUTE);
+    world.report(device, DEFAULT_MODULE, "1.0.2");
+    assert_eq!(reason(&world, job, device), Reason::SourceExcluded { reported: "1.0.2".into() });
+}
+
+#[test]
 fn t16_another_version_at_the_last_attempt_fails() {
     let (mut world, job, device) = told(Terms { attempts: 1, ..Terms::default() });
     world.progress(device, 50);

@@ -366,11 +366,12 @@ fn order(play: &Play, which: usize, n: usize) -> Option<Input> {
     })
 }
 
-/// Where jobs and tasks are.
-fn places(world: &World) -> (Vec<JobState>, Vec<Option<Hold>>, Vec<TaskState>) {
+/// Where jobs and tasks are. A job whose last task is cancelled before the job is has completed.
+fn places(world: &World) -> (Vec<Option<JobState>>, Vec<Option<Hold>>, Vec<TaskState>) {
     let jobs = || world.tables.jobs.values();
     let tasks = world.tables.tasks.values().map(|t| t.state);
-    (jobs().map(|j| j.state).collect(), jobs().map(|j| j.hold).collect(), tasks.collect())
+    let going_on = |job: &Job| job.ended_at.is_none().then_some(job.state);
+    (jobs().map(going_on).collect(), jobs().map(|j| j.hold).collect(), tasks.collect())
 }
 
 /// A report or progress: what devices may send again when an acknowledgement is lost.

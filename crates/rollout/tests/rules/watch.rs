@@ -38,7 +38,7 @@ impl Watch {
         self.success_is_a_report(changes, after);
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
-        self.no_time_sees_more_than_its_bytes(changes, before, world);
+        self.no_time_sees_more_than_its_bytes(inputs, changes, before, world);
         nobody_is_told_outside_the_windows(changes, world);
         what_is_held_starts_nobody(inputs, changes, before, world);
         pushes_respect_the_slots(inputs, changes, before, world);
@@ -116,11 +116,22 @@ impl Watch {
     }
 
     /// A file is offered to a device that holds no download slot; all files of a world have the same size.
-    fn no_time_sees_more_than_its_bytes(&mut self, changes: &Changes, before: &Tables, world: &World) {
+    fn no_time_sees_more_than_its_bytes(
+        &mut self,
+        inputs: &[Input],
+        changes: &Changes,
+        before: &Tables,
+        world: &World,
+    ) {
         let offered: BTreeSet<Id> = offers(changes).map(|offer| offer.task).collect();
         let held_slot =
             |task: &Id| before.tasks.get(task).is_some_and(|t| t.slot_until.is_some_and(|at| at > world.now));
-        for task in offered.iter().filter(|task| !held_slot(task)) {
+        // A device that begins by itself takes a slot, and in the same batch may be offered what it loads already.
+        let begins = |task: &Id| {
+            let of = world.tables.tasks[task].device_id;
+            inputs.iter().any(|i| matches!(i, Input::Progressed { device, .. } if *device == of))
+        };
+        for task in offered.iter().filter(|task| !held_slot(task) && !begins(task)) {
             let job = &world.tables.jobs[&world.tables.tasks[task].job_id];
             let size = world.tables.packages[&job.package_id].size;
             let budgets = [(Some(job.id), job.terms.kbit_per_second), (None, world.limits.kbit_per_second)];
