@@ -108,7 +108,8 @@ impl Terms {
         match self.min_success {
             Share::Count { n } => n.min(total),
             Share::Percent { thousandths } => {
-                (total * i64::from(thousandths)).div_euclid(WHOLE).max(1).min(total)
+                // Rounded up: one of two is not 90 per cent.
+                (total * i64::from(thousandths) + WHOLE - 1).div_euclid(WHOLE).max(1).min(total)
             }
         }
     }
@@ -353,7 +354,7 @@ mod tests {
     fn a_wave_needs_a_part_of_its_tasks_and_at_least_one() {
         let by = |min_success| Terms { min_success, ..Terms::default() };
         let percent = by(Share::Percent { thousandths: 90_000 });
-        assert_eq!([1, 5, 10, 100].map(|n| percent.enough(n)), [1, 4, 9, 90]);
+        assert_eq!([1, 2, 5, 10, 11, 100].map(|n| percent.enough(n)), [1, 2, 5, 9, 10, 90]);
         assert_eq!([1, 5].map(|n| by(Share::Count { n: 3 }).enough(n)), [1, 3]);
     }
 }
