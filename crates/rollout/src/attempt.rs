@@ -44,7 +44,7 @@ impl Decider<'_> {
             self.end_task(task, TaskState::Failed, reason);
             return;
         }
-        let at = self.now + terms.retry_interval_ms;
+        let at = self.now.saturating_add(terms.retry_interval_ms);
         self.free_slot(task);
         self.clear_timers_of_attempt(task);
         let Some(row) = self.task_mut(task) else { return };

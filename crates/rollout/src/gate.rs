@@ -216,7 +216,7 @@ impl Decider<'_> {
         let enough = counts.succeeded >= row.terms.enough(counts.total);
         let enough_at = enough.then(|| gate.enough_at.unwrap_or(self.now));
         let changed = enough_at != gate.enough_at;
-        let soaked_at = enough_at.map(|at| at + row.terms.soak_ms);
+        let soaked_at = enough_at.map(|at| at.saturating_add(row.terms.soak_ms));
         let windows = self.rows.openings(row);
         let patience_at = row.terms.max_wait_ms.map(|wait| windows.after_open(gate.opened_at, wait));
         if changed && let Some(gate) = self.gate_mut(job) {
@@ -279,7 +279,7 @@ impl Decider<'_> {
     pub(crate) fn watch_silence(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if let Some(limit) = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.lost_ms) {
-            self.set_timer(Timer::Lost(task), self.now + limit);
+            self.set_timer(Timer::Lost(task), self.now.saturating_add(limit));
         }
     }
 
@@ -287,7 +287,7 @@ impl Decider<'_> {
     pub(crate) fn silent(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task).filter(|t| t.has_begun() && !t.lost) else { return };
         let Some(limit) = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.lost_ms) else { return };
-        let Some(at) = row.heard_at.map(|heard| heard + limit) else { return };
+        let Some(at) = row.heard_at.map(|heard| heard.saturating_add(limit)) else { return };
         if at > self.now {
             self.set_timer(Timer::Lost(task), at);
             return;

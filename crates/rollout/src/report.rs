@@ -280,14 +280,14 @@ impl Decider<'_> {
         }
         let timeout = self.rows.jobs.get(&job).and_then(|j| j.timeout_ms);
         if let Some(timeout) = timeout.filter(|_| before.is_none()) {
-            self.set_timer(Timer::Timeout(task), now + timeout);
+            self.set_timer(Timer::Timeout(task), now.saturating_add(timeout));
         }
     }
 
     pub(crate) fn timed_out(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         let Some(timeout) = self.rows.jobs.get(&row.job_id).and_then(|j| j.timeout_ms) else { return };
-        let due = row.first_progress_at.is_some_and(|at| at + timeout <= self.now);
+        let due = row.first_progress_at.is_some_and(|at| at.saturating_add(timeout) <= self.now);
         if row.state == TaskState::InProgress && due {
             let reason = self.cause(task, Reason::Timeout { minutes: timeout / 60_000 });
             self.end_task(task, TaskState::Failed, reason);

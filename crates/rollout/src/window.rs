@@ -117,7 +117,7 @@ impl Openings<'_> {
     /// The moment until which windows have been open for so long since `from`.
     pub(crate) fn after_open(&self, from: Ms, open: Ms) -> Ms {
         if self.windows.is_empty() {
-            return from + open;
+            return from.saturating_add(open);
         }
         let (mut at, mut open) = (from, open);
         while at < from + ZONE_REACH_MS {

@@ -186,3 +186,19 @@ fn a_conflict_is_no_failure_of_the_package() {
     let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
     assert_eq!((world.job(job).counts.get(TaskState::Failed), halt(&world, job)), (3, None));
 }
+
+#[test]
+fn terms_without_end_end_nothing() {
+    let terms = Terms {
+        soak_ms: Ms::MAX,
+        max_wait_ms: Some(Ms::MAX),
+        lost_ms: Some(Ms::MAX),
+        start_timeout_ms: Some(Ms::MAX),
+        ..Terms::default()
+    };
+    let (mut world, job, devices) = waves(&[2, 6], terms);
+    world.progress(devices[0], 50);
+    succeed(&mut world, &devices[..2]);
+    world.pass(1_000 * HOUR);
+    assert_eq!((wave(&world, job), halt(&world, job)), (0, None));
+}
