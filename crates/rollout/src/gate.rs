@@ -267,10 +267,17 @@ impl Decider<'_> {
 
     /// What has failed until now does not halt the job again.
     pub(crate) fn forgive(&mut self, job: Id) {
-        let now = self.now;
         if let Some(gate) = self.gate_mut(job) {
             gate.lost_before = gate.lost();
             (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
+        }
+        self.wait_anew(job);
+    }
+
+    /// The longest wait of the open wave begins now.
+    pub(crate) fn wait_anew(&mut self, job: Id) {
+        let now = self.now;
+        if let Some(gate) = self.gate_mut(job) {
             gate.opened_at = now;
         }
     }

@@ -39,6 +39,7 @@ impl Decider<'_> {
             return;
         }
         self.move_job(job, JobState::InProgress);
+        self.wait_anew(job);
         self.touched.insert(job);
         self.release(job);
         self.complete_if_done(job);

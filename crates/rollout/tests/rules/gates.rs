@@ -202,3 +202,19 @@ fn terms_without_end_end_nothing() {
     world.pass(1_000 * HOUR);
     assert_eq!((wave(&world, job), halt(&world, job)), (0, None));
 }
+
+#[test]
+fn the_first_wave_of_a_scheduled_job_opens_when_the_job_really_starts() {
+    let mut world = World::new();
+    let [_, _] = world.online();
+    let package = world.package("2");
+    let start = world.now + HOUR;
+    let waves = world.waves(package, &[1, 2]);
+    let terms = Terms { waves, start_at: Some(start), max_wait_ms: Some(2 * HOUR), ..Terms::default() };
+    let job = world.order(package, Order { terms, ..Order::to(Pick::All) });
+    // The server was away when the job should have started.
+    world.now = start + 5 * HOUR;
+    world.tick();
+    assert_eq!(halt(&world, job), None);
+    assert_eq!(world.job(job).gate.as_ref().unwrap().opened_at, start + 5 * HOUR);
+}
