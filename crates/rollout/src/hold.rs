@@ -81,14 +81,16 @@ impl Decider<'_> {
     }
 
     pub(crate) fn resume_job(&mut self, job: Id) {
-        if self.rows.jobs.get(&job).is_none_or(|j| j.state != JobState::InProgress || j.hold.is_none()) {
-            return;
-        }
+        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.state == JobState::InProgress) else { return };
+        let Some(hold) = row.hold else { return };
         if let Some(row) = self.job_mut(job) {
             row.hold = None;
         }
         self.job_event(job, EventKind::JobResumed);
-        self.forgive(job);
+        match hold {
+            Hold::Halted { .. } => self.forgive(job),
+            Hold::Paused => self.wait_anew(job),
+        }
         self.release(job);
     }
 

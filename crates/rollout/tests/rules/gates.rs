@@ -218,3 +218,15 @@ fn the_first_wave_of_a_scheduled_job_opens_when_the_job_really_starts() {
     assert_eq!(halt(&world, job), None);
     assert_eq!(world.job(job).gate.as_ref().unwrap().opened_at, start + 5 * HOUR);
 }
+
+#[test]
+fn a_pause_forgives_nothing() {
+    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[4, 6], limited(limits));
+    world.progress(devices[0], -1);
+    world.run(Input::PauseJob(job));
+    world.run(Input::ResumeJob(job));
+    assert_eq!(world.job(job).gate.as_ref().unwrap().failures(), 1);
+    world.progress(devices[1], -1);
+    assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 2, limit: 1 }));
+}
