@@ -124,10 +124,13 @@ fn exceeded(limits: &FailureLimits, gate: &Gate) -> Option<Halt> {
         return Some(Halt::Failures { failed, limit });
     }
     if let Some(limit) = limits.failure_thousandths
-        && offered >= limits.min_offers
-        && failed * WHOLE > offered * i64::from(limit)
+        && offered >= limits.min_offers.max(1)
     {
-        return Some(Halt::FailureRate { failed, offered, limit });
+        // Of those that fail, some may have been told before the last resume.
+        let offered = offered.max(failed);
+        if failed * WHOLE > offered * i64::from(limit) {
+            return Some(Halt::FailureRate { failed, offered, limit });
+        }
     }
     let evidence = limits.evidence?;
     let ended = failed + gate.succeeded;
@@ -348,8 +351,11 @@ mod tests {
             FailureLimits { failure_thousandths: Some(10_000), min_offers: 10, ..FailureLimits::default() };
         assert_eq!(exceeded(&rate, &gate(9, 9)), None, "too few to tell");
         assert_eq!(exceeded(&rate, &gate(1, 10)), None);
-        let halt = Halt::FailureRate { failed: 2, offered: 10, limit: 10_000 };
-        assert_eq!(exceeded(&rate, &gate(2, 10)), Some(halt));
+        let halt = |failed, offered| Some(Halt::FailureRate { failed, offered, limit: 10_000 });
+        assert_eq!(exceeded(&rate, &gate(2, 10)), halt(2, 10));
+        let rate = FailureLimits { min_offers: 0, ..rate };
+        assert_eq!(exceeded(&rate, &gate(1, 0)), None, "nobody was told since the last resume");
+        assert_eq!(exceeded(&rate, &gate(2, 1)), halt(2, 2), "not two of one");
     }
 
     fn waves() -> Terms {
