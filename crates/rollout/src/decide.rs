@@ -432,7 +432,7 @@ impl Decider<'_> {
 
     pub(crate) fn add_task(&mut self, task: Task) {
         self.count(task.job_id, task.state, 1);
-        self.count_in_wave(task.job_id, task.wave, task.state, 1);
+        self.count_in_wave(task.job_id, task.wave, (task.state, false), 1);
         self.dirty.tasks_new.insert(task.id);
         self.tasks_of.entry(task.device_id).or_default().push(task.id);
         self.rows.tasks.insert(task.id, task);

@@ -20,7 +20,7 @@ const ERROR_RATE: f64 = 0.05;
 pub struct Gate {
     /// The last wave that is open, from 0.
     pub wave: i32,
-    /// Since when, or since the last resume.
+    /// Since when; the longest wait counts from here, anew after a resume.
     pub opened_at: Ms,
     /// When it had enough successes.
     pub enough_at: Option<Ms>,
@@ -32,8 +32,11 @@ pub struct Gate {
     pub succeeded: i64,
     /// Of the upgrades that ended since then: failures.
     pub failed: i64,
-    /// Tasks that were lost at the last resume.
+    /// Of the lost tasks, those that were lost at the last resume.
     pub lost_before: i64,
+    /// The open wave as it was at the last resume, if that was in this wave.
+    #[serde(default)]
+    pub before: WaveCounts,
 }
 
 /// The tasks of one wave.
@@ -48,6 +51,66 @@ pub struct WaveCounts {
     pub failed: i64,
     /// Those that began and are silent.
     pub lost: i64,
+    /// Those that were cancelled.
+    #[serde(default)]
+    pub canceled: i64,
+    /// Of those that failed, the ones that another job or its filter prevented.
+    #[serde(default)]
+    pub prevented: i64,
+}
+
+impl WaveCounts {
+    fn ended(&self) -> i64 {
+        self.succeeded + self.failed + self.canceled
+    }
+
+    fn unfinished(&self) -> i64 {
+        self.total - self.ended()
+    }
+
+    /// Failures of the package; who is lost counts as one.
+    fn failures(&self) -> i64 {
+        self.failed - self.prevented + self.lost
+    }
+}
+
+/// What a wave is asked for, and what has come of it. It leaves out who was cancelled or prevented, and what had
+/// failed at the last resume.
+#[derive(Clone, Copy)]
+struct WaveResult {
+    total: i64,
+    needed: i64,
+    succeeded: i64,
+    failed: i64,
+}
+
+impl WaveResult {
+    fn is_enough(self) -> bool {
+        self.succeeded >= self.needed
+    }
+
+    /// Whether somebody succeeded, and of those that ended no smaller part than the wave needs of all.
+    fn goes_well(self) -> bool {
+        self.succeeded > 0 && self.succeeded * self.total >= self.needed * (self.succeeded + self.failed)
+    }
+
+    fn halt(self, wave: i32, terms: &Terms) -> Halt {
+        let Self { total, needed, succeeded, failed } = self;
+        match terms.max_wait_ms {
+            Some(wait) if succeeded + failed == 0 && total > 0 => {
+                Halt::WaveStalled { wave, minutes: wait / 60_000 }
+            }
+            _ => Halt::WaveFailed { wave, succeeded, ended: succeeded + failed, needed, total },
+        }
+    }
+}
+
+/// What becomes of an open wave.
+enum Next {
+    Opens,
+    Halts(Halt),
+    /// Until it is looked at again, if time alone can change anything.
+    Waits(Option<Ms>),
 }
 
 impl Gate {
@@ -63,6 +126,7 @@ impl Gate {
             succeeded: 0,
             failed: 0,
             lost_before: 0,
+            before: WaveCounts::default(),
         })
     }
 
@@ -81,6 +145,19 @@ impl Gate {
 
     fn open_wave(&self) -> WaveCounts {
         usize::try_from(self.wave).ok().and_then(|n| self.waves.get(n)).copied().unwrap_or_default()
+    }
+
+    fn result(&self, terms: &Terms) -> WaveResult {
+        let (counts, before) = (self.open_wave(), self.before.failures());
+        let total = counts.total - counts.canceled - counts.prevented - before;
+        let needed = terms.enough(total).max(1);
+        WaveResult { total, needed, succeeded: counts.succeeded, failed: (counts.failures() - before).max(0) }
+    }
+
+    /// Whether something of the open wave has ended since the last resume: what had ended then does not halt it
+    /// again.
+    fn has_news(&self) -> bool {
+        self.open_wave().ended() != self.before.ended()
     }
 
     fn is_last(&self) -> bool {
@@ -115,8 +192,8 @@ impl Terms {
     }
 }
 
-/// Why failures have passed a limit, if they have.
-fn exceeded(limits: &FailureLimits, gate: &Gate) -> Option<Halt> {
+/// Why failures have passed a limit, if they have. A rate needs so many devices told, and one at least.
+fn exceeded(limits: &FailureLimits, gate: &Gate, min_offers: i64) -> Option<Halt> {
     let (failed, offered) = (gate.failures(), gate.offered);
     if let Some(limit) = limits.failures
         && failed > limit
@@ -124,7 +201,7 @@ fn exceeded(limits: &FailureLimits, gate: &Gate) -> Option<Halt> {
         return Some(Halt::Failures { failed, limit });
     }
     if let Some(limit) = limits.failure_thousandths
-        && offered >= limits.min_offers.max(1)
+        && offered >= min_offers.max(1)
     {
         // Of those that fail, some may have been told before the last resume.
         let offered = offered.max(failed);
@@ -151,6 +228,13 @@ fn speaks_for(accepted: f64, rejected: f64, failed: i64, succeeded: i64) -> bool
     ratio >= libm::log((1.0 - ERROR_RATE) / ERROR_RATE)
 }
 
+impl Reason {
+    /// Whether it kept an upgrade from being tried, which is no failure of the package.
+    pub(crate) fn prevents(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::SourceExcluded { .. })
+    }
+}
+
 impl Decider<'_> {
     pub(crate) fn gate_mut(&mut self, job: Id) -> Option<&mut Gate> {
         self.rows.jobs.get(&job)?.gate.as_ref()?;
@@ -159,13 +243,27 @@ impl Decider<'_> {
     }
 
     /// Keeps the counts of a task's wave.
-    pub(crate) fn count_in_wave(&mut self, job: Id, wave: i32, state: TaskState, n: i64) {
-        let Some(counts) = self.gate_mut(job).and_then(|gate| gate.wave_mut(wave)) else { return };
+    pub(crate) fn count_in_wave(&mut self, job: Id, wave: i32, in_state: (TaskState, bool), n: i64) {
+        let Some(gate) = self.gate_mut(job) else { return };
+        let Some(counts) = gate.wave_mut(wave) else { return };
+        let (state, prevented) = in_state;
         counts.total += n;
         match state {
             TaskState::Succeeded => counts.succeeded += n,
-            TaskState::Failed => counts.failed += n,
+            TaskState::Failed => {
+                counts.failed += n;
+                counts.prevented += if prevented { n } else { 0 };
+            }
+            TaskState::Canceled => counts.canceled += n,
             _ => {}
+        }
+        // Who starts again has not failed before.
+        if wave == gate.wave {
+            let now = gate.open_wave();
+            let before = &mut gate.before;
+            before.prevented = before.prevented.min(now.prevented);
+            before.failed = before.failed.min(now.failed);
+            before.canceled = before.canceled.min(now.canceled);
         }
     }
 
@@ -178,8 +276,7 @@ impl Decider<'_> {
 
     /// An upgrade ended. One that another job or its filter prevented is none.
     pub(crate) fn count_end(&mut self, job: Id, to: TaskState, reason: &Reason) {
-        let prevented = matches!(reason, Reason::Conflict { .. } | Reason::SourceExcluded { .. });
-        let Some(gate) = self.gate_mut(job).filter(|_| !prevented) else { return };
+        let Some(gate) = self.gate_mut(job).filter(|_| !reason.prevents()) else { return };
         match to {
             TaskState::Succeeded => gate.succeeded += 1,
             TaskState::Failed => gate.failed += 1,
@@ -200,50 +297,61 @@ impl Decider<'_> {
         self.touched.clear();
     }
 
-    /// Halts a job whose failures have passed a limit, or opens its next wave if it is time.
+    /// Halts a job whose failures have passed a limit or whose wave has failed, or opens its next wave if it is
+    /// time.
     pub(crate) fn judge(&mut self, job: Id) {
         let Some(row) = self.rows.jobs.get(&job) else { return };
         let Some(gate) = row.gate.as_ref().filter(|_| row.speaks(self.now)) else { return };
-        if let Some(halt) = exceeded(&row.terms.limits, gate) {
+        if let Some(halt) = exceeded(&row.terms.limits, gate, row.terms.limits.min_offers) {
             self.hold(job, Hold::Halted { halt });
             return;
         }
         if gate.is_last() || matches!(row.work, Some(Work::Enrol { .. })) {
             return;
         }
-        let counts = gate.open_wave();
-        if counts.total == 0 {
+        if gate.open_wave().total == 0 {
             self.open_next(job);
             return;
         }
-        let enough = counts.succeeded >= row.terms.enough(counts.total);
-        let enough_at = enough.then(|| gate.enough_at.unwrap_or(self.now));
-        let changed = enough_at != gate.enough_at;
-        let soaked_at = enough_at.map(|at| at.saturating_add(row.terms.soak_ms));
-        let windows = self.rows.openings(row);
-        let patience_at = row.terms.max_wait_ms.map(|wait| windows.after_open(gate.opened_at, wait));
-        if changed && let Some(gate) = self.gate_mut(job) {
+        let result = gate.result(&row.terms);
+        let enough_at = result.is_enough().then(|| gate.enough_at.unwrap_or(self.now));
+        let next = self.next_of(row, gate, result, enough_at);
+        if enough_at != gate.enough_at
+            && let Some(gate) = self.gate_mut(job)
+        {
             gate.enough_at = enough_at;
         }
-        self.pass_or_wait(job, counts, soaked_at, patience_at);
-    }
-
-    fn pass_or_wait(&mut self, job: Id, counts: WaveCounts, soaked_at: Option<Ms>, patience_at: Option<Ms>) {
-        let due = |at: Option<Ms>| at.is_some_and(|at| at <= self.now);
-        if due(soaked_at) || (due(patience_at) && counts.succeeded > 0) {
-            self.open_next(job);
-        } else if due(patience_at) {
-            self.stalled(job);
-        } else if let Some(at) = soaked_at.into_iter().chain(patience_at).min() {
-            self.set_timer(Timer::Gate(job), at);
+        match next {
+            Next::Opens => self.open_next(job),
+            Next::Halts(halt) => self.hold(job, Hold::Halted { halt }),
+            Next::Waits(Some(at)) => self.set_timer(Timer::Gate(job), at),
+            Next::Waits(None) => {}
         }
     }
 
-    fn stalled(&mut self, job: Id) {
-        let Some(row) = self.rows.jobs.get(&job) else { return };
-        let wave = row.gate.as_ref().map_or(0, |gate| gate.wave);
-        let minutes = row.terms.max_wait_ms.unwrap_or(0) / 60_000;
-        self.hold(job, Hold::Halted { halt: Halt::WaveStalled { wave, minutes } });
+    /// Enough successes have to soak. Without them a wave passes after its longest wait if it went well until
+    /// then, and has failed if it did not, or if nobody is left in it.
+    fn next_of(&self, row: &Job, gate: &Gate, result: WaveResult, enough_at: Option<Ms>) -> Next {
+        let terms = &row.terms;
+        let patience = |wait| self.rows.openings(row).after_open(gate.opened_at, wait);
+        let at = match enough_at {
+            Some(at) => Some(at.saturating_add(terms.soak_ms)),
+            None => terms.max_wait_ms.map(patience),
+        };
+        let due = at.is_some_and(|at| at <= self.now);
+        let opens = due && (enough_at.is_some() || result.goes_well());
+        let over = gate.open_wave().unfinished() == 0;
+        if (opens || over)
+            && let Some(halt) = exceeded(&terms.limits, gate, 0)
+        {
+            return Next::Halts(halt);
+        }
+        let fails = enough_at.is_none() && (due || (over && gate.has_news()));
+        match () {
+            () if opens => Next::Opens,
+            () if fails => Next::Halts(result.halt(gate.wave, terms)),
+            () => Next::Waits(at),
+        }
     }
 
     /// Opens the next wave, and looks at its gate in turn.
@@ -253,6 +361,7 @@ impl Decider<'_> {
         gate.wave += 1;
         gate.opened_at = now;
         gate.enough_at = None;
+        gate.before = WaveCounts::default();
         let wave = gate.wave;
         self.clear_timer(Timer::Gate(job));
         self.job_event(job, EventKind::WaveOpened { wave });
@@ -272,6 +381,7 @@ impl Decider<'_> {
     pub(crate) fn forgive(&mut self, job: Id) {
         if let Some(gate) = self.gate_mut(job) {
             gate.lost_before = gate.lost();
+            gate.before = gate.open_wave();
             (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
         }
         self.wait_anew(job);
@@ -345,17 +455,18 @@ mod tests {
     fn a_limit_is_what_may_still_happen() {
         let gate = |failed, offered| Gate { failed, offered, ..Gate::of(&waves(), 0).unwrap() };
         let count = FailureLimits { failures: Some(2), ..FailureLimits::default() };
-        assert_eq!(exceeded(&count, &gate(2, 9)), None);
-        assert_eq!(exceeded(&count, &gate(3, 9)), Some(Halt::Failures { failed: 3, limit: 2 }));
+        let exceeded = |limits: &FailureLimits, gate: Gate| exceeded(limits, &gate, limits.min_offers);
+        assert_eq!(exceeded(&count, gate(2, 9)), None);
+        assert_eq!(exceeded(&count, gate(3, 9)), Some(Halt::Failures { failed: 3, limit: 2 }));
         let rate =
             FailureLimits { failure_thousandths: Some(10_000), min_offers: 10, ..FailureLimits::default() };
-        assert_eq!(exceeded(&rate, &gate(9, 9)), None, "too few to tell");
-        assert_eq!(exceeded(&rate, &gate(1, 10)), None);
+        assert_eq!(exceeded(&rate, gate(9, 9)), None, "too few to tell");
+        assert_eq!(exceeded(&rate, gate(1, 10)), None);
         let halt = |failed, offered| Some(Halt::FailureRate { failed, offered, limit: 10_000 });
-        assert_eq!(exceeded(&rate, &gate(2, 10)), halt(2, 10));
+        assert_eq!(exceeded(&rate, gate(2, 10)), halt(2, 10));
         let rate = FailureLimits { min_offers: 0, ..rate };
-        assert_eq!(exceeded(&rate, &gate(1, 0)), None, "nobody was told since the last resume");
-        assert_eq!(exceeded(&rate, &gate(2, 1)), halt(2, 2), "not two of one");
+        assert_eq!(exceeded(&rate, gate(1, 0)), None, "nobody was told since the last resume");
+        assert_eq!(exceeded(&rate, gate(2, 1)), halt(2, 2), "not two of one");
     }
 
     fn waves() -> Terms {

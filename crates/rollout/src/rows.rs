@@ -353,7 +353,20 @@ pub enum Halt {
         /// The rejected rate in thousandths of a per cent.
         rejected: u32,
     },
-    /// No device of a wave succeeded in time.
+    /// Too few of a wave succeeded.
+    WaveFailed {
+        /// Which wave, from 0.
+        wave: i32,
+        /// How many succeeded.
+        succeeded: i64,
+        /// How many upgrades ended, with those whose devices are lost.
+        ended: i64,
+        /// How many successes the wave needs.
+        needed: i64,
+        /// Of how many.
+        total: i64,
+    },
+    /// No upgrade of a wave ended in time.
     WaveStalled {
         /// Which wave, from 0.
         wave: i32,

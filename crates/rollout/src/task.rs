@@ -9,12 +9,14 @@ impl Decider<'_> {
     pub(crate) fn move_task(&mut self, task: Id, to: TaskState, reason: Option<Reason>) {
         let Some(row) = self.task_mut(task) else { return };
         let (from, job, wave) = (row.state, row.job_id, row.wave);
+        let prevented = |reason: &Option<Reason>| reason.as_ref().is_some_and(Reason::prevents);
+        let (was, is) = ((from, prevented(&row.reason)), (to, prevented(&reason)));
         row.state = to;
         row.reason.clone_from(&reason);
         self.count(job, from, -1);
         self.count(job, to, 1);
-        self.count_in_wave(job, wave, from, -1);
-        self.count_in_wave(job, wave, to, 1);
+        self.count_in_wave(job, wave, was, -1);
+        self.count_in_wave(job, wave, is, 1);
         self.task_event(task, EventKind::TaskState { from, to, reason });
     }
 

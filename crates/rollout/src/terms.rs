@@ -131,7 +131,7 @@ pub struct Terms {
     pub min_success: Share,
     /// From enough successes to the next wave.
     pub soak_ms: Ms,
-    /// From the opening of a wave: then one success is enough, and without one the job halts.
+    /// From the opening of a wave: then who has not ended is waited for no longer.
     pub max_wait_ms: Option<Ms>,
     /// When it halts by itself.
     pub limits: FailureLimits,

@@ -133,7 +133,20 @@ pub enum Halt {
         #[serde(rename = "rejectedPercent")]
         rejected_percent: f64,
     },
-    /// No device of a wave succeeded in time.
+    /// Too few of a wave succeeded.
+    WaveFailed {
+        /// Which wave, from 1.
+        wave: i32,
+        /// How many succeeded.
+        succeeded: i64,
+        /// How many upgrades ended, with those whose devices are lost.
+        ended: i64,
+        /// How many successes the wave needs.
+        needed: i64,
+        /// Of how many.
+        total: i64,
+    },
+    /// No upgrade of a wave ended in time.
     WaveStalled {
         /// Which wave, from 1.
         wave: i32,
@@ -157,6 +170,9 @@ impl From<rollout::Halt> for Halt {
                 accepted_percent: percent(accepted),
                 rejected_percent: percent(rejected),
             },
+            Row::WaveFailed { wave, succeeded, ended, needed, total } => {
+                Self::WaveFailed { wave: wave + 1, succeeded, ended, needed, total }
+            }
             Row::WaveStalled { wave, minutes } => Self::WaveStalled { wave: wave + 1, minutes },
         }
     }

@@ -91,8 +91,9 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 60)]
     pub soak_minutes: Option<i64>,
-    /// Minutes from the opening of a wave after which one success is enough, and without one the job
-    /// halts; 1440 if absent, 0 is no limit.
+    /// Minutes from the opening of a wave after which devices that have not ended are waited for no longer:
+    /// the next wave opens if enough of those that ended succeeded, else the job halts; 1440 if absent, 0 is
+    /// no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1_440)]
     pub max_wait_minutes: Option<i64>,

@@ -17,8 +17,11 @@ pub(crate) fn halted(halt: &Halt) -> String {
         Halt::Evidence { failed, ended, accepted_percent, rejected_percent } => format!(
             "{failed} of {ended} upgrades that ended failed, which speaks for a failure rate of {rejected_percent} % rather than {accepted_percent} %"
         ),
+        Halt::WaveFailed { wave, succeeded, ended, needed, total } => format!(
+            "{succeeded} of {ended} upgrades of wave {wave} that ended succeeded, and {needed} of {total} must"
+        ),
         Halt::WaveStalled { wave, minutes } => {
-            format!("no device of wave {wave} succeeded within {minutes} min")
+            format!("no upgrade of wave {wave} ended within {minutes} min")
         }
     }
 }

@@ -72,7 +72,7 @@ fn a_part_of_the_wave_is_enough_and_offline_devices_do_not_hold_it() {
 }
 
 #[test]
-fn after_the_longest_wait_one_success_is_enough_and_none_halts() {
+fn after_the_longest_wait_who_is_silent_is_waited_for_no_longer() {
     let terms = || Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
     let (mut world, job, devices) = waves(&[3, 6], terms());
     succeed(&mut world, &devices[..1]);
@@ -110,7 +110,7 @@ fn limited(limits: FailureLimits) -> Terms {
 #[test]
 fn a_job_halts_when_failures_pass_their_number_and_starts_nobody() {
     let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
-    let (mut world, job, devices) = waves(&[4, 6], limited(limits));
+    let (mut world, job, devices) = waves(&[5, 6], limited(limits));
     world.progress(devices[0], -1);
     assert_eq!(halt(&world, job), None);
     world.progress(devices[1], -1);
@@ -229,4 +229,123 @@ fn a_pause_forgives_nothing() {
     assert_eq!(world.job(job).gate.as_ref().unwrap().failures(), 1);
     world.progress(devices[1], -1);
     assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 2, limit: 1 }));
+}
+
+/// What becomes of a job's first wave.
+#[derive(Debug, PartialEq)]
+enum Fate {
+    Waits,
+    Opens,
+    Halts(Halt),
+}
+
+fn fate(world: &World, job: Id) -> Fate {
+    match halt(world, job) {
+        Some(halt) => Fate::Halts(halt),
+        None if wave(world, job) > 0 => Fate::Opens,
+        None => Fate::Waits,
+    }
+}
+
+/// The first wave is four devices; of them so many succeed, fail, and begin and are lost.
+#[test]
+fn the_longest_wait_excuses_silence_and_never_failures() {
+    let failed = |succeeded, ended, needed| {
+        Fate::Halts(Halt::WaveFailed { wave: 0, succeeded, ended, needed, total: 4 })
+    };
+    let half = Share::Percent { thousandths: 50_000 };
+    let most = Share::Percent { thousandths: 90_000 };
+    let two = Share::Count { n: 2 };
+    let stalled = Fate::Halts(Halt::WaveStalled { wave: 0, minutes: 180 });
+    let table = [
+        (most, (0, 0, 0), Fate::Waits, stalled),
+        (most, (1, 0, 0), Fate::Waits, Fate::Opens),
+        (most, (3, 0, 0), Fate::Waits, Fate::Opens),
+        (most, (1, 1, 0), Fate::Waits, failed(1, 2, 4)),
+        (most, (3, 0, 1), Fate::Waits, failed(3, 4, 4)),
+        (most, (3, 1, 0), failed(3, 4, 4), failed(3, 4, 4)),
+        (most, (0, 4, 0), failed(0, 4, 4), failed(0, 4, 4)),
+        (half, (1, 1, 0), Fate::Waits, Fate::Opens),
+        (half, (1, 2, 0), Fate::Waits, failed(1, 3, 2)),
+        (half, (1, 0, 2), Fate::Waits, failed(1, 3, 2)),
+        (half, (1, 3, 0), failed(1, 4, 2), failed(1, 4, 2)),
+        (two, (1, 1, 0), Fate::Waits, Fate::Opens),
+        (two, (1, 2, 0), Fate::Waits, failed(1, 3, 2)),
+        (two, (2, 2, 0), Fate::Opens, Fate::Opens),
+    ];
+    for (min_success, (good, bad, lost), at_once, at_last) in table {
+        let terms = Terms {
+            min_success,
+            soak_ms: 0,
+            max_wait_ms: Some(3 * HOUR),
+            lost_ms: Some(HOUR),
+            start_timeout_ms: None,
+            ..Terms::default()
+        };
+        let (mut world, job, devices) = waves(&[4, 6], terms);
+        succeed(&mut world, &devices[..good]);
+        devices[good..good + bad].iter().for_each(|device| world.progress(*device, -1));
+        devices[good + bad..good + bad + lost].iter().for_each(|device| world.progress(*device, 50));
+        let case = format!("{min_success:?} {good} {bad} {lost}");
+        assert_eq!(fate(&world, job), at_once, "{case}");
+        world.pass(3 * HOUR);
+        assert_eq!(fate(&world, job), at_last, "{case}");
+    }
+}
+
+#[test]
+fn a_wave_in_which_nobody_is_left_halts_without_patience_and_not_twice() {
+    let terms = || Terms { max_wait_ms: None, ..Terms::default() };
+    let (mut world, job, devices) = waves(&[2, 6], terms());
+    world.progress(devices[0], -1);
+    assert_eq!(fate(&world, job), Fate::Waits);
+    succeed(&mut world, &devices[1..2]);
+    let halt = Halt::WaveFailed { wave: 0, succeeded: 1, ended: 2, needed: 2, total: 2 };
+    assert_eq!(fate(&world, job), Fate::Halts(halt));
+    world.run(Input::ResumeJob(job));
+    world.pass(HOUR);
+    assert_eq!(fate(&world, job), Fate::Opens, "the other device is left, and has soaked");
+    // With nobody left, an operator decides.
+    let (mut world, job, devices) = waves(&[1, 6], terms());
+    world.progress(devices[0], -1);
+    world.run(Input::ResumeJob(job));
+    assert_eq!(fate(&world, job), Fate::Waits);
+    world.run(Input::ReupgradeTask(world.task(job, devices[0]).id));
+    world.progress(devices[0], -1);
+    let halt = Halt::WaveFailed { wave: 0, succeeded: 0, ended: 1, needed: 1, total: 1 };
+    assert_eq!(fate(&world, job), Fate::Halts(halt), "a new failure is no old one");
+}
+
+#[test]
+fn who_was_cancelled_is_not_asked_for() {
+    let (mut world, job, devices) = waves(&[2, 6], Terms { soak_ms: 0, ..Terms::default() });
+    world.run(Input::CancelTask(world.task(job, devices[0]).id));
+    assert_eq!(fate(&world, job), Fate::Waits);
+    succeed(&mut world, &devices[1..2]);
+    assert_eq!(fate(&world, job), Fate::Opens);
+}
+
+#[test]
+fn a_soak_is_not_cut_short_by_the_longest_wait() {
+    let terms = Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
+    let (mut world, job, devices) = waves(&[2, 6], terms);
+    world.pass(2 * HOUR - MINUTE);
+    succeed(&mut world, &devices[..2]);
+    world.pass(HOUR - 1);
+    assert_eq!(fate(&world, job), Fate::Waits);
+    world.pass(1);
+    assert_eq!(fate(&world, job), Fate::Opens);
+}
+
+#[test]
+fn a_rate_is_looked_at_before_a_wave_passes_however_few_were_told() {
+    let limits =
+        FailureLimits { failure_thousandths: Some(20_000), min_offers: 10, ..FailureLimits::default() };
+    let min_success = Share::Percent { thousandths: 50_000 };
+    let (mut world, job, devices) = waves(&[4, 6], Terms { min_success, soak_ms: 0, ..limited(limits) });
+    world.progress(devices[0], -1);
+    assert_eq!(fate(&world, job), Fate::Waits);
+    succeed(&mut world, &devices[1..3]);
+    let halt = Halt::FailureRate { failed: 1, offered: 4, limit: 20_000 };
+    assert_eq!(fate(&world, job), Fate::Halts(halt));
 }

@@ -219,6 +219,10 @@ pub(crate) fn counts_are_a_recount(after: &Tables) {
     }
 }
 
+fn prevented(task: &Task) -> bool {
+    matches!(task.reason, Some(Reason::Conflict { .. } | Reason::SourceExcluded { .. }))
+}
+
 fn waves_are_a_recount(after: &Tables) {
     for job in after.jobs.values() {
         let Some(gate) = &job.gate else { continue };
@@ -232,6 +236,8 @@ fn waves_are_a_recount(after: &Tables) {
                 succeeded: count(&|t| t.state == TaskState::Succeeded),
                 failed: count(&|t| t.state == TaskState::Failed),
                 lost: count(&|t| t.lost),
+                canceled: count(&|t| t.state == TaskState::Canceled),
+                prevented: count(&|t| t.state == TaskState::Failed && prevented(t)),
             };
             assert_eq!(*counts, found, "wave {wave} of job {}", job.id);
         }
