@@ -32,8 +32,11 @@ pub struct Gate {
     pub succeeded: i64,
     /// Of the upgrades that ended since then: failures.
     pub failed: i64,
-    /// Of the lost tasks, those that were lost at the last resume.
+    /// Of the lost tasks, those that were silent for so long before the last resume.
     pub lost_before: i64,
+    /// The last resume after a halt.
+    #[serde(default)]
+    pub resumed_at: Option<Ms>,
     /// The open wave as it was at the last resume, if that was in this wave.
     #[serde(default)]
     pub before: WaveCounts,
@@ -126,6 +129,7 @@ impl Gate {
             succeeded: 0,
             failed: 0,
             lost_before: 0,
+            resumed_at: None,
             before: WaveCounts::default(),
         })
     }
@@ -379,7 +383,9 @@ impl Decider<'_> {
 
     /// What has failed until now does not halt the job again.
     pub(crate) fn forgive(&mut self, job: Id) {
+        let now = self.now;
         if let Some(gate) = self.gate_mut(job) {
+            gate.resumed_at = Some(now);
             gate.lost_before = gate.lost();
             gate.before = gate.open_wave();
             (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
@@ -425,12 +431,21 @@ impl Decider<'_> {
         }
     }
 
+    /// To be called before the task is heard: since when it was silent tells on which side of a resume it counts.
     pub(crate) fn mark_lost(&mut self, task: Id, lost: bool) {
         let Some(row) = self.task_mut(task) else { return };
         row.lost = lost;
-        let (job, wave) = (row.job_id, row.wave);
-        if let Some(counts) = self.gate_mut(job).and_then(|gate| gate.wave_mut(wave)) {
-            counts.lost += if lost { 1 } else { -1 };
+        let (job, wave, heard) = (row.job_id, row.wave, row.heard_at);
+        let limit = self.rows.jobs.get(&job).and_then(|j| j.terms.lost_ms);
+        let lost_at = heard.zip(limit).map(|(heard, limit)| heard.saturating_add(limit));
+        let Some(gate) = self.gate_mut(job) else { return };
+        let n = if lost { 1 } else { -1 };
+        if let Some(counts) = gate.wave_mut(wave) {
+            counts.lost += n;
+        }
+        if lost_at.zip(gate.resumed_at).is_some_and(|(lost, resumed)| lost <= resumed) {
+            gate.lost_before += n;
+            gate.before.lost += if wave == gate.wave { n } else { 0 };
         }
     }
 }

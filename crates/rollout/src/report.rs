@@ -146,10 +146,10 @@ impl Decider<'_> {
 
     fn heard(&mut self, task: Id) {
         let now = self.now;
+        self.found(task);
         if let Some(row) = self.task_mut(task) {
             row.heard_at = Some(now);
         }
-        self.found(task);
     }
 
     /// Why the last version of a task's module means that the attempt has failed, if it does: it is

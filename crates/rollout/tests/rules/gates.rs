@@ -349,3 +349,33 @@ fn a_rate_is_looked_at_before_a_wave_passes_however_few_were_told() {
     let halt = Halt::FailureRate { failed: 1, offered: 4, limit: 20_000 };
     assert_eq!(fate(&world, job), Fate::Halts(halt));
 }
+
+/// One is lost before a resume and one after it. Whatever becomes of the first, the second counts.
+#[test]
+fn who_was_lost_before_a_resume_masks_nobody_who_is_lost_after_it() {
+    type Happens = fn(&mut World, Id, Id);
+    let fates: [(&str, Happens); 4] = [
+        ("silent", |_, _, _| {}),
+        ("found", |world, _, device| world.report(device, DEFAULT_MODULE, "1")),
+        ("succeeds", |world, _, device| world.report(device, DEFAULT_MODULE, "2")),
+        ("cancelled", |world, job, device| world.run(Input::CancelTask(world.task(job, device).id))),
+    ];
+    for (fate, happens) in fates {
+        let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+        let (mut world, job, devices) = waves(&[4, 6], Terms { start_timeout_ms: None, ..limited(limits) });
+        world.progress(devices[0], 50);
+        world.pass(HOUR);
+        assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 1, limit: 0 }));
+        world.run(Input::ResumeJob(job));
+        world.progress(devices[1], 50);
+        world.pass(HOUR - 1);
+        assert_eq!(halt(&world, job), None, "{fate}: not twice for the first");
+        happens(&mut world, job, devices[0]);
+        assert_eq!(halt(&world, job), None, "{fate}");
+        world.pass(1);
+        assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 1, limit: 0 }), "{fate}");
+        // Found, the second counts no more, and leaves the first as it is.
+        world.report(devices[1], DEFAULT_MODULE, "1");
+        assert_eq!(world.job(job).gate.as_ref().unwrap().failures(), 0, "{fate}");
+    }
+}

@@ -241,6 +241,15 @@ fn waves_are_a_recount(after: &Tables) {
             };
             assert_eq!(*counts, found, "wave {wave} of job {}", job.id);
         }
+        let silent_by = |t: &Task| t.heard_at.zip(job.terms.lost_ms).map(|(heard, limit)| heard + limit);
+        let before =
+            |t: &&&Task| t.lost && silent_by(t).zip(gate.resumed_at).is_some_and(|(at, by)| at <= by);
+        assert_eq!(
+            gate.lost_before,
+            of_job.iter().filter(before).count() as i64,
+            "lost before, job {}",
+            job.id
+        );
     }
 }
 
