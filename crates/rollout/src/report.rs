@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::decide::Decider;
 use crate::event::EventKind;
 use crate::rows::{
-    DEFAULT_MODULE, DeviceError, Epoch, Id, Job, JobState, ModuleVersion, Ms, Reason, Task, TaskState, Timer,
+    DEFAULT_MODULE, DeviceError, Epoch, Id, JobState, ModuleVersion, Ms, Reason, Task, TaskState, Timer,
 };
 
 /// Most modules one device may report, so that a device cannot fill the table.
@@ -214,12 +214,15 @@ impl Decider<'_> {
     }
 
     /// Whether a device's word on a task can be meant for it: its job has started, its wave is open, and
-    /// it is approved.
+    /// it is approved. Who was not told of it can mean it only while devices are told.
     fn may_begin(&self, task: Id) -> bool {
         let Some(row) = self.rows.tasks.get(&task) else { return false };
-        let started = |j: &Job| j.state == JobState::InProgress && Self::is_wave_open(j, row.wave);
-        let started = self.rows.jobs.get(&row.job_id).is_some_and(started);
-        started && row.state != TaskState::Confirm
+        let Some(job) = self.rows.jobs.get(&row.job_id) else { return false };
+        let tells = || job.hold.is_none() && self.rows.closed_until(task, self.now).is_none();
+        job.state == JobState::InProgress
+            && Self::is_wave_open(job, row.wave)
+            && row.state != TaskState::Confirm
+            && (row.is_known() || tells())
     }
 
     fn step_failed(&mut self, task: Id, step: i32, desc: String) {

@@ -281,3 +281,20 @@ fn a_paused_job_stays_paused_when_its_window_opens() {
     world.run(Input::CancelJob(job));
     assert_ne!(world.state(job, device), Failed);
 }
+
+#[test]
+fn who_was_not_told_does_not_begin_a_held_job_or_outside_its_window() {
+    let mut world = at_noon();
+    let [device] = world.online();
+    let job = nightly(&mut world, Order::to(Pick::All));
+    world.progress(device, 10);
+    assert_eq!(world.state(job, device), TaskState::Queued, "closed");
+    world.run(Input::PauseJob(job));
+    world.pass(14 * HOUR);
+    world.progress(device, 10);
+    assert_eq!(world.state(job, device), TaskState::Queued, "paused");
+    world.run(Input::ResumeJob(job));
+    world.run(Input::PauseJob(job));
+    world.progress(device, 10);
+    assert_eq!(world.state(job, device), InProgress, "told before the pause");
+}
