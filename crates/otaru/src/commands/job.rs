@@ -213,8 +213,8 @@ struct Waves {
     /// Minutes from enough successes to the next wave [default: 60]
     #[arg(long, value_name = "MINUTES")]
     soak: Option<i64>,
-    /// Minutes after which one success is enough, and without one the job halts; 0 is no limit
-    /// [default: 1440]
+    /// Minutes after which silent devices are waited for no longer: the next wave opens if enough of those that
+    /// ended succeeded, else the job halts; 0 is no limit [default: 1440]
     #[arg(long, value_name = "MINUTES")]
     max_wait: Option<i64>,
     /// Halt when more devices have failed
