@@ -92,7 +92,6 @@ async fn waves_that_do_not_grow_are_refused() {
         Terms { waves: waves(&[5, 5]), ..Terms::default() },
         Terms { waves: waves(&[0]), ..Terms::default() },
         Terms { waves: vec![percent(1_000), waves(&[5])[0]], ..Terms::default() },
-        Terms { soak_ms: -MINUTE, ..Terms::default() },
         Terms { soak_ms: 48 * 60 * MINUTE, ..Terms::default() },
         Terms {
             limits: FailureLimits { failures: Some(-1), ..FailureLimits::default() },

@@ -35,6 +35,48 @@ async fn a_job_tells_its_windows_and_its_budget_as_they_were_given() {
 }
 
 #[tokio::test]
+async fn minutes_out_of_range_are_refused_before_a_job_is_made() {
+    let platform = Platform::with_product().await;
+    let package = platform.package().await;
+    let (week, year) = (7 * 24 * 60, 365 * 24 * 60);
+    for (field, least, most) in [
+        ("lostAfterMinutes", 0, year),
+        ("soakMinutes", 0, year),
+        ("maxWaitMinutes", 0, year),
+        ("retryIntervalMinutes", 0, week),
+        ("startTimeoutMinutes", 0, week),
+        ("timeoutMinutes", 1, week),
+    ] {
+        let order = |minutes: i64| {
+            let mut body: serde_json::Value =
+                serde_json::from_str(&job(&package, &json!({"attempts": 1}))).unwrap();
+            let place = if field == "timeoutMinutes" { &mut body } else { &mut body["terms"] };
+            place[field] = minutes.into();
+            body.to_string()
+        };
+        for wrong in [i64::MIN, -1, least - 1, most + 1, 1_000_000_000_000, i64::MAX] {
+            let answer = platform.post("/jobs", &order(wrong)).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{field} {wrong}: {}", answer.json);
+            let params = &answer.json["params"];
+            assert_eq!((&params["field"], &params["most"]), (&field.into(), &most.into()), "{}", answer.json);
+            // What is no number of milliseconds is told as the nearest one that is.
+            let told =
+                if wrong.checked_mul(60_000).is_some() { wrong.into() } else { params["value"].clone() };
+            assert_eq!(params["value"], told);
+            let text = answer.json["detail"].as_str().unwrap();
+            assert!(text.contains(&format!("{field} {told} is not allowed: {least} to {most}")), "{text}");
+        }
+        for right in [least, if field == "soakMinutes" { 1 } else { most }] {
+            let answer = platform.post("/jobs/dry-run", &order(right)).await;
+            assert_eq!(answer.status, StatusCode::OK, "{field} {right}: {}", answer.json);
+        }
+    }
+    assert_eq!(platform.get("/jobs").await.json["items"], json!([]));
+    let one = json!({"attempts": 1, "retryIntervalMinutes": i64::MAX});
+    assert_eq!(platform.post("/jobs", &job(&package, &one)).await.problem(), "retryIntervalInvalid");
+}
+
+#[tokio::test]
 async fn a_products_zone_is_set_and_taken_away() {
     let platform = Platform::with_product().await;
     let path = "/products/a1TestPk001";

@@ -106,6 +106,7 @@ const MOST_VERIFY_DEVICES: usize = 10;
 const RATE_PER_MINUTE: i64 = 10_000;
 const MOST_RATE: i64 = 1_000_000;
 const LONGEST_TIMEOUT_MINUTES: i64 = 7 * 24 * 60;
+const LONGEST_WAIT_MINUTES: i64 = 365 * 24 * 60;
 const MOST_ATTEMPTS: i64 = 100;
 const MOST_PUSHES: i64 = 10_000;
 
@@ -383,20 +384,23 @@ impl Unit {
 }
 
 fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
-    let range = |field: &'static str, value: Option<i64>, most: i64| {
-        if value.is_none_or(|v| (1..=most).contains(&v)) {
-            return Ok(());
-        }
-        let text = format!("{field} {} is not allowed: 1 to {most}", value.unwrap_or(0));
-        Err(OrderError::invalid("numberInvalid", text).with("field", field).with("most", most))
+    let range = |field: &'static str, value: Option<i64>, least: i64, most: i64| {
+        let Some(value) = value.filter(|v| !(least..=most).contains(v)) else { return Ok(()) };
+        let text = format!("{field} {value} is not allowed: {least} to {most}");
+        let error = OrderError::invalid("numberInvalid", text).with("field", field).with("value", value);
+        Err(error.with("least", least).with("most", most))
     };
-    range("timeoutMinutes", new.timeout_minutes, LONGEST_TIMEOUT_MINUTES)?;
-    range("ratePerMinute", new.rate_per_minute, MOST_RATE)?;
+    range("timeoutMinutes", new.timeout_minutes, 1, LONGEST_TIMEOUT_MINUTES)?;
+    range("ratePerMinute", new.rate_per_minute, 1, MOST_RATE)?;
     let terms = &new.terms;
-    let minutes = |ms: i64| ms / 60_000;
-    range("attempts", Some(terms.attempts.into()), MOST_ATTEMPTS)?;
-    range("startTimeoutMinutes", terms.start_timeout_ms.map(minutes), LONGEST_TIMEOUT_MINUTES)?;
-    range("mostPushes", terms.most_pushes.map(i64::from), MOST_PUSHES)?;
+    range("attempts", Some(terms.attempts.into()), 1, MOST_ATTEMPTS)?;
+    // A limit of 0 is none, and no longer there.
+    let start_timeout = terms.start_timeout_ms.map(minutes);
+    range("startTimeoutMinutes", start_timeout, 0, LONGEST_TIMEOUT_MINUTES)?;
+    range("mostPushes", terms.most_pushes.map(i64::from), 0, MOST_PUSHES)?;
+    range("soakMinutes", Some(minutes(terms.soak_ms)), 0, LONGEST_WAIT_MINUTES)?;
+    range("maxWaitMinutes", terms.max_wait_ms.map(minutes), 0, LONGEST_WAIT_MINUTES)?;
+    range("lostAfterMinutes", terms.lost_ms.map(minutes), 0, LONGEST_WAIT_MINUTES)?;
     check_retry(new)?;
     check_conflicts(terms)?;
     check_lists(terms)?;
@@ -424,6 +428,11 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Rounded so that what is negative stays so.
+const fn minutes(ms: i64) -> i64 {
+    ms.div_euclid(60_000)
 }
 
 /// A dynamic job is for whoever reports certain versions, and for nobody named, counted or in waves.
@@ -465,17 +474,20 @@ fn check_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
 
 /// The timeout counts on over attempts: an interval as long as it would leave no time for a second.
 fn check_retry(new: &NewJob) -> Result<(), OrderError> {
-    let interval = new.terms.retry_interval_ms / 60_000;
-    let most = new.timeout_minutes.map_or(LONGEST_TIMEOUT_MINUTES, |timeout| timeout - 1);
-    if new.terms.attempts == 1 || (0..=most).contains(&interval) {
+    let interval = minutes(new.terms.retry_interval_ms);
+    let timeout = new.timeout_minutes.filter(|_| new.terms.attempts > 1);
+    let most = timeout.map_or(LONGEST_TIMEOUT_MINUTES, |timeout| timeout - 1);
+    if (0..=most).contains(&interval) {
         return Ok(());
     }
     let text = format!(
         "retryIntervalMinutes {interval} is not allowed: 0 to {most}{}",
-        if new.timeout_minutes.is_some() { ", so that it is shorter than timeoutMinutes" } else { "" }
+        if timeout.is_some() { ", so that it is shorter than timeoutMinutes" } else { "" }
     );
     Err(OrderError::invalid("retryIntervalInvalid", text)
         .with("field", "retryIntervalMinutes")
+        .with("value", interval)
+        .with("least", 0)
         .with("most", most))
 }
 
@@ -518,11 +530,8 @@ fn check_gates(new: &NewJob) -> Result<(), OrderError> {
             "waves are at most 50: groups first, each once, then shares, each larger than the one before: all as numbers of devices or all as 0.001 to 100 per cent; the last may be 100 per cent in any case, and takes what is left",
         );
     }
-    if !fits(terms.min_success) || terms.soak_ms < 0 || terms.max_wait_ms.is_some_and(|wait| wait <= 0) {
-        return refuse(
-            "gate",
-            "a gate needs at least one success, or 0.001 to 100 per cent; its times are 0 or more minutes",
-        );
+    if !fits(terms.min_success) {
+        return refuse("minSuccess", "minSuccess must be at least one success, or 0.001 to 100 per cent");
     }
     if terms.max_wait_ms.is_some_and(|wait| wait < terms.soak_ms) {
         return refuse("maxWaitMinutes", "maxWaitMinutes must not be shorter than soakMinutes");
