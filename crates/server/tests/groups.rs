@@ -101,9 +101,11 @@ async fn groups_are_the_first_waves_and_shares_follow() {
         world.server.job(made.id).await.unwrap().gate.unwrap().waves.iter().map(|w| w.total).collect();
     assert_eq!(totals, [1, 2, 3]);
 
+    group(&world, "idle", &["dev009"]).await;
+    let empty = Terms { wave_groups: vec![wave("idle"), wave("canary")], ..terms.clone() };
     let twice = Terms { wave_groups: vec![wave("us"), wave("us")], ..terms.clone() };
     let missing = Terms { wave_groups: vec![wave("west")], ..terms };
-    for (terms, code) in [(twice, "gateInvalid"), (missing, "groupNotFound")] {
+    for (terms, code) in [(empty, "firstWaveEmpty"), (twice, "gateInvalid"), (missing, "groupNotFound")] {
         let new = NewJob { terms, scope: NewScope::All, ..new_job(&package) };
         assert_eq!(world.server.create_job(new).await.unwrap_err().code, code);
     }

@@ -82,6 +82,29 @@ async fn a_job_that_halts_is_resumed_and_skipped_on() {
 }
 
 #[tokio::test]
+async fn waves_are_of_the_devices_that_get_a_task() {
+    let world = World::new().await;
+    world.product().await;
+    for n in 0..40 {
+        let key = world.device(&format!("dev{n:03}")).await;
+        let version = if n % 10 == 0 { "0.5.0" } else { "1.0.0" };
+        Device::online(&world, &key, version).await.hang_up().await;
+    }
+    let package = world.package("2.0.0", b"x").await;
+    let all = Wave { share: Share::Percent { thousandths: 100_000 }, threshold: 0 };
+    let terms = Terms {
+        src_versions: vec!["0.5.0".into()],
+        waves: [waves(&[1, 2]), vec![all]].concat(),
+        ..Terms::default()
+    };
+    let made = world.server.create_job(NewJob { terms, ..new_job(&package) }).await.unwrap();
+    assert_eq!((made.forecast.matched, made.forecast.waves), (4, vec![1, 1, 2]));
+    world.until(&made.job, "enrolled", |job, _| job.work.is_none()).await;
+    let gate = world.server.job(made.job.id).await.unwrap().gate.unwrap();
+    assert_eq!(gate.waves.iter().map(|wave| wave.total).collect::<Vec<_>>(), [1, 1, 2]);
+}
+
+#[tokio::test]
 async fn waves_that_do_not_grow_are_refused() {
     let world = World::new().await;
     world.product().await;

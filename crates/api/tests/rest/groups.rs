@@ -130,6 +130,9 @@ async fn waves_of_groups_come_first_and_are_told_by_name() {
     };
     let (group, share) =
         (json!({"kind": "group", "group": "canary"}), json!({"kind": "percent", "percent": 100.0}));
+    let empty = platform.post("/jobs", &job(json!([group, share]))).await;
+    assert_eq!((empty.status, empty.problem()), (StatusCode::CONFLICT, "firstWaveEmpty"));
+    platform.made(&format!("{GROUPS}/canary/members"), r#"{"deviceNames":["tram-1"]}"#).await;
     let made = platform.made("/jobs", &job(json!([group, share]))).await;
     assert_eq!(made["job"]["terms"]["waves"], json!([group, share]));
     assert_eq!(platform.post("/jobs", &job(json!([share, group]))).await.problem(), "gateInvalid");

@@ -230,17 +230,17 @@ const fn share_of(thousandths: u32, threshold: i64) -> Scope {
     Scope::Percent { thousandths, threshold }
 }
 
-/// Where the devices that the scope is taken of stand in the order of the package.
-fn spreads(kinds: &[Kind]) -> Vec<i64> {
-    let taken = kinds.iter().filter(|kind| kind.in_scope());
-    taken.flat_map(|kind| &kind.places).map(|place| place.spread).collect()
+/// Where devices stand in the order of the package.
+fn spreads(kinds: &[Kind], wanted: impl Fn(&Kind) -> bool) -> Vec<i64> {
+    let wanted = kinds.iter().filter(|kind| wanted(kind));
+    wanted.flat_map(|kind| &kind.places).map(|place| place.spread).collect()
 }
 
 /// The spread of the last device of a share: of all devices the `floor(n·p/100)` with the lowest spreads, at
 /// least one. Those on target are left out only then, so that a share stays a part of a larger one while it
 /// succeeds.
 fn threshold(kinds: &[Kind], thousandths: u32) -> i64 {
-    let mut spreads = spreads(kinds);
+    let mut spreads = spreads(kinds, Kind::in_scope);
     let wanted = (spreads.len() as u64 * u64::from(thousandths) / 100_000).max(1) as usize;
     match wanted.min(spreads.len()).checked_sub(1) {
         Some(last) => *spreads.select_nth_unstable(last).1,
@@ -260,10 +260,10 @@ fn cut(kinds: &mut [Kind], threshold: i64) -> i64 {
     outside
 }
 
-/// The waves of a job over the devices it takes, in the order of their spreads. As with a share, those
-/// on target belong to one too, so that it stays the same while it succeeds.
+/// The waves of a job over the devices that get a task, in the order of their spreads. Unlike a share of the scope
+/// they are parts of this job only: whoever gets no task is in none of them.
 fn waves(wanted: &[Wave], kinds: &[Kind]) -> Vec<Wave> {
-    let mut spreads = spreads(kinds);
+    let mut spreads = spreads(kinds, |kind| kind.fit == Fit::Taken);
     if !wanted.is_empty() {
         spreads.sort_unstable();
     }
@@ -433,5 +433,21 @@ mod tests {
         assert_eq!(sizes(&[percent(1_000)], 5), [5], "the last takes what is left");
         assert_eq!(sizes(&[wave(Share::Count { n: 9 })], 5), [5]);
         assert_eq!(sizes(&[], 5), [5]);
+    }
+
+    #[test]
+    fn only_devices_that_get_a_task_are_counted_into_waves() {
+        let kinds =
+            vec![kind(0..30, Fit::OtherSource), kind(30..34, Fit::Taken), kind(34..40, Fit::OnTarget)];
+        let wave = |share| Wave { share, threshold: 0 };
+        let sizes = |first, second| {
+            let last = Share::Percent { thousandths: 100_000 };
+            let waves = waves(&[wave(first), wave(second), wave(last)], &kinds);
+            wave_sizes(&Terms { waves, ..Terms::default() }, &kinds, 4)
+        };
+        assert_eq!(sizes(Share::Count { n: 1 }, Share::Count { n: 2 }), [1, 1, 2]);
+        let percent = |thousandths| Share::Percent { thousandths };
+        assert_eq!(sizes(percent(25_000), percent(50_000)), [1, 1, 2]);
+        assert_eq!(sizes(percent(1_000), percent(75_000)), [1, 2, 1]);
     }
 }

@@ -116,6 +116,7 @@ impl Server {
         let (package, prospect) = self.prospect(&new).await?;
         if new.kind != JobKind::Dynamic {
             check_matched(&package, &prospect.forecast)?;
+            check_first_wave(&prospect)?;
         }
         let job = self.insert_job(&new, &package, &prospect).await?;
         Ok(CreatedJob { job, forecast: prospect.forecast })
@@ -589,6 +590,18 @@ fn check_matched(package: &Package, forecast: &Forecast) -> Result<(), OrderErro
         package.version
     );
     Err(OrderError::conflict("noDeviceMatched", text).with("onTarget", on_target).with("excluded", excluded))
+}
+
+/// A gate without tasks would open at once. A share takes at least one device, but a group may hold none.
+fn check_first_wave(prospect: &Prospect) -> Result<(), OrderError> {
+    if prospect.forecast.waves.first().is_none_or(|tasks| *tasks > 0) {
+        return Ok(());
+    }
+    let group = prospect.wave_groups.first().map_or("", |wave| wave.name.as_str());
+    let text = format!(
+        "the first wave would be empty: no device of the group {group:?} would get a task of this job. Add devices to the group, or begin with another wave"
+    );
+    Err(OrderError::conflict("firstWaveEmpty", text).with("field", "waves").with("group", group))
 }
 
 fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
