@@ -130,9 +130,16 @@ impl Decider<'_> {
         let Some(row) = self.rows.jobs.get(&job) else { return };
         let ended = matches!(row.state, JobState::Completed | JobState::Canceled);
         let (verify, package, end) = (row.kind == JobKind::Verify, row.package_id, row.terms.end_at);
+        let start = row.terms.start_at.filter(|at| *at > self.now);
         if ended {
-            self.move_job(job, JobState::InProgress);
+            self.move_job(job, if start.is_some() { JobState::Planned } else { JobState::InProgress });
             self.forgive(job);
+            if let Some(start) = start {
+                self.set_timer(Timer::Start(job), start);
+                if let Some(gate) = self.gate_mut(job) {
+                    gate.opened_at = start;
+                }
+            }
             if let Some(end) = end {
                 self.set_timer(Timer::Finish(job), end);
             }

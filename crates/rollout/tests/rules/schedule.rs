@@ -90,6 +90,37 @@ fn c7_a_planned_job_is_called_off() {
 }
 
 #[test]
+fn a_planned_job_that_was_called_off_is_planned_again() {
+    for whole in [true, false] {
+        let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+        let (mut world, job, [a, b]) = started(|w| Terms { limits, ..planned(w) });
+        let (start, end) = (world.now + 10 * MINUTE, world.now + 60 * MINUTE);
+        world.pass(MINUTE);
+        world.run(Input::CancelJob(job));
+        world.pass(MINUTE);
+        assert_eq!(world.job(job).state, JobState::Canceled);
+        if whole {
+            world.run(Input::ReupgradeJob(job));
+        } else {
+            for device in [a, b] {
+                world.run(Input::ReupgradeTask(world.task(job, device).id));
+            }
+        }
+        world.pass(0);
+        let row = world.job(job);
+        assert_eq!((row.state, row.ended_at), (JobState::Planned, None));
+        assert_eq!(row.gate.as_ref().unwrap().opened_at, start);
+        assert_eq!([a, b].map(|d| world.state(job, d)), [Queued, Queued]);
+        world.pass(start - 1 - world.now);
+        assert_eq!(world.notices(), [0; 0]);
+        world.pass(1);
+        assert_eq!((world.job(job).state, world.notices()), (JobState::InProgress, vec![a, b]));
+        world.pass(end - world.now);
+        assert_eq!([a, b].map(|d| world.state(job, d)), [Canceled, Canceled]);
+    }
+}
+
+#[test]
 fn t4_a_task_is_approved_only_within_the_schedule() {
     let (mut world, job, [device]) = started(|w| Terms { need_confirm: true, ..planned(w) });
     let task = world.task(job, device).id;
