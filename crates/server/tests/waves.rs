@@ -5,7 +5,7 @@ mod common;
 
 use common::{Device, DeviceKey, World, named, new_job};
 use otaru_server::NewJob;
-use otaru_server::rollout::{FailureLimits, Halt, Hold, Job, JobState, Share, Terms, Wave};
+use otaru_server::rollout::{FailureLimits, Halt, Hold, Job, JobState, Share, TaskState, Terms, Wave};
 
 const MINUTE: i64 = 60_000;
 const NAMES: [&str; 4] = ["dev001", "dev002", "dev003", "dev004"];
@@ -16,6 +16,11 @@ fn waves(sizes: &[i64]) -> Vec<Wave> {
 
 /// Four devices online, and a job for them in two waves: one device, then all.
 async fn started(terms: Terms) -> (World, Vec<(DeviceKey, Device)>, Job) {
+    started_in(Terms { waves: waves(&[1, 4]), attempts: 1, ..terms }).await
+}
+
+/// Four devices online, and a job for them on these terms.
+async fn started_in(terms: Terms) -> (World, Vec<(DeviceKey, Device)>, Job) {
     let world = World::new().await;
     world.product().await;
     let mut devices = Vec::new();
@@ -25,7 +30,6 @@ async fn started(terms: Terms) -> (World, Vec<(DeviceKey, Device)>, Job) {
         devices.push((key, device));
     }
     let package = world.package("2.0.0", b"x").await;
-    let terms = Terms { waves: waves(&[1, 4]), attempts: 1, ..terms };
     let job = world.job_of(NewJob { terms, scope: named(&NAMES), ..new_job(&package) }).await;
     world.until(&job, "enrolled", |job, _| job.work.is_none()).await;
     (world, devices, job)
@@ -102,6 +106,45 @@ async fn waves_are_of_the_devices_that_get_a_task() {
     world.until(&made.job, "enrolled", |job, _| job.work.is_none()).await;
     let gate = world.server.job(made.job.id).await.unwrap().gate.unwrap();
     assert_eq!(gate.waves.iter().map(|wave| wave.total).collect::<Vec<_>>(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_removed_device_leaves_its_wave_which_may_have_enough_without_it() {
+    let terms = Terms {
+        waves: waves(&[3, 4]),
+        attempts: 1,
+        soak_ms: 0,
+        min_success: Share::Percent { thousandths: 100_000 },
+        ..Terms::default()
+    };
+    let (world, mut devices, job) = started_in(terms).await;
+    let tasks = world.tasks(&job).await;
+    let second = tasks.iter().find(|view| view.task.wave == 1).unwrap();
+    let place = devices.iter().position(|(key, _)| key.name == second.device_name).unwrap();
+    devices.swap(3, place);
+    for (n, (_, device)) in devices[..3].iter_mut().enumerate() {
+        device.notice().await;
+        if n == 0 {
+            device.progress(-1, "no").await;
+        } else {
+            device.report("2.0.0").await;
+        }
+    }
+    let count = |job: &Job, state| job.counts.get(state);
+    world
+        .until(&job, "told", |job, _| count(job, TaskState::Succeeded) + count(job, TaskState::Failed) == 3)
+        .await;
+    let gate = world.server.job(job.id).await.unwrap().gate.unwrap();
+    assert_eq!((gate.wave, gate.waves[0].total, gate.waves[0].failed), (0, 3, 1));
+    world.server.remove_device("a1TestPk001", &devices[0].0.name).await.unwrap();
+    devices[3].1.notice().await;
+    let gate = world.server.job(job.id).await.unwrap().gate.unwrap();
+    let first = gate.waves[0];
+    assert_eq!((gate.wave, first.total, first.succeeded, first.failed), (1, 2, 2, 0));
+    assert_eq!(gate.failed, 1, "what has failed stays so");
+    world.server.remove_device("a1TestPk001", &devices[1].0.name).await.unwrap();
+    let first = world.server.job(job.id).await.unwrap().gate.unwrap().waves[0];
+    assert_eq!((first.total, first.succeeded), (1, 1));
 }
 
 #[tokio::test]

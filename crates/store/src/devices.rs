@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::{Device, Id, ModuleVersion, TaskState};
+use rollout::{Device, Gate, Id, ModuleVersion, TaskState};
 
 use crate::record::{Column, Record, column_list, int, text};
 use crate::select::{Part, Walk};
@@ -187,7 +187,15 @@ pub async fn set_enabled(tx: &mut Tx, id: Id, enabled: bool) -> Result<bool, Err
     Ok(tx.exec(sql, vec![enabled.into(), id.into()]).await? == 1)
 }
 
-/// Removes a device with its session, versions, timers and tasks; the tasks leave their jobs' counts.
+/// The jobs with a gate that a device has tasks of.
+pub async fn gated_jobs(tx: &mut Tx, id: Id) -> Result<Vec<Id>, Error> {
+    let sql = "select id from job where gate is not null \
+               and id in (select job_id from task where device_id = ?) order by id";
+    tx.rows(sql, vec![id.into()]).await?.iter().map(|row| row.get(0)).collect()
+}
+
+/// Removes a device with its session, versions, timers and tasks; the tasks leave their jobs' counts, those of the
+/// waves too: let the gates ([`gated_jobs`]) be looked at.
 /// A device with unfinished tasks is in use: cancel them first, and take it out of the statistics
 /// ([`crate::statistics::forget`]).
 pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
@@ -225,6 +233,31 @@ async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
         let (job, state, n): (Id, TaskState, i64) = (fields.next()?, fields.next()?, fields.next()?);
         let sql = "update job_count set n = n - ? where job_id = ? and state = ?";
         tx.exec(sql, vec![n.into(), job.into(), state.to_val()]).await?;
+    }
+    uncount_in_waves(tx, device).await
+}
+
+/// What was counted since the start or the last resume stays: it has happened.
+async fn uncount_in_waves(tx: &mut Tx, device: Id) -> Result<(), Error> {
+    let sql = "select job.id, job.gate, task.wave, task.state from task join job on job.id = task.job_id \
+               where task.device_id = ? and job.gate is not null";
+    let mut gates: BTreeMap<Id, Gate> = BTreeMap::new();
+    for row in tx.rows(sql, vec![device.into()]).await? {
+        let mut fields = row.fields();
+        let (job, gate, wave): (Id, Gate, i32) = (fields.next()?, fields.next()?, fields.next()?);
+        let gate = gates.entry(job).or_insert(gate);
+        let Some(counts) = usize::try_from(wave).ok().and_then(|wave| gate.waves.get_mut(wave)) else {
+            continue;
+        };
+        counts.total -= 1;
+        match fields.next()? {
+            TaskState::Succeeded => counts.succeeded -= 1,
+            TaskState::Failed => counts.failed -= 1,
+            _ => {}
+        }
+    }
+    for (job, gate) in gates {
+        tx.exec("update job set gate = ? where id = ?", vec![gate.to_val(), job.into()]).await?;
     }
     Ok(())
 }

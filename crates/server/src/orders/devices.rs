@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{Device, EventKind, Id, Product};
+use rollout::{Changes, Device, EventKind, Id, Product, Timer};
 use store::devices::{DeviceView, Filter};
 use store::{Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
@@ -377,6 +377,10 @@ impl Server {
         unit.cancel_tasks_of([device.id].into(), |_| true).await?;
         let now = unit.now;
         store::statistics::forget(&mut unit.tx, device.product_id, device.id, now).await.map_err(&write)?;
+        // A wave may have enough successes without it.
+        let gates = store::devices::gated_jobs(&mut unit.tx, device.id).await.map_err(&write)?;
+        let timers = gates.into_iter().map(|job| (Timer::Gate(job), Some(now))).collect();
+        unit.write(&Changes { timers, ..Changes::default() }).await.map_err(&write)?;
         store::devices::delete(&mut unit.tx, device.id).await.map_err(&write)?;
         let kind = EventKind::DeviceRemoved { device_name: device_name.to_owned() };
         unit.told(device.product_id, Some(device.id), None, kind);

@@ -163,6 +163,7 @@ on_both! {
             devices::list(&mut tx, PRODUCT, &online, Some("lamp"), 10),
             devices::ids_of(&mut tx, PRODUCT, &names),
             devices::names(&mut tx, [11, 12].into()),
+            devices::gated_jobs(&mut tx, 299),
             devices::delete(&mut tx, 299),
             groups::list(&mut tx, PRODUCT, Some("a"), 10),
             groups::some_members(&mut tx, 3, 10),
