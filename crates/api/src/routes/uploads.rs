@@ -65,7 +65,7 @@ async fn remove_upload(State(api): State<Api>, Path(upload): Path<String>) -> An
 ///
 /// The body is the file from the offset on, to its end or as far as one likes. What has come when a connection breaks
 /// is kept. An offset that is not the upload's is answered with 409 `wrongOffset` and the right one, as a parameter
-/// and in `Upload-Offset`. A request that comes while another one is sending takes its place.
+/// and in `Upload-Offset`. A request that comes with the right offset while another one is sending takes its place.
 #[utoipa::path(patch, path = "/api/v1/uploads/{uploadId}", tag = "uploads",
     params(
         ("uploadId" = String, Path, description = "The upload."),

@@ -84,10 +84,15 @@ async fn who_comes_later_takes_the_turn_of_a_connection_that_hangs() {
         async move { tower::ServiceExt::oneshot(router, patch).await.unwrap().status() }
     });
     has_taken.await.unwrap();
-    let late = send(&platform, &path, 0, "abc").await;
-    assert_eq!((late.problem(), &late.json["params"]["offset"]), ("wrongOffset", &1.into()));
-    assert_eq!(hanging.await.unwrap(), StatusCode::CONFLICT);
+    // Who is refused takes no turn.
+    for (offset, body) in [(0, "abc"), (2, "c")] {
+        let wrong = send(&platform, &path, offset, body).await;
+        assert_eq!((wrong.problem(), &wrong.json["params"]["offset"]), ("wrongOffset", &1.into()));
+    }
+    assert!(!hanging.is_finished());
+    assert_eq!(platform.get(&path).await.json["offset"], 0, "nothing has ended the request that hangs");
     assert_eq!(send(&platform, &path, 1, "bc").await.json["offset"], 3);
+    assert_eq!(hanging.await.unwrap(), StatusCode::CONFLICT);
     assert_eq!(platform.made(&package_of(&path), "").await["sha256"], SHA256_OF_ABC);
 }
 

@@ -59,16 +59,21 @@ fn expires_at(partial: &Partial) -> Ms {
 #[derive(Default)]
 pub(crate) struct Uploads(std::sync::Mutex<BTreeMap<Id, Arc<Slot>>>);
 
-/// One upload. Only one request writes to it; a later one takes the turn, for the earlier one may hang on a
-/// connection that is no more.
+/// One upload. Only one request writes to it; a later one that goes on from the right place takes the turn, for the
+/// earlier one may hang on a connection that is no more.
 struct Slot {
     partial: Partial,
+    /// Bytes that have come, or [`UNKNOWN`].
+    come: AtomicU64,
     /// Bytes that will stay whatever happens.
     synced: AtomicU64,
     /// Counts the requests that wanted the turn.
     turn: watch::Sender<u64>,
     writer: Arc<Mutex<Writer>>,
 }
+
+/// A write has failed: how much of it is on the disk is not known before it is looked at.
+const UNKNOWN: u64 = u64::MAX;
 
 enum Writer {
     /// Known by its file only.
@@ -81,11 +86,19 @@ enum Writer {
 impl Slot {
     fn new(partial: Partial, synced: u64, writer: Writer) -> Self {
         let (turn, writer) = (watch::Sender::new(0), Arc::new(Mutex::new(writer)));
-        Self { partial, synced: synced.into(), turn, writer }
+        Self { partial, come: synced.into(), synced: synced.into(), turn, writer }
     }
 
     fn view(&self) -> Upload {
         Upload { partial: self.partial.clone(), offset: self.synced.load(Ordering::Acquire) }
+    }
+
+    fn check_offset(&self, offset: u64) -> Result<(), OrderError> {
+        match self.come.load(Ordering::Acquire) {
+            UNKNOWN => Ok(()),
+            right if right == offset => Ok(()),
+            right => Err(wrong_offset(&self.partial, offset, right)),
+        }
     }
 
     /// Opens the file, if it is not.
@@ -95,7 +108,9 @@ impl Slot {
         blobs: &Blobs,
     ) -> Result<&'w mut BlobWriter, OrderError> {
         if let Writer::Closed = writer {
-            *writer = Writer::Open(Box::new(blobs.resume_partial(self.partial.id).await.map_err(stored)?));
+            let open = blobs.resume_partial(self.partial.id).await.map_err(stored)?;
+            self.come.store(open.size(), Ordering::Release);
+            *writer = Writer::Open(Box::new(open));
         }
         match writer {
             Writer::Open(open) => Ok(open.as_mut()),
@@ -211,13 +226,13 @@ impl Server {
     /// Goes on with an upload from where it is.
     pub async fn continue_upload(&self, id: Id, offset: u64) -> Result<Piece, OrderError> {
         let slot = self.core.uploads.find(id, self.core.now())?;
+        // Who is refused does not disturb the one who writes.
+        slot.check_offset(offset)?;
         slot.turn.send_modify(|turn| *turn += 1);
         let turn = slot.turn.subscribe();
         let mut writer = Arc::clone(&slot.writer).lock_owned().await;
-        let right = slot.open(&mut writer, self.core.store.blobs()).await?.size();
-        if offset != right {
-            return Err(wrong_offset(&slot.partial, offset, right));
-        }
+        slot.open(&mut writer, self.core.store.blobs()).await?;
+        slot.check_offset(offset)?;
         Ok(Piece { server: self.clone(), slot, turn, writer })
     }
 
@@ -268,11 +283,18 @@ impl Piece {
         if open.size() + chunk.len() as u64 > self.slot.partial.size {
             return Err(too_long(&self.slot.partial));
         }
-        open.write(chunk).await.map_err(|error| {
-            // What is on the disk is looked at anew.
-            *self.writer = Writer::Closed;
-            stored(error)
-        })
+        if let Err(error) = open.write(chunk).await {
+            self.give_up();
+            return Err(stored(error));
+        }
+        self.slot.come.store(open.size(), Ordering::Release);
+        Ok(())
+    }
+
+    /// What is on the disk is looked at anew.
+    fn give_up(&mut self) {
+        *self.writer = Writer::Closed;
+        self.slot.come.store(UNKNOWN, Ordering::Release);
     }
 
     /// Returns once another request wants to go on with the upload.
@@ -285,12 +307,12 @@ impl Piece {
 
     /// Brings what has come to the disk, and compares the digest once that is all.
     pub async fn finish(mut self) -> Result<Upload, OrderError> {
-        let slot = &self.slot;
-        let Writer::Open(open) = &mut *self.writer else { return Ok(slot.view()) };
+        let Writer::Open(open) = &mut *self.writer else { return Ok(self.slot.view()) };
         if let Err(error) = open.sync().await {
-            *self.writer = Writer::Closed;
+            self.give_up();
             return Err(stored(error));
         }
+        let slot = &self.slot;
         slot.synced.store(open.size(), Ordering::Release);
         if open.size() == slot.partial.size
             && let (Some(said), Some(is)) = (&slot.partial.sha256, open.sha256())
