@@ -48,9 +48,18 @@ fn told(error: &anyhow::Error) -> String {
 
 /// Control characters spelt out, but for line breaks.
 fn printable(text: &str) -> String {
+    spelt_out(text, |c| c.is_control() && c != '\n')
+}
+
+/// As a part of a line: line breaks are spelt out too.
+fn in_line(text: &str) -> String {
+    spelt_out(text, char::is_control)
+}
+
+fn spelt_out(text: &str, which: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if which(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
 }
@@ -74,11 +83,14 @@ impl Table {
     }
 
     pub(crate) fn print(&mut self, rows: Vec<Vec<String>>) {
-        let rows: Vec<_> = self.head.take().into_iter().chain(rows).collect();
+        self.lines(rows).iter().for_each(|line| out!("{line}"));
+    }
+
+    fn lines(&mut self, rows: Vec<Vec<String>>) -> Vec<String> {
+        let rows = self.head.take().into_iter().chain(rows);
+        let rows: Vec<Vec<_>> = rows.map(|row| row.iter().map(|cell| in_line(cell)).collect()).collect();
         self.widen(&rows);
-        for row in &rows {
-            out!("{}", self.aligned(row));
-        }
+        rows.iter().map(|row| self.aligned(row)).collect()
     }
 
     fn widen(&mut self, rows: &[Vec<String>]) {
@@ -102,7 +114,7 @@ impl Table {
 pub(crate) fn facts(facts: &[(&str, String)]) {
     let width = facts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
     for (name, value) in facts {
-        out!("{name:width$}  {value}");
+        out!("{name:width$}  {}", in_line(value));
     }
 }
 
@@ -118,6 +130,15 @@ mod tests {
     #[test]
     fn a_device_cannot_steer_the_terminal() {
         assert_eq!(printable("灯\n\u{1b}[2J\u{7}\u{9b}x\r"), "灯\n\\u{1b}[2J\\u{7}\\u{9b}x\\r");
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_line() {
+        let rows = vec![vec!["lamp\n\u{1b}[2J\r\t".into(), "Y".into()], vec!["b".into(), "Z".into()]];
+        let lines = Table::new(&["NAME", "X"]).lines(rows);
+        assert_eq!(lines[1], r"lamp\n\u{1b}[2J\r\t  Y");
+        let place = lines[1].find('Y');
+        assert_eq!((lines[0].find('X'), lines[2].find('Z')), (place, place));
     }
 
     #[test]
