@@ -3,12 +3,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use api::dto::{
-    CreatedJob, Evidence, Forecast, Hold, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress,
-    Protocol, Share, Tag, Task, Wave, WaveCounts, Window,
+    CreatedJob, Evidence, Forecast, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress, Protocol,
+    Share, Tag, Task, Wave, WaveCounts, Window,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::wait::halted;
+use super::wait::held;
 use super::{Format, forecast, or_dash, spelt, task, watch, when, window};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
@@ -509,13 +509,6 @@ fn row(job: &Job) -> Vec<String> {
         job.counts.total().to_string(),
         when(&job.created_at),
     ]
-}
-
-fn held(hold: &Hold) -> String {
-    match hold {
-        Hold::Paused => "paused".into(),
-        Hold::Halted { halt } => halted(halt),
-    }
 }
 
 fn waves(progress: &Progress) -> String {

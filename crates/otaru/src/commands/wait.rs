@@ -1,6 +1,6 @@
 //! What tasks wait for, for people.
 
-use api::dto::{BudgetOf, Halt, Waiting};
+use api::dto::{BudgetOf, Halt, Hold, Waiting};
 
 use super::when;
 
@@ -23,6 +23,14 @@ pub(crate) fn halted(halt: &Halt) -> String {
         Halt::WaveStalled { wave, minutes } => {
             format!("no upgrade of wave {wave} ended within {minutes} min")
         }
+    }
+}
+
+/// What holds a job.
+pub(crate) fn held(hold: &Hold) -> String {
+    match hold {
+        Hold::Paused => "paused".into(),
+        Hold::Halted { halt } => format!("halted: {}", halted(halt)),
     }
 }
 

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use api::dto::{Counts, Job, JobState, Page, Task};
+use api::dto::{Counts, Hold, Job, JobState, Page, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::spelt;
 use super::task::why;
+use super::wait::held;
 use crate::client::{Client, Unreachable};
 use crate::output::out;
 
@@ -22,13 +23,14 @@ const EVERY: Duration = Duration::from_millis(300);
 /// How long the platform may be away, as while it restarts, before watching ends.
 const RESTART: Duration = Duration::from_secs(60);
 
-/// Watches the job at a place of the API until it ends, and concludes.
+/// Watches the job at a place of the API until it ends or has halted, and concludes.
 pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
     let job = follow(path, client, Duration::MAX, View::new())?;
     conclude(&job, path, client)
 }
 
-/// Shows the job at a place of the API until it ends, unless that takes too long.
+/// Shows the job at a place of the API until it ends, or has halted and nothing of it runs any more, unless that takes
+/// too long.
 pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: View) -> anyhow::Result<Job> {
     let began = Instant::now();
     // Nobody ever sends: waiting for a message is waiting for the time to pass.
@@ -43,15 +45,32 @@ pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: 
             looked => looked?,
         };
         heard = Instant::now();
-        if matches!(job.state, JobState::Completed | JobState::Canceled) && !job.busy {
+        let ended = matches!(job.state, JobState::Completed | JobState::Canceled);
+        if (ended || has_halted(&job) && running(&job) == 0) && !job.busy {
             break job;
         }
-        let waits = counts(&job.counts);
+        let waits = told(&job);
         anyhow::ensure!(began.elapsed() < patience, "job {} has not ended in {patience:?}: {waits}", job.id);
         let _ = pause.recv_timeout(EVERY);
     };
     view.end();
     Ok(job)
+}
+
+fn has_halted(job: &Job) -> bool {
+    matches!(job.hold, Some(Hold::Halted { .. }))
+}
+
+/// Downloads that go on while the job is held; a device that is lost may never speak again.
+fn running(job: &Job) -> i64 {
+    let lost: i64 = job.progress.iter().flat_map(|progress| &progress.waves).map(|wave| wave.lost).sum();
+    job.counts.in_progress - lost
+}
+
+/// Tasks by state, and what holds the job.
+fn told(job: &Job) -> String {
+    let counts = counts(&job.counts);
+    job.hold.as_ref().map_or(counts.clone(), |hold| format!("{counts}; {}", held(hold)))
 }
 
 fn look(path: &str, client: &Client, view: &mut View) -> anyhow::Result<Job> {
@@ -61,7 +80,10 @@ fn look(path: &str, client: &Client, view: &mut View) -> anyhow::Result<Job> {
 }
 
 fn conclude(job: &Job, path: &str, client: &Client) -> anyhow::Result<ExitCode> {
-    out!("job {} {}: {}", job.id, spelt(&job.state), counts(&job.counts));
+    out!("job {} {}: {}", job.id, spelt(&job.state), told(job));
+    if has_halted(job) {
+        out!("let it go on: otaru job resume {}, or end it: otaru job cancel {}", job.id, job.id);
+    }
     for state in ["FAILED", "CANCELED"] {
         let tasks: Page<Task> = client.get(&format!("{path}/tasks?state={state}&limit={LISTED}"))?;
         for task in &tasks.items {
@@ -125,7 +147,7 @@ impl View {
     fn show(&mut self, job: &Job, client: &Client, path: &str) -> anyhow::Result<()> {
         match self {
             Self::Lines { last } => {
-                let text = counts(&job.counts);
+                let text = told(job);
                 if *last != text {
                     out!("{text}");
                     *last = text;
@@ -136,7 +158,7 @@ impl View {
                 // A bar of no length would be full.
                 bar.set_length(u64::try_from(job.counts.total()).unwrap_or(0).max(1));
                 bar.set_position(ended(&job.counts));
-                bar.set_message(counts(&job.counts));
+                bar.set_message(told(job));
                 if let Some(devices) = devices {
                     let busy = format!("{path}/tasks?state=IN_PROGRESS&limit={SHOWN}");
                     show_devices(all, devices, &client.get::<Page<Task>>(&busy)?.items);

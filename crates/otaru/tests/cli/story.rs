@@ -93,6 +93,28 @@ fn a_job_is_cancelled() {
 }
 
 #[test]
+fn who_watches_a_held_job_is_told() {
+    let (platform, _) = prepared();
+    let file = platform.file("next.bin", &[7; 150_000]);
+    let next = ["package", "add", "a1TestPk001", file.to_str().unwrap(), "--version", "3.0.0", "--no-verify"];
+    let next = platform.json(&next)["id"].as_str().unwrap().to_string();
+    let words = ["job", "start", &next, "--device", "lamp-1", "--device", "lamp-2"];
+    let limits = ["--attempts", "1", "--max-failures", "0"];
+    let halts = job(&platform, &[&words[..], &limits].concat());
+    platform.order(&["job", "pause", &halts]);
+    let mut watch = platform.spawn(&["job", "watch", &halts]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().ends_with("; paused"));
+    platform.order(&["job", "resume", &halts]);
+    let mut device = platform.device("lamp-1", &["--fail-at", "30"]);
+    assert_eq!(device.wait().unwrap().code(), Some(4));
+    let told: Vec<String> = lines.map(Result::unwrap).collect();
+    let sentence = "; halted: 1 devices failed, and 0 are allowed to";
+    assert!(told.iter().any(|line| line.contains("IN_PROGRESS") && line.ends_with(sentence)), "{told:?}");
+    assert_eq!(watch.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn a_job_waits_for_its_window() {
     let (platform, package) = prepared();
     let zone = platform.json(&["product", "set", "a1TestPk001", "--timezone", "Asia/Shanghai"]);
