@@ -72,7 +72,13 @@ async fn a_job_that_halts_is_resumed_and_skipped_on() {
     devices[0].1.progress(-1, "no").await;
     let halt = Halt::Failures { failed: 1, limit: 0 };
     world.until(&job, "halted", |job, _| job.hold == Some(Hold::Halted { halt })).await;
-    assert_eq!(world.server.skip_wave(job.id).await.unwrap_err().code, "noWaveToOpen");
+    let refused = world.server.skip_wave(job.id).await.unwrap_err();
+    assert!(
+        refused.code == "noWaveToOpen" && refused.text.contains(" is IN_PROGRESS and halted: "),
+        "{refused}"
+    );
+    let refused = world.server.pause_job(job.id).await.unwrap_err();
+    assert!(refused.text.contains(" is IN_PROGRESS and halted: only a running job"), "{refused}");
     assert_eq!(devices[1].1.ask().await, serde_json::json!({}));
     world.server.resume_job(job.id).await.unwrap();
     devices[1].1.nothing_more().await;

@@ -506,11 +506,16 @@ impl TryFrom<NewScope> for server::NewScope {
     }
 }
 
-pub(super) fn thousandths(percent: f64) -> Result<u32, Problem> {
+/// 0 to 100 per cent in thousandths, if they are whole.
+pub(super) fn exact_thousandths(percent: f64) -> Option<u32> {
     let thousandths = (percent * 1_000.0).round();
     let exact = (thousandths - percent * 1_000.0).abs() < 1e-6;
-    if exact && (1.0..=100_000.0).contains(&thousandths) {
-        return Ok(thousandths as u32);
+    (exact && (0.0..=100_000.0).contains(&thousandths)).then_some(thousandths as u32)
+}
+
+pub(super) fn thousandths(percent: f64) -> Result<u32, Problem> {
+    if let Some(thousandths) = exact_thousandths(percent).filter(|n| *n > 0) {
+        return Ok(thousandths);
     }
     let detail = format!("{percent} per cent is not allowed: 0.001 to 100, in steps of 0.001");
     Err(Problem::unprocessable("percentInvalid", detail).with("percent", percent))

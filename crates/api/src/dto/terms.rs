@@ -3,7 +3,7 @@ use server::rollout;
 use utoipa::ToSchema;
 
 use super::Window;
-use super::job::thousandths;
+use super::job::{exact_thousandths, thousandths};
 use crate::{Problem, time};
 
 /// What else is settled when a job is made. What is absent is as usual.
@@ -100,7 +100,7 @@ pub struct Terms {
     /// The job halts when more devices have failed; no limit if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<i64>,
-    /// The job halts when a larger part of the devices told has failed, in per cent.
+    /// The job halts when a larger part of the devices told has failed, in per cent: 0 to below 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failure_percent: Option<f64>,
     /// Devices that must be told before `maxFailurePercent` is looked at; 10 if absent.
@@ -338,17 +338,25 @@ fn told_waves(groups: Vec<rollout::WaveGroup>, shares: &[rollout::Wave]) -> Vec<
 }
 
 fn limits(terms: &Terms) -> Result<rollout::FailureLimits, Problem> {
-    let part = |percent: Option<f64>| percent.map(thousandths).transpose();
     let evidence = terms.evidence.map(|e| {
         let (accepted, rejected) = (thousandths(e.accepted_percent)?, thousandths(e.rejected_percent)?);
         Ok::<_, Problem>(rollout::Evidence { accepted, rejected })
     });
-    let failure_thousandths = part(terms.max_failure_percent)?;
+    let failure_thousandths = terms.max_failure_percent.map(failure_thousandths).transpose()?;
     Ok(rollout::FailureLimits {
         failures: terms.max_failures,
         failure_thousandths,
         min_offers: terms.min_offers.unwrap_or(if failure_thousandths.is_some() { 10 } else { 0 }),
         evidence: evidence.transpose()?,
+    })
+}
+
+/// None at all may fail, but not all of them.
+fn failure_thousandths(percent: f64) -> Result<u32, Problem> {
+    let given = exact_thousandths(percent).filter(|n| *n < 100_000);
+    given.ok_or_else(|| {
+        let detail = format!("maxFailurePercent {percent} is not allowed: 0 to below 100, in steps of 0.001");
+        Problem::unprocessable("percentInvalid", detail).with("field", "maxFailurePercent")
     })
 }
 
@@ -413,6 +421,20 @@ mod tests {
         assert_eq!((made.start_timeout_ms, made.most_pushes), (None, None));
         let told = Terms::from(made);
         assert_eq!((told.start_timeout_minutes, told.most_pushes), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn no_failure_at_all_may_be_allowed() {
+        let of = |percent| Terms { max_failure_percent: Some(percent), ..Terms::default() };
+        for (percent, thousandths) in [(0.0, 0), (0.001, 1), (99.999, 99_999)] {
+            let made = row(of(percent));
+            assert_eq!(made.limits.failure_thousandths, Some(thousandths));
+            assert_eq!(Terms::from(made).max_failure_percent, Some(percent));
+        }
+        for wrong in [-0.001, 0.0001, 100.0, f64::INFINITY, f64::NAN] {
+            let problem = rollout::Terms::try_from(of(wrong)).unwrap_err();
+            assert!(problem.detail.contains("0 to below 100"), "{}", problem.detail);
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use rollout::{
-    CancelStates, Changes, Counts, EventKind, Gate, Id, Input, Job, JobKind, JobState, Overwrite, Package,
-    PackageState, Product, Protocol, Share, SignMethod, Task, TaskState, Terms, Timer, Wave, Work,
+    CancelStates, Changes, Counts, EventKind, Gate, Hold, Id, Input, Job, JobKind, JobState, Overwrite,
+    Package, PackageState, Product, Protocol, Share, SignMethod, Task, TaskState, Terms, Timer, Wave, Work,
 };
+use serde_json::{Value, json};
 use store::committer::{self as rows, Keys};
 use store::jobs::Filter;
 use store::{Slice, Tx};
@@ -329,7 +330,12 @@ impl Server {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
         if unit.order(input).await? == 0 {
-            let text = format!("the job {} is {:?}: {why}", IdKind::Job.text(id), job.state);
+            let held = match job.hold {
+                None => "",
+                Some(Hold::Paused) => " and paused",
+                Some(Hold::Halted { .. }) => " and halted",
+            };
+            let text = format!("the job {} is {}{held}: {why}", IdKind::Job.text(id), word(json!(job.state)));
             return Err(OrderError::conflict(code, text).with("job", IdKind::Job.text(id)));
         }
         unit.finish().await?;
@@ -643,21 +649,27 @@ fn check_file(new: &NewJob, package: &Package) -> Result<(), OrderError> {
 fn check_verified(new: &NewJob, package: &Package) -> Result<(), OrderError> {
     let id = IdKind::Package.text(package.id);
     let state = package.state;
+    let is = word(json!(state));
     let (ok, code, text) = match new.kind {
         JobKind::Verify => (
             matches!(state, PackageState::Unverified | PackageState::Failed),
             "packageNotVerifiable",
-            format!("the package {id} is {state:?}: a verification starts only from Unverified or Failed"),
+            format!("the package {id} is {is}: a verification starts only from UNVERIFIED or FAILED"),
         ),
         JobKind::Static | JobKind::Dynamic => (
             matches!(state, PackageState::Verified | PackageState::NotRequired),
             "packageNotVerified",
             format!(
-                "the package {id} is {state:?}: verify it on a test device first (otaru job verify {id} DEVICE), or upload it with verification turned off"
+                "the package {id} is {is}: verify it on a test device first (otaru job verify {id} DEVICE), or upload it with verification turned off"
             ),
         ),
     };
     if ok { Ok(()) } else { Err(OrderError::conflict(code, text).with("package", id)) }
+}
+
+/// A state as the API spells it.
+fn word(state: Value) -> String {
+    state.as_str().unwrap_or_default().to_owned()
 }
 
 pub(super) async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
@@ -667,8 +679,8 @@ pub(super) async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError
     }
     let (job, id) = (IdKind::Job.text(job.id), IdKind::Package.text(package.id));
     let text = format!(
-        "the package {id} is {:?}: the verification {job} has ended and starts again only from Unverified or Failed",
-        package.state
+        "the package {id} is {}: the verification {job} has ended and starts again only from UNVERIFIED or FAILED",
+        word(json!(package.state))
     );
     Err(OrderError::conflict("packageNotVerifiable", text).with("job", job).with("package", id))
 }
