@@ -62,11 +62,11 @@ fn offset(time: &str) -> Option<(&str, Ms)> {
     }
     let at = time.rfind(['+', '-'])?;
     let (hours, minutes) = time[at + 1..].split_once(':')?;
-    let valid = hours.len() == 2 && minutes.len() == 2;
-    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
+    let two = |text: &str| digits(text).filter(|_| text.len() == 2);
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
     let offset = hours * 60 + minutes;
-    let valid = valid && hours < 24 && minutes < 60;
-    valid.then_some((&time[..at], if time.as_bytes().get(at) == Some(&b'-') { -offset } else { offset }))
+    (hours < 24 && minutes < 60)
+        .then_some((&time[..at], if time.as_bytes().get(at) == Some(&b'-') { -offset } else { offset }))
 }
 
 fn three(text: &str, sign: char, lengths: [usize; 3]) -> Option<(Ms, Ms, Ms)> {

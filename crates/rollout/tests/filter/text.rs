@@ -91,6 +91,8 @@ fn what_is_wrong_is_told_with_its_place() {
         assert_eq!((*place, there.as_str()), (at, found), "{text:?}: {error}");
         assert!(allowed.starts_with(expected), "{text:?}: {error}");
     }
+    let huge = Filter::parse("created > 2026-01-01T00:00:00+0000001603011364165517321:00").unwrap_err();
+    assert_eq!(huge.at, 11, "{huge}");
     let told = Filter::parse("status = away").unwrap_err().to_string();
     assert_eq!(told, r#"at character 10: found "away", expected online, offline or neverConnected"#);
 }
