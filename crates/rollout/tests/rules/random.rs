@@ -404,6 +404,9 @@ proptest! {
                         | Waiting::Halted { .. }
                         | Waiting::OutsideWindow { .. }
                         | Waiting::RetryAt { .. }
+                        | Waiting::Rate
+                        | Waiting::ByteBudget { .. }
+                        | Waiting::DownloadSlots
                 )
             );
             let job = play.world.job(task.job_id);
