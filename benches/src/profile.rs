@@ -107,7 +107,7 @@ fn part(place: &str, symbol: &str) -> Part {
     }
 }
 
-/// A symbol without what only the compiler reads.
+/// A symbol as it fits between backticks: at most 60 characters.
 fn short(symbol: &str) -> String {
     let symbol = symbol.trim().replace('`', "");
     symbol.chars().take(60).collect()

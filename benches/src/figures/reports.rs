@@ -54,10 +54,7 @@ impl Bench {
 
     fn report_round(&self, database: &str, round: usize, seen: &mut Seen) -> anyhow::Result<()> {
         let folder = self.folder.join(format!("reports-{database}-{round}"));
-        let url = |name: &str| match database {
-            "SQLite" => Ok("sqlite".to_string()),
-            _ => self.new_database(&format!("{name}_{round}")),
-        };
+        let url = |name: &str| self.database(database, &format!("{name}_{round}"));
         let otaru = Otaru::start(Setup::new(&self.otaru, &folder, &url("reports")?, Cores::All)?)?;
         let job = self.prepare_reports(&otaru)?;
         let full: ReportsDone = self.watched(
@@ -120,8 +117,13 @@ impl Bench {
         rate.context("no rate")?.parse().with_context(|| format!("no rate in {text:?}"))
     }
 
+    /// An empty database of a kind: what `otaru serve --database` takes for it.
+    pub(crate) fn database(&self, kind: &str, name: &str) -> anyhow::Result<String> {
+        if kind == "SQLite" { Ok("sqlite".into()) } else { self.new_database(name) }
+    }
+
     /// An empty database on the PostgreSQL server, and its URL.
-    pub(crate) fn new_database(&self, name: &str) -> anyhow::Result<String> {
+    fn new_database(&self, name: &str) -> anyhow::Result<String> {
         let server = format!("{}/postgres", self.postgres);
         let status = Command::new("createdb").args(["--maintenance-db", &server, name]).status();
         ensure!(status.context("cannot run createdb")?.success(), "the database {name} was not made");

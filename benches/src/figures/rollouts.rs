@@ -55,10 +55,7 @@ impl Bench {
 
     fn rollout(&self, database: &str, devices: usize) -> anyhow::Result<Seen> {
         let folder = self.folder.join(format!("rollout-{database}-{devices}"));
-        let url = match database {
-            "SQLite" => "sqlite".to_string(),
-            _ => self.new_database(&format!("rollout_{devices}"))?,
-        };
+        let url = self.database(database, &format!("rollout_{devices}"))?;
         let visitors = self.scale.visitors;
         let mut otaru = Otaru::start(Setup::new(&self.otaru, &folder, &url, Cores::All)?)?;
         otaru.fill(2 * visitors)?;

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::fit::{Aim, Candidate, Fit};
 use crate::rows::{Id, Job, JobKind, JobState, Work};
 
 /// So many tasks a dynamic job makes for one device at most: one that never stays on the target would
@@ -48,11 +47,7 @@ impl Decider<'_> {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| self.takes_devices(j)) else { return false };
         let Some(package) = self.rows.packages.get(&row.package_id) else { return false };
         let Some(found) = self.rows.devices.get(&device) else { return false };
-        let version = self.version_of(device, module).map(|v| v.version.as_str());
-        let candidate = Candidate { enabled: found.enabled, came: found.first_online_at.is_some(), version };
-        package.module == module
-            && row.product_id == found.product_id
-            && Aim::of(row, package).fit(candidate) == Fit::Taken
+        package.module == module && row.product_id == found.product_id && self.fits(row, package, found)
     }
 
     fn takes_devices(&self, job: &Job) -> bool {

@@ -7,7 +7,7 @@ use crate::conflict::Outcome;
 use crate::decide::{Decider, Enrolment};
 use crate::event::EventKind;
 use crate::fit::{Aim, Candidate, Fit};
-use crate::rows::{Id, Job, Reason, Task, TaskState, Work};
+use crate::rows::{Device, Id, Job, Package, Reason, Task, TaskState, Work};
 use crate::spread::spread;
 
 impl Decider<'_> {
@@ -32,17 +32,11 @@ impl Decider<'_> {
     pub(crate) fn enrol_one(&mut self, job: &Job, device: Id, groups: &[BTreeSet<Id>]) {
         let Some(package) = self.rows.packages.get(&job.package_id) else { return };
         let Some(row) = self.rows.devices.get(&device) else { return };
-        let (module, dest_version) = (package.module.clone(), package.version.clone());
-        let src_version = self.version_of(device, &module).map(|v| v.version.clone());
-        let candidate = Candidate {
-            enabled: row.enabled,
-            came: row.first_online_at.is_some(),
-            version: src_version.as_deref(),
-        };
-        let taken = Aim::of(job, package).fit(candidate) == Fit::Taken;
-        if !taken || !job.scope.holds(package.id, device) {
+        if !self.fits(job, package, row) || !job.scope.holds(package.id, device) {
             return;
         }
+        let (module, dest_version) = (package.module.clone(), package.version.clone());
+        let src_version = self.version_of(device, &module).map(|v| v.version.clone());
         let wave = job.terms.wave_of(spread(job.package_id, device), |n| {
             groups.get(n).is_some_and(|group| group.contains(&device))
         });
@@ -56,6 +50,16 @@ impl Decider<'_> {
             Outcome::Fails(task) => self.end_task(id, TaskState::Failed, Reason::Conflict { task }),
             Outcome::Goes => self.offer_when_due(id),
         }
+    }
+
+    /// Whether a job takes a device as it is now, if its scope's share holds it.
+    pub(crate) fn fits(&self, job: &Job, package: &Package, device: &Device) -> bool {
+        let candidate = Candidate {
+            enabled: device.enabled,
+            came: device.first_online_at.is_some(),
+            version: self.version_of(device.id, &package.module).map(|v| v.version.as_str()),
+        };
+        Aim::of(job, package).fit(candidate) == Fit::Taken
     }
 
     fn new_task(&mut self, job: &Job, device: Id, module: String, src: Option<String>, dest: String) -> Task {

@@ -412,13 +412,13 @@ pub(crate) fn keys(inputs: &[Input]) -> Keys {
 }
 
 fn add_keys(keys: &mut Keys, input: &Input) {
-    if let Input::Reported { device, module, version, .. } = input {
-        keys.reports.push((*device, module.clone(), version.clone()));
-    }
     match input {
+        Input::Reported { device, module, version, .. } => {
+            keys.devices.insert(*device);
+            keys.reports.push((*device, module.clone(), version.clone()));
+        }
         Input::Connected { device, .. }
         | Input::Disconnected { device, .. }
-        | Input::Reported { device, .. }
         | Input::Progressed { device, .. }
         | Input::Asked { device, .. }
         | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => {

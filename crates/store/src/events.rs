@@ -2,8 +2,8 @@
 
 use rollout::{Event, Id, Ms};
 
-use crate::Error;
 use crate::sql::{Fields, Tx, Val};
+use crate::{Error, counter};
 
 /// An event and its number. Numbers have no gaps and grow in the order of the commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +63,12 @@ pub async fn list(tx: &mut Tx, filter: Filter, after: i64, limit: u32) -> Result
 
 /// The number of the last event; 0 before the first.
 pub async fn last(tx: &mut Tx) -> Result<i64, Error> {
-    let row = tx.row("select value from counter where name = 'event'", vec![]).await?;
-    row.map_or(Ok(0), |row| row.get(0))
+    counter::get(tx, "event").await
 }
 
 /// The number of the last event that was dropped; 0 if none was.
 pub async fn dropped(tx: &mut Tx) -> Result<i64, Error> {
-    let row = tx.row("select value from counter where name = 'event_dropped'", vec![]).await?;
-    row.map_or(Ok(0), |row| row.get(0))
+    counter::get(tx, "event_dropped").await
 }
 
 /// Drops the oldest events, at most `limit`, of those from before a time. True if there may be more of them.
@@ -81,9 +79,7 @@ pub async fn drop_oldest(tx: &mut Tx, before: Ms, limit: u32) -> Result<bool, Er
     let sql = "select max(seq) from (select seq, at from event where seq > ? order by seq limit ?) as oldest where at < ?";
     let row = tx.row(sql, vec![dropped.into(), limit.into(), before.into()]).await?;
     let Some(last) = row.map_or(Ok(None), |row| row.get::<Option<i64>>(0))? else { return Ok(false) };
-    let sql = "insert into counter (name, value, at) values ('event_dropped', ?, 0) \
-               on conflict (name) do update set value = excluded.value";
-    tx.exec(sql, vec![last.into()]).await?;
+    counter::put(tx, "event_dropped", last).await?;
     tx.exec("delete from event where seq > ? and seq <= ?", vec![dropped.into(), last.into()]).await?;
     Ok(last - dropped >= i64::from(limit))
 }

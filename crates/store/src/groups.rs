@@ -6,7 +6,7 @@ use rollout::filter::{Condition, Field, Filter};
 use rollout::{Id, Ms};
 
 use crate::modules::Creation;
-use crate::record::{Record, column_list, int, text};
+use crate::record::{GROUP_MEMBER, Record, column_list, int};
 use crate::select::{Selection, Whom};
 use crate::sql::Tx;
 use crate::{Error, Slice};
@@ -96,12 +96,11 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<(), Error> {
 
 /// Adds devices to a locked group; gives those that were not in it.
 pub async fn add(tx: &mut Tx, group: Id, devices: &[Member]) -> Result<BTreeSet<Id>, Error> {
-    let columns = [int("group_id"), int("device_id"), text("device_name")];
     let row = |(device, name): &Member| vec![group.into(), (*device).into(), name.as_str().into()];
     let statement = "insert into group_member (group_id, device_id, device_name) \
                      select group_id, device_id, device_name from v where group_id is not null \
                      on conflict (group_id, device_id) do nothing returning device_id";
-    let added = tx.bulk_rows(&columns, devices.iter().map(row).collect(), statement, &[]).await?;
+    let added = tx.bulk_rows(GROUP_MEMBER.columns, devices.iter().map(row).collect(), statement, &[]).await?;
     let added: BTreeSet<Id> = added.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
     count(tx, group, added.len() as i64).await?;
     Ok(added)
@@ -124,9 +123,10 @@ async fn count(tx: &mut Tx, group: Id, n: i64) -> Result<(), Error> {
 }
 
 /// The first members of a group.
-pub async fn some_members(tx: &mut Tx, group: Id, limit: u32) -> Result<Vec<Id>, Error> {
-    let sql = "select device_id from group_member where group_id = ? order by device_id limit ?";
-    tx.rows(sql, vec![group.into(), limit.into()]).await?.iter().map(|row| row.get(0)).collect()
+pub async fn some_members(tx: &mut Tx, group: Id, limit: u32) -> Result<Vec<Member>, Error> {
+    let sql = "select device_id, device_name from group_member where group_id = ? order by device_id limit ?";
+    let rows = tx.rows(sql, vec![group.into(), limit.into()]).await?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// Takes a device out of every group it was added to. On PostgreSQL the groups are locked in the order of their

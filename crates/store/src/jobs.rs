@@ -3,7 +3,7 @@
 use rollout::{Id, Job, JobState, Protocol};
 
 use crate::committer::load_counts;
-use crate::record::{Record, column_list, int};
+use crate::record::{JOB_TARGET, Record, column_list};
 use crate::sql::{Field, Tx, Val};
 use crate::{Error, Slice};
 
@@ -23,7 +23,7 @@ pub async fn create(tx: &mut Tx, job: &Job, named: &[Id]) -> Result<(), Error> {
     tx.insert("job", Job::TABLE.columns, vec![job.values()], "").await?;
     let rows = named.iter().map(|device| vec![job.id.into(), (*device).into()]).collect();
     let conflict = "on conflict (job_id, device_id) do nothing";
-    tx.insert("job_target", &[int("job_id"), int("device_id")], rows, conflict).await.map(drop)
+    tx.insert(JOB_TARGET.name, JOB_TARGET.columns, rows, conflict).await.map(drop)
 }
 
 /// A job by its number.

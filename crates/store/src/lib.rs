@@ -11,6 +11,7 @@
 mod backup;
 mod blobs;
 pub mod committer;
+mod counter;
 pub mod devices;
 mod error;
 pub mod events;

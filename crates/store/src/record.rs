@@ -159,6 +159,97 @@ record!(
 word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
 json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
+/// The devices a job names.
+pub(crate) const JOB_TARGET: Table = Table {
+    name: "job_target",
+    key: &["job_id", "device_id"],
+    fixed: &[],
+    columns: &[int("job_id"), int("device_id")],
+    hidden: &[],
+};
+
+/// How many tasks of a job are in a state.
+pub(crate) const JOB_COUNT: Table = Table {
+    name: "job_count",
+    key: &["job_id", "state"],
+    fixed: &[],
+    columns: &[int("job_id"), text("state"), int("n")],
+    hidden: &[],
+};
+
+/// The devices that were added to groups.
+pub(crate) const GROUP_MEMBER: Table = Table {
+    name: "group_member",
+    key: &["group_id", "device_id"],
+    fixed: &[],
+    columns: &[int("group_id"), int("device_id"), text("device_name")],
+    hidden: &[],
+};
+
+/// What is due, and when.
+pub(crate) const TIMER: Table = Table {
+    name: "timer",
+    key: &["kind", "subject"],
+    fixed: &[],
+    columns: &[text("kind"), int("subject"), int("at")],
+    hidden: &[],
+};
+
+/// What happened.
+pub(crate) const EVENT: Table = Table {
+    name: "event",
+    key: &["seq"],
+    fixed: &[],
+    columns: &[
+        int("seq"),
+        int("at"),
+        int("product_id"),
+        int("device_id"),
+        int("job_id"),
+        int("task_id"),
+        text("kind"),
+    ],
+    hidden: &[],
+};
+
+/// The devices by version.
+pub(crate) const VERSION_COUNT: Table = Table {
+    name: "version_count",
+    key: &["product_id", "module", "version"],
+    fixed: &[],
+    columns: &[int("product_id"), text("module"), text("version"), int("n")],
+    hidden: &[],
+};
+
+/// By how much they became more in an hour.
+pub(crate) const VERSION_CHANGE: Table = Table {
+    name: "version_change",
+    key: &["product_id", "module", "hour", "version"],
+    fixed: &[],
+    columns: &[int("product_id"), text("module"), int("hour"), text("version"), int("n")],
+    hidden: &[],
+};
+
+/// How tasks ended in an hour.
+pub(crate) const TASK_END: Table = Table {
+    name: "task_end",
+    key: &["job_id", "hour", "state", "reason"],
+    fixed: &[],
+    columns: &[
+        int("job_id"),
+        int("hour"),
+        text("state"),
+        text("reason"),
+        int("product_id"),
+        int("package_id"),
+        int("n"),
+        int("timed"),
+        int("total_ms"),
+        int("longest_ms"),
+    ],
+    hidden: &[],
+};
+
 /// Tables without a record of their own.
 const OTHERS: [&Table; 11] = [
     &Table { name: "meta", key: &["name"], fixed: &[], columns: &[text("name"), text("value")], hidden: &[] },
@@ -169,81 +260,14 @@ const OTHERS: [&Table; 11] = [
         columns: &[text("name"), int("value"), int("at")],
         hidden: &[],
     },
-    &Table {
-        name: "job_target",
-        key: &["job_id", "device_id"],
-        fixed: &[],
-        columns: &[int("job_id"), int("device_id")],
-        hidden: &[],
-    },
-    &Table {
-        name: "job_count",
-        key: &["job_id", "state"],
-        fixed: &[],
-        columns: &[int("job_id"), text("state"), int("n")],
-        hidden: &[],
-    },
-    &Table {
-        name: "group_member",
-        key: &["group_id", "device_id"],
-        fixed: &[],
-        columns: &[int("group_id"), int("device_id"), text("device_name")],
-        hidden: &[],
-    },
-    &Table {
-        name: "timer",
-        key: &["kind", "subject"],
-        fixed: &[],
-        columns: &[text("kind"), int("subject"), int("at")],
-        hidden: &[],
-    },
-    &Table {
-        name: "event",
-        key: &["seq"],
-        fixed: &[],
-        columns: &[
-            int("seq"),
-            int("at"),
-            int("product_id"),
-            int("device_id"),
-            int("job_id"),
-            int("task_id"),
-            text("kind"),
-        ],
-        hidden: &[],
-    },
-    &Table {
-        name: "version_count",
-        key: &["product_id", "module", "version"],
-        fixed: &[],
-        columns: &[int("product_id"), text("module"), text("version"), int("n")],
-        hidden: &[],
-    },
-    &Table {
-        name: "version_change",
-        key: &["product_id", "module", "hour", "version"],
-        fixed: &[],
-        columns: &[int("product_id"), text("module"), int("hour"), text("version"), int("n")],
-        hidden: &[],
-    },
-    &Table {
-        name: "task_end",
-        key: &["job_id", "hour", "state", "reason"],
-        fixed: &[],
-        columns: &[
-            int("job_id"),
-            int("hour"),
-            text("state"),
-            text("reason"),
-            int("product_id"),
-            int("package_id"),
-            int("n"),
-            int("timed"),
-            int("total_ms"),
-            int("longest_ms"),
-        ],
-        hidden: &[],
-    },
+    &JOB_TARGET,
+    &JOB_COUNT,
+    &GROUP_MEMBER,
+    &TIMER,
+    &EVENT,
+    &VERSION_COUNT,
+    &VERSION_CHANGE,
+    &TASK_END,
     &Table {
         name: "idempotency",
         key: &["name"],

@@ -188,10 +188,7 @@ impl Whom {
                 },
                 ..Walk::along("device", "device.id")
             },
-            Self::Members(group) => Walk {
-                condition: Part { sql: "k.group_id = ?".into(), args: vec![(*group).into()] },
-                ..Walk::along("group_member k", "k.device_id")
-            },
+            Self::Members(group) => Walk::of_group(*group, "k.device_id"),
             Self::Named(job) => Walk {
                 condition: Part { sql: "k.job_id = ?".into(), args: vec![(*job).into()] },
                 ..Walk::along("job_target k", "k.device_id")
@@ -264,6 +261,12 @@ pub(crate) struct Walk {
 impl Walk {
     fn along(table: &'static str, key: &'static str) -> Self {
         Self { table, key, condition: Part::default() }
+    }
+
+    /// The way through those that were added to a group.
+    fn of_group(group: Id, key: &'static str) -> Self {
+        let condition = Part { sql: "k.group_id = ?".into(), args: vec![group.into()] };
+        Self { condition, ..Self::along("group_member k", key) }
     }
 
     /// The way through the devices of a product in the order of their names.
@@ -363,8 +366,7 @@ impl Selection {
             }
             _ => None,
         })?;
-        let condition = Part { sql: "k.group_id = ?".into(), args: vec![(*group).into()] };
-        Some(Walk { condition, ..Walk::along("group_member k", "k.device_name") })
+        Some(Walk::of_group(*group, "k.device_name"))
     }
 }
 

@@ -3,12 +3,13 @@
 //!
 //! They cost nothing to a report that changes no version and ends no task, and a few statements to a batch of others.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use rollout::{Changes, Event, EventKind, Id, Ms, Reason, Task, TaskState};
 
 use crate::Error;
-use crate::record::{int, text};
+use crate::record::{TASK_END, VERSION_CHANGE, VERSION_COUNT, int, text};
 use crate::sql::{Field, Row, Tx};
 
 /// Milliseconds of what is counted together.
@@ -96,8 +97,10 @@ struct End {
 impl Tally {
     fn of(changes: &Changes) -> Self {
         let mut tally = Self::default();
-        let tasks: BTreeMap<Id, &Task> =
-            changes.tasks.iter().chain(&changes.tasks_new).map(|task| (task.id, task)).collect();
+        // Most batches end none.
+        let tasks = LazyCell::new(|| -> BTreeMap<Id, &Task> {
+            changes.tasks.iter().chain(&changes.tasks_new).map(|task| (task.id, task)).collect()
+        });
         for event in &changes.events {
             match &event.kind {
                 EventKind::VersionChanged { module, previous, version } => {
@@ -177,8 +180,7 @@ async fn write(tx: &mut Tx, tally: Tally) -> Result<(), Error> {
     let rows = versions
         .into_iter()
         .map(|((product, module, version), n)| vec![product.into(), module.into(), version.into(), n.into()]);
-    let add = "on conflict (product_id, module, version) do update set n = version_count.n + excluded.n";
-    tx.insert("version_count", &[&key[..], &[int("n")]].concat(), rows.collect(), add).await?;
+    tx.add(&VERSION_COUNT, rows.collect()).await?;
     // Versions are devices' words: one that nobody runs any more is not kept.
     let none = "delete from version_count where n = 0 and (product_id, module, version) in \
                 (select product_id, module, version from v)";
@@ -188,28 +190,13 @@ async fn write(tx: &mut Tx, tally: Tally) -> Result<(), Error> {
 }
 
 async fn add_changes(tx: &mut Tx, changes: BTreeMap<(Id, String, i64, String), i64>) -> Result<(), Error> {
-    let columns = [int("product_id"), text("module"), int("hour"), text("version"), int("n")];
     let rows = changes.into_iter().map(|((product, module, hour, version), n)| {
         vec![product.into(), module.into(), hour.into(), version.into(), n.into()]
     });
-    let add =
-        "on conflict (product_id, module, hour, version) do update set n = version_change.n + excluded.n";
-    tx.insert("version_change", &columns, rows.collect(), add).await.map(drop)
+    tx.add(&VERSION_CHANGE, rows.collect()).await
 }
 
 async fn add_ends(tx: &mut Tx, ends: BTreeMap<(Id, i64, TaskState, String), End>) -> Result<(), Error> {
-    let columns = [
-        int("job_id"),
-        int("hour"),
-        text("state"),
-        text("reason"),
-        int("product_id"),
-        int("package_id"),
-        int("n"),
-        int("timed"),
-        int("total_ms"),
-        int("longest_ms"),
-    ];
     let rows = ends.into_iter().map(|((job, hour, state, reason), end)| {
         vec![
             job.into(),
@@ -228,7 +215,7 @@ async fn add_ends(tx: &mut Tx, ends: BTreeMap<(Id, i64, TaskState, String), End>
                timed = task_end.timed + excluded.timed, total_ms = task_end.total_ms + excluded.total_ms, \
                longest_ms = case when excluded.longest_ms > task_end.longest_ms then excluded.longest_ms \
                else task_end.longest_ms end";
-    tx.insert("task_end", &columns, rows.collect(), add).await.map(drop)
+    tx.insert(TASK_END.name, TASK_END.columns, rows.collect(), add).await.map(drop)
 }
 
 /// The devices of a product by the version of a module, as it is now: the `limit` most frequent versions.

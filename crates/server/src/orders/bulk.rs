@@ -41,11 +41,25 @@ pub(super) fn csv_invalid(why: impl std::fmt::Display) -> OrderError {
     OrderError::invalid("csvInvalid", format!("the device list cannot be read as CSV: {why}"))
 }
 
+/// A CSV file without the mark that some programs begin it with, and what reads its rows.
+pub(super) fn csv_rows(file: &[u8]) -> (&[u8], csv::Reader<&[u8]>) {
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
+    let mut rows = csv::ReaderBuilder::new();
+    (file, rows.has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file))
+}
+
+/// Refuses a row that is longer than the first line says.
+pub(super) fn check_width(line: u64, row: &csv::StringRecord, columns: usize) -> Result<(), OrderError> {
+    if row.len() <= columns {
+        return Ok(());
+    }
+    let text = format!("line {line} has {} columns, {columns} are expected", row.len());
+    Err(csv_invalid(text).with("line", line))
+}
+
 /// Reads a CSV file with a column `deviceName` and whatever others.
 pub(super) fn sheet(file: &[u8]) -> Result<Sheet, OrderError> {
-    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file);
+    let (file, mut reader) = csv_rows(file);
     let mut records = reader.records();
     let head = records.next().ok_or_else(|| csv_invalid("it is empty"))?.map_err(csv_invalid)?;
     let name = head.iter().position(|cell| cell.eq_ignore_ascii_case("deviceName"));
@@ -58,10 +72,7 @@ pub(super) fn sheet(file: &[u8]) -> Result<Sheet, OrderError> {
     for record in records {
         let record = record.map_err(csv_invalid)?;
         let line = line_of(file, &record);
-        if record.len() > head.len() {
-            let text = format!("line {line} has {} columns, {} are expected", record.len(), head.len());
-            return Err(csv_invalid(text).with("line", line));
-        }
+        check_width(line, &record, head.len())?;
         if !record.iter().all(str::is_empty) {
             rows.push((line, record.get(name).unwrap_or_default().to_owned(), record));
         }

@@ -7,7 +7,7 @@ use store::devices::{DeviceView, Filter};
 use store::{Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
-use super::bulk::{csv_invalid, line_of};
+use super::bulk::{check_width, csv_invalid, csv_rows, line_of};
 use super::filters::selection_in;
 use super::groups::group_in;
 use super::products::random_text;
@@ -77,9 +77,7 @@ const IMPORT_CHUNK: usize = 500;
 /// Reads a CSV file with the columns `deviceName` and, if wanted, `deviceSecret` and `productKey`. A first
 /// line may name them, in any order; without it they are name and secret.
 pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, OrderError> {
-    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(file);
+    let (file, mut reader) = csv_rows(file);
     let mut rows = reader.records().peekable();
     let columns = match rows.peek() {
         Some(Ok(first)) => columns(first)?,
@@ -89,7 +87,8 @@ pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, Ord
         rows.next();
     }
     let columns = columns.unwrap_or_else(|| vec![Column::Name, Column::Secret]);
-    let devices = rows.filter_map(|row| csv_device(file, row, &columns, product_key).transpose());
+    let device = |row: csv::Result<_>| csv_device(file, &row.map_err(csv_invalid)?, &columns, product_key);
+    let devices = rows.filter_map(|row| device(row).transpose());
     let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
     if devices.is_empty() {
         return Err(csv_invalid("there is no device in it"));
@@ -109,20 +108,15 @@ pub struct Listed {
 /// Reads the names of a list: separated by commas or line ends, or in the column `deviceName` of a file as
 /// [`csv_devices`] takes it.
 pub(super) fn csv_names(file: &str, product_key: &str) -> Result<Vec<Listed>, OrderError> {
-    let file = file.strip_prefix('\u{feff}').unwrap_or(file);
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(file.as_bytes());
+    let (file, mut reader) = csv_rows(file.as_bytes());
     let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(csv_invalid)?;
     let columns = rows.first().map_or(Ok(None), columns)?;
     let mut names = Vec::new();
     for row in rows.iter().skip(usize::from(columns.is_some())) {
-        let line = line_of(file.as_bytes(), row);
+        let line = line_of(file, row);
         let cells: Vec<String> = match &columns {
             Some(columns) => {
-                let device = csv_device(file.as_bytes(), Ok(row.clone()), columns, product_key)?;
+                let device = csv_device(file, row, columns, product_key)?;
                 device.and_then(|device| device.device_name).into_iter().collect()
             }
             None => row.iter().filter(|cell| !cell.is_empty()).map(Into::into).collect(),
@@ -167,16 +161,12 @@ fn columns(first: &csv::StringRecord) -> Result<Option<Vec<Column>>, OrderError>
 /// One line; `None` if it is empty.
 fn csv_device(
     file: &[u8],
-    row: csv::Result<csv::StringRecord>,
+    row: &csv::StringRecord,
     columns: &[Column],
     product_key: &str,
 ) -> Result<Option<NewDevice>, OrderError> {
-    let row = row.map_err(csv_invalid)?;
-    let line = line_of(file, &row);
-    if row.len() > columns.len() {
-        let text = format!("line {line} has {} columns, {} are expected", row.len(), columns.len());
-        return Err(csv_invalid(text).with("line", line));
-    }
+    let line = line_of(file, row);
+    check_width(line, row, columns.len())?;
     let cell = |wanted: Column| {
         let place = columns.iter().position(|column| *column == wanted)?;
         row.get(place).filter(|cell| !cell.is_empty())

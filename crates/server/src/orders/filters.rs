@@ -15,8 +15,10 @@ pub(super) async fn selection_in(
     now: Ms,
 ) -> Result<Selection, OrderError> {
     let filter = parsed(text)?;
-    check_groups(tx, product, &filter).await?;
-    store::groups::selection(tx, product.id, filter, now).await.map_err(failed("read groups"))
+    let selection = store::groups::selection(tx, product.id, filter, now).await;
+    let selection = selection.map_err(failed("read groups"))?;
+    check_groups(tx, product, &selection).await?;
+    Ok(selection)
 }
 
 fn parsed(text: &str) -> Result<Filter, OrderError> {
@@ -29,27 +31,27 @@ fn parsed(text: &str) -> Result<Filter, OrderError> {
 }
 
 /// The groups it names are there, and none of them is a filter itself.
-async fn check_groups(tx: &mut Tx, product: &Product, filter: &Filter) -> Result<(), OrderError> {
-    for name in filter.groups() {
-        let found = store::groups::get(tx, product.id, name).await.map_err(failed("read groups"))?;
-        let (code, text) = match found {
-            Some(group) if group.filter.is_none() => continue,
-            Some(group) => (
-                "filterNamesFilter",
-                format!(
-                    "the filter names the group {name:?}, which is a filter itself: write its words in place of it: {}",
-                    group.filter.unwrap_or_default()
-                ),
+async fn check_groups(tx: &mut Tx, product: &Product, selection: &Selection) -> Result<(), OrderError> {
+    let Some(name) = selection.filter.groups().into_iter().find(|name| !selection.groups.contains_key(*name))
+    else {
+        return Ok(());
+    };
+    let found = store::groups::get(tx, product.id, name).await.map_err(failed("read groups"))?;
+    let (code, text) = match found {
+        Some(group) => (
+            "filterNamesFilter",
+            format!(
+                "the filter names the group {name:?}, which is a filter itself: write its words in place of it: {}",
+                group.filter.unwrap_or_default()
             ),
-            None => (
-                "groupNotFound",
-                format!(
-                    "the filter names the group {name:?}, and the product {:?} has none of that name",
-                    product.product_key
-                ),
+        ),
+        None => (
+            "groupNotFound",
+            format!(
+                "the filter names the group {name:?}, and the product {:?} has none of that name",
+                product.product_key
             ),
-        };
-        return Err(OrderError::invalid(code, text).with("group", name));
-    }
-    Ok(())
+        ),
+    };
+    Err(OrderError::invalid(code, text).with("group", name))
 }

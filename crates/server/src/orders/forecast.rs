@@ -96,8 +96,8 @@ const BYTES_PER_SECOND: i64 = 32 * 1024;
 pub(super) struct Prospect {
     pub(super) scope: Scope,
     pub(super) targets: Vec<Id>,
-    pub(super) wave_groups: Vec<WaveGroup>,
-    pub(super) waves: Vec<Wave>,
+    /// Those of the order, with the groups and thresholds of its waves.
+    pub(super) terms: Terms,
     pub(super) forecast: Forecast,
 }
 
@@ -164,12 +164,12 @@ impl Server {
         }
         unknown.truncate(MOST_LINES);
         let waves = waves(&new.terms.waves, &kinds);
-        let terms = Terms { wave_groups: wave_groups.clone(), waves: waves.clone(), ..new.terms.clone() };
+        let terms = Terms { wave_groups, waves, ..new.terms.clone() };
         let mut forecast = Forecast { largest_notice, excluded, unknown, ..Forecast::default() };
         kinds.iter().for_each(|kind| forecast.add(kind, &terms));
         forecast.waves = wave_sizes(&terms, &kinds, forecast.matched);
         forecast.estimate = estimate(new, package, &forecast, self.core.limits);
-        Ok(Prospect { scope, targets, wave_groups, waves, forecast })
+        Ok(Prospect { scope, targets, terms, forecast })
     }
 
     /// The groups that are waves, with their devices.
@@ -328,11 +328,6 @@ impl OfMatched {
             () if met.contains(&Meeting::Yields) => self.replacing += n,
             () => {}
         }
-    }
-
-    /// Those with another unfinished task in the way.
-    pub fn busy(&self) -> i64 {
-        self.queued + self.replacing + self.conflicting
     }
 }
 

@@ -167,9 +167,10 @@ impl Server {
                 unit.told(product.id, None, None, EventKind::GroupRemoved { group: group.name });
                 return unit.finish().await;
             }
-            store::devices::lock(&mut unit.tx, &some).await.map_err(&write)?;
+            let ids: Vec<Id> = some.iter().map(|(id, _)| *id).collect();
+            store::devices::lock(&mut unit.tx, &ids).await.map_err(&write)?;
             store::groups::lock(&mut unit.tx, group.id).await.map_err(&write)?;
-            unit.move_members(&group, &named(&some), Membership::Leave).await?;
+            unit.move_members(&group, &some, Membership::Leave).await?;
             unit.finish().await?;
         }
     }
@@ -357,9 +358,4 @@ fn check_description(text: Option<&String>) -> Result<(), OrderError> {
     }
     let text = "the description is not allowed: at most 200 characters, none of them a control character";
     Err(OrderError::invalid("groupTextInvalid", text).with("field", "description"))
-}
-
-/// Members by number, where their names do not matter.
-fn named(ids: &[Id]) -> Vec<(Id, String)> {
-    ids.iter().map(|id| (*id, String::new())).collect()
 }

@@ -177,11 +177,7 @@ impl Server {
         let mut package = package_in(&mut unit.tx, package.id).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, unit.now)?;
-        let terms = Terms {
-            wave_groups: prospect.wave_groups.clone(),
-            waves: prospect.waves.clone(),
-            ..new.terms.clone()
-        };
+        let terms = prospect.terms.clone();
         let gate = Gate::of(&terms, unit.now);
         let work = (!terms.only_new).then_some(Work::Enrol { cursor: 0 });
         let job = Job {
@@ -603,7 +599,7 @@ fn check_first_wave(prospect: &Prospect) -> Result<(), OrderError> {
     if prospect.forecast.waves.first().is_none_or(|tasks| *tasks > 0) {
         return Ok(());
     }
-    let group = prospect.wave_groups.first().map_or("", |wave| wave.name.as_str());
+    let group = prospect.terms.wave_groups.first().map_or("", |wave| wave.name.as_str());
     let text = format!(
         "the first wave would be empty: no device of the group {group:?} would get a task of this job. Add devices to the group, or begin with another wave"
     );

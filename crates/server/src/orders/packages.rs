@@ -5,7 +5,7 @@ use rollout::{DEFAULT_MODULE, EventKind, Id, Package, PackageState, Product, Sig
 use store::{BlobWriter, Removal, Slice, Stored, Tx};
 use tracing::warn;
 
-use super::uploads::empty;
+use super::uploads::{empty, stored};
 use super::{Paging, failed, product_in, unknown_product};
 use crate::Server;
 use crate::error::OrderError;
@@ -62,8 +62,7 @@ impl Server {
         new: NewPackage,
     ) -> Result<PackageUpload, OrderError> {
         let plan = Plan::check(self, product_key, new).await?;
-        let blob =
-            self.core.store.blobs().create().await.map_err(|e| OrderError::internal("store a file", e))?;
+        let blob = self.core.store.blobs().create().await.map_err(stored)?;
         Ok(PackageUpload { plan, head: Vec::new(), image: None, blob })
     }
 
@@ -136,7 +135,7 @@ impl PackageUpload {
                 self.plan.check_image(self.image.as_ref())?;
             }
         }
-        self.blob.write(chunk).await.map_err(|e| OrderError::internal("store a file", e))
+        self.blob.write(chunk).await.map_err(stored)
     }
 
     /// The file is complete: keeps it and makes the package.
@@ -146,7 +145,7 @@ impl PackageUpload {
             return Err(empty());
         }
         // Held until the row is committed, so that the file is not taken for one nobody refers to.
-        let file = blob.finish().await.map_err(|e| OrderError::internal("store a file", e))?;
+        let file = blob.finish().await.map_err(stored)?;
         plan.make(image, &file).await
     }
 }

@@ -1,6 +1,6 @@
 //! Tags: what operators say of devices, for filters, groups and the rules that read one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::{EventKind, Id, TIME_ZONE_TAG};
 use store::tags::{DeviceTag, Tags};
@@ -92,7 +92,7 @@ impl Server {
 struct Chunk {
     present: BTreeMap<Id, Tags>,
     set: BTreeMap<(Id, String), DeviceTag>,
-    unset: BTreeMap<(Id, String), ()>,
+    unset: BTreeSet<(Id, String)>,
 }
 
 impl Unit {
@@ -130,7 +130,7 @@ impl Unit {
             }
         }
         let set: Vec<DeviceTag> = chunk.set.into_values().collect();
-        let unset: Vec<(Id, String)> = chunk.unset.into_keys().collect();
+        let unset: Vec<(Id, String)> = chunk.unset.into_iter().collect();
         store::tags::unset(&mut self.tx, &unset).await.map_err(&write)?;
         store::tags::set(&mut self.tx, &set).await.map_err(&write)
     }
@@ -168,7 +168,7 @@ impl Chunk {
         }
         for name in &removed {
             self.set.remove(&(device_id, name.clone()));
-            self.unset.insert((device_id, name.clone()), ());
+            self.unset.insert((device_id, name.clone()));
         }
         let nothing = set.is_empty() && removed.is_empty();
         Ok((!nothing).then_some(EventKind::DeviceTags { set, removed }))
@@ -234,7 +234,7 @@ mod tests {
         let told: Vec<bool> = steps.map(|tags| chunk.change(1, 7, &change(tags)).unwrap().is_some()).into();
         assert_eq!(told, [true, true, true, false]);
         assert_eq!(chunk.set.keys().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(chunk.unset.keys().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(chunk.unset.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

@@ -327,7 +327,7 @@ impl Piece {
     }
 }
 
-fn stored(error: io::Error) -> OrderError {
+pub(super) fn stored(error: io::Error) -> OrderError {
     OrderError::internal("store a file", error)
 }
 

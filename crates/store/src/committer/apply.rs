@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rollout::{Changes, Epoch, Event, Id, Task};
 
-use crate::Error;
 use crate::committer::timers;
-use crate::record::{Record, int, text};
+use crate::record::{EVENT, JOB_COUNT, Record, int};
 use crate::sql::{Field, Tx, Val};
+use crate::{Error, counter};
 
 /// Writes everything but `outbound`, in a number of statements that does not depend on how much it is.
 /// Events come last: on PostgreSQL their counter's row is locked from there to the commit, which makes
@@ -30,15 +30,12 @@ pub async fn apply(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {
 
 /// Until when what was offered uses up the byte budget, in microseconds: a server that starts goes on from there.
 pub async fn offered_until(tx: &mut Tx) -> Result<i64, Error> {
-    let row = tx.row("select value from counter where name = 'offer'", vec![]).await?;
-    row.map_or(Ok(0), |row| row.get(0))
+    counter::get(tx, "offer").await
 }
 
 async fn note_offers(tx: &mut Tx, until_us: Option<i64>) -> Result<(), Error> {
     let Some(until_us) = until_us else { return Ok(()) };
-    let sql = "insert into counter (name, value, at) values ('offer', ?, 0) \
-               on conflict (name) do update set value = excluded.value";
-    tx.exec(sql, vec![until_us.into()]).await.map(drop)
+    counter::put(tx, "offer", until_us).await
 }
 
 /// Numbers and writes events. The last thing a transaction does.
@@ -50,15 +47,6 @@ pub async fn append_events(tx: &mut Tx, events: &[Event]) -> Result<(), Error> {
                where name = 'event' returning value, at";
     let Some(row) = tx.row(sql, vec![n.into(), at.into(), at.into()]).await? else { return Ok(()) };
     let (last, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let columns = [
-        int("seq"),
-        int("at"),
-        int("product_id"),
-        int("device_id"),
-        int("job_id"),
-        int("task_id"),
-        text("kind"),
-    ];
     let values = |(event, seq): (&Event, i64)| {
         vec![
             seq.into(),
@@ -71,7 +59,7 @@ pub async fn append_events(tx: &mut Tx, events: &[Event]) -> Result<(), Error> {
         ]
     };
     let rows = events.iter().zip(last - n + 1..).map(values).collect();
-    tx.insert("event", &columns, rows, "").await.map(drop)
+    tx.insert(EVENT.name, EVENT.columns, rows, "").await.map(drop)
 }
 
 /// Connections after that of the device `cursor`, in the order of the devices: their devices and numbers.
@@ -117,7 +105,5 @@ async fn add_counts(tx: &mut Tx, changes: &Changes) -> Result<(), Error> {
         vec![(*job).into(), state.to_val(), (*n).into()]
     };
     let rows = changes.counts.iter().map(values).collect();
-    let columns = [int("job_id"), text("state"), int("n")];
-    let add = "on conflict (job_id, state) do update set n = job_count.n + excluded.n";
-    tx.insert("job_count", &columns, rows, add).await.map(drop)
+    tx.add(&JOB_COUNT, rows).await
 }

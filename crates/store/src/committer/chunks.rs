@@ -58,7 +58,7 @@ const LOOKED_AT: u32 = 5_000;
 /// taken from: the rules choose.
 pub async fn enrol_chunk(tx: &mut Tx, job: &Job, cursor: Id, limit: u32) -> Result<Chunk, Error> {
     let whom = whom(tx, job).await?;
-    enrollable(tx, job.product_id, &whom, cursor, limit).await
+    chunk(tx, job.product_id, &whom, cursor, limit, LOOKED_AT).await
 }
 
 /// Where a job's devices are found. A filter takes the time the job was made for now.
@@ -75,18 +75,7 @@ async fn whom(tx: &mut Tx, job: &Job) -> Result<Whom, Error> {
 }
 
 /// The next devices of a product that a job takes, after the device `cursor`: enabled ones that have ever
-/// connected, unless it names them.
-pub async fn enrollable(
-    tx: &mut Tx,
-    product: Id,
-    whom: &Whom,
-    cursor: Id,
-    limit: u32,
-) -> Result<Chunk, Error> {
-    chunk(tx, product, whom, cursor, limit, LOOKED_AT).await
-}
-
-/// As [`enrollable`], looking at `look` devices at most.
+/// connected, unless it names them. Where a condition says which, `look` devices at most are looked at.
 pub(crate) async fn chunk(
     tx: &mut Tx,
     product: Id,

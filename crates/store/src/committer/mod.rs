@@ -10,7 +10,7 @@ pub use apply::{append_events, apply, connections, offered_until};
 #[cfg(test)]
 pub(crate) use chunks::chunk;
 pub(crate) use chunks::tasks_in;
-pub use chunks::{Chunk, Unworked, enrol_chunk, enrollable, ready_tasks, task_chunk};
+pub use chunks::{Chunk, Unworked, enrol_chunk, ready_tasks, task_chunk};
 pub use clock::{Times, now, reserve_streams, times};
 pub(crate) use load::load_counts;
 pub use load::{Keys, MAX_SLOTS, load, slots_used, surroundings};

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use rollout::{Id, Ms, Timer};
 
 use crate::Error;
-use crate::record::{Column, int, text};
+use crate::record::{Column, TIMER, int, text};
 use crate::sql::{Tx, Val};
 
 const KEY: [Column; 2] = [text("kind"), int("subject")];
-const COLUMNS: [Column; 3] = [text("kind"), int("subject"), int("at")];
 
 /// Takes up to `limit` timers due at `now`, the longest due first. They are gone once `tx` commits; two
 /// transactions never take the same one.
@@ -42,7 +41,7 @@ pub(crate) async fn set(tx: &mut Tx, timers: &BTreeMap<Timer, Option<Ms>>) -> Re
     let set =
         timers.iter().filter_map(|(timer, at)| at.map(|at| [key(*timer).to_vec(), vec![at.into()]].concat()));
     let replace = "on conflict (kind, subject) do update set at = excluded.at";
-    tx.insert("timer", &COLUMNS, set.collect(), replace).await.map(drop)
+    tx.insert(TIMER.name, TIMER.columns, set.collect(), replace).await.map(drop)
 }
 
 pub(crate) fn key(timer: Timer) -> [Val; 2] {

@@ -68,6 +68,13 @@ impl Tx {
         self.bulk(columns, rows, &statement).await
     }
 
+    /// Inserts rows of a table that ends in a column `n`, or adds their `n` to that of the row with the same key.
+    pub(crate) async fn add(&mut self, table: &Table, rows: Vec<Vec<Val>>) -> Result<(), Error> {
+        let Table { name, key, columns, .. } = table;
+        let conflict = format!("on conflict ({}) do update set n = {name}.n + excluded.n", key.join(", "));
+        self.insert(name, columns, rows, &conflict).await.map(drop)
+    }
+
     /// Inserts records, replacing those with the same key.
     pub(crate) async fn upsert<R: Record>(&mut self, records: &[R]) -> Result<(), Error> {
         let table = R::TABLE;

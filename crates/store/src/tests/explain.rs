@@ -127,9 +127,9 @@ on_both! {
             committer::ready_tasks(&mut tx, JOB, 5, 10),
             committer::offered_until(&mut tx),
             committer::claim_timers(&mut tx, 5, 10),
-            committer::enrollable(&mut tx, PRODUCT, &Whom::All, 5, 10),
-            committer::enrollable(&mut tx, PRODUCT, &Whom::Members(3), 5, 10),
-            committer::enrollable(&mut tx, PRODUCT, &meant, 5, 10),
+            committer::chunk(&mut tx, PRODUCT, &Whom::All, 5, 10, 5_000),
+            committer::chunk(&mut tx, PRODUCT, &Whom::Members(3), 5, 10, 5_000),
+            committer::chunk(&mut tx, PRODUCT, &meant, 5, 10, 5_000),
             committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),
             committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
             committer::now(&mut tx, 5),
@@ -254,7 +254,7 @@ async fn the_narrowest_index_is_used() {
     let reports = vec![(10, "default".into(), "9".into())];
     let keys = Keys { devices: [10, 11].into(), reports, ..Keys::default() };
     committer::load(&mut tx, &keys, 5).await.unwrap();
-    committer::enrollable(&mut tx, PRODUCT, &Whom::All, 5, 10).await.unwrap();
+    committer::chunk(&mut tx, PRODUCT, &Whom::All, 5, 10, 5_000).await.unwrap();
     let offline = devices::Filter { online: Some(false), ..devices::Filter::default() };
     devices::list(&mut tx, PRODUCT, &offline, None, 10).await.unwrap();
     let plans = plans(&mut tx).await;
