@@ -1,5 +1,6 @@
 //! A file that the application fetches over HTTP, from its start to its end (docs/protocol.md 7).
 
+use crate::updater::spread;
 use crate::window::Millis;
 
 /// Milliseconds before the first repeat of a fetch that failed; then twice as many, four times, ...
@@ -90,7 +91,7 @@ impl Stream {
     pub(crate) fn failed(&mut self, now: Millis, chance: u8) -> bool {
         let wait = FIRST_WAIT << self.failures;
         self.failures += 1;
-        self.phase = Phase::Due { at: now + wait + wait * Millis::from(chance) / 512 };
+        self.phase = Phase::Due { at: now + spread(wait, chance) };
         self.failures < FAILURES
     }
 }

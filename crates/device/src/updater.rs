@@ -185,7 +185,7 @@ impl<'a> Updater<'a> {
         None
     }
 
-    /// The fetch with this id ended before the end of the file. It is begun again after a while, up to six times in a
+    /// The fetch with this id ended before the end of the file. It is begun again after a while, up to five times in a
     /// row; the platform is asked for a fresh URL meanwhile, as they expire.
     pub fn handle_fetch_failed(&mut self, now: Millis, id: u32, why: impl Display) {
         let Some(update) = &mut self.update else { return };
@@ -322,12 +322,13 @@ impl<'a> Updater<'a> {
                 usize::from(update.target.part.file) + usize::from(matches!(update.stage, Stage::Next { .. }))
             }
             _ => {
+                let Some(record) = self.journal.wanted else { return 0 };
                 let named = |index: &usize| {
                     let target = Target::of(offer, module, &self.config, *index);
-                    target
-                        .is_ok_and(|target| self.journal.wanted.is_some_and(|r| r.file == target.fingerprint))
+                    target.is_ok_and(|target| target.fingerprint == record.file)
                 };
-                (0..files_of(offer)).find(named).unwrap_or(0)
+                // The first is what is taken anyway.
+                (1..files_of(offer)).find(named).unwrap_or(0)
             }
         }
     }
@@ -434,6 +435,11 @@ impl<'a> Updater<'a> {
 /// The number of the message that is answered, if the id is one of ours at all.
 fn number(id: Id<'_>) -> Option<u32> {
     id.raw().parse().ok()
+}
+
+/// A wait, and up to half as long again, by `chance` of 256: not all devices of a fleet should come back at once.
+pub(crate) fn spread(wait: Millis, chance: u8) -> Millis {
+    wait + wait * Millis::from(chance) / 512
 }
 
 /// A number that differs from device to device and from request to request (FNV-1a).

@@ -4,6 +4,7 @@
 //! number of pieces is also the number of receive buffers that can be in use at once.
 
 use crate::flow::Flow;
+use crate::updater::spread;
 
 /// Milliseconds of the caller's clock.
 pub(crate) type Millis = u64;
@@ -208,7 +209,7 @@ impl Window {
         let last = self.last;
         if let Some(piece) = self.live_mut().iter_mut().find(asked) {
             let wait = BUSY << piece.repeats.min(8);
-            let until = now + wait + wait * Millis::from(chance) / 512;
+            let until = now + spread(wait, chance);
             piece.phase = Phase::Asked { at: now, until: piece.give_up.map_or(until, |at| until.min(at)) };
             self.flow.lost(request, last);
         }

@@ -37,7 +37,7 @@ impl Select {
     }
 }
 
-/// Written bit by bit and apart from the crate under test, which uses a table of another crate.
+/// Written bit by bit and apart from the crate under test, which takes it from the crate `crc`.
 fn crc(bytes: &[u8]) -> u32 {
     let shift = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
     !bytes.iter().fold(0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), shift))

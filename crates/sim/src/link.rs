@@ -3,13 +3,10 @@
 use crate::platform::Message;
 use crate::rng::Rng;
 
-/// Milliseconds.
-type Millis = u64;
-
 /// What a link is like. All shares are per cent of the messages that may be lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// Milliseconds for the way there and back.
+    /// u64econds for the way there and back.
     pub round_trip: u64,
     /// Bytes a second in each direction; 0 is as many as there are.
     pub rate: u64,
@@ -19,7 +16,7 @@ pub struct Conditions {
     pub double: u8,
     /// Messages of which one bit changes.
     pub damage: u8,
-    /// Milliseconds that a message can be late, so that others pass it.
+    /// u64econds that a message can be late, so that others pass it.
     pub jitter: u64,
     /// How many messages of a thousand, of any kind, break the connection: what is under way is lost.
     pub breaks: u16,
@@ -43,13 +40,13 @@ pub struct FaultyLink {
     messages: Vec<UnderWay>,
     sent: u64,
     /// When the last byte sent each way leaves.
-    busy_until: [Millis; 2],
+    busy_until: [u64; 2],
     is_broken: bool,
 }
 
 #[derive(Clone, Debug)]
 struct UnderWay {
-    arrives: Millis,
+    arrives: u64,
     number: u64,
     way: Way,
     message: Message,

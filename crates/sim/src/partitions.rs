@@ -49,7 +49,7 @@ pub fn parse(table: &str) -> Result<Scheme, BadTable> {
             continue;
         }
         let partition = partition(row, next).map_err(|what| BadTable::Row { line: index + 1, what })?;
-        next = partition.region.start + partition.region.len;
+        next = partition.region.end();
         partitions.push(partition);
     }
     check_overlaps(&partitions)?;
@@ -92,7 +92,7 @@ fn number(text: &str) -> Option<u32> {
 fn check_overlaps(partitions: &[Partition]) -> Result<(), BadTable> {
     let mut sorted: Vec<_> = partitions.iter().collect();
     sorted.sort_by_key(|partition| partition.region.start);
-    let overlap = |pair: &&[&Partition]| pair[0].region.start + pair[0].region.len > pair[1].region.start;
+    let overlap = |pair: &&[&Partition]| pair[0].region.end() > pair[1].region.start;
     match sorted.windows(2).find(overlap) {
         Some(pair) => {
             Err(BadTable::Roles(format!("the partitions {} and {} share bytes", pair[0].name, pair[1].name)))

@@ -34,8 +34,6 @@ pub struct Plan {
     pub scheme: Scheme,
     /// About how long its images are, in bytes.
     pub image: usize,
-    /// Bytes asked for at a time.
-    pub block: u32,
     /// How often each operation is torn in each way, each time by other chance.
     pub seeds: u64,
     /// Whether the logs are nearly full at the start, so that they go round meanwhile.
@@ -86,18 +84,12 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// A device at the start of a boot.
-struct Start<const UNIT: usize, const SECTOR: usize> {
-    operations: u64,
-    device: Device<UNIT, SECTOR>,
-}
-
 impl Plan {
     /// A plan for this layout, with images that reach over the end of a sector where sectors are small.
     pub fn new(scheme: Scheme, geometry: Geometry) -> Self {
         let smallest = smallest(&scheme);
         let image = if geometry.sector <= 16 << 10 { geometry.sector * 5 / 4 } else { 5_000 };
-        Self { scheme, image: image.min(smallest * 4 / 5), block: 1024, seeds: 1, aged: true }
+        Self { scheme, image: image.min(smallest * 4 / 5), seeds: 1, aged: true }
     }
 
     /// Proves it for flash of any geometry. `told` is called with the number of cuts made so far.
@@ -127,16 +119,13 @@ impl Plan {
         let first = device.flash.operations();
         let erased = |device: &Device<UNIT, SECTOR>| {
             self.scheme.logs().map(|log| {
-                (log.start..log.start + log.len)
-                    .step_by(SECTOR)
-                    .map(|at| device.flash.erases(at))
-                    .sum::<u32>()
+                (log.start..log.end()).step_by(SECTOR).map(|at| device.flash.erases(at)).sum::<u32>()
             })
         };
         let before = erased(&device);
         let mut starts = Vec::new();
         loop {
-            starts.push(Start { operations: device.flash.operations(), device: device.clone() });
+            starts.push(device.clone());
             if device.boot().map_err(|what| untouched(format!("without any power cut, {what}")))?
                 != End::Rebooted
             {
@@ -170,7 +159,7 @@ impl Plan {
         let life = [Works, Works, Crashes, Works, GivesUp];
         let images =
             life.iter().enumerate().map(|(index, behaviour)| self.image(index, *behaviour, &mut rng));
-        let mut device = Device::new(self.scheme.clone(), self.block, images.collect())?;
+        let mut device = Device::new(self.scheme.clone(), BLOCK, images.collect())?;
         if self.aged {
             device.age(6)?;
         }
@@ -184,6 +173,9 @@ impl Plan {
         Image::new(&format!("{}.0", index + 1), behaviour, len, rng)
     }
 }
+
+/// Bytes asked for at a time.
+const BLOCK: u32 = 1024;
 
 /// Number of the image that is installed after all that.
 const LAST: usize = 9;
@@ -201,7 +193,8 @@ fn not_simulated(geometry: Geometry) -> Violation {
 /// All cuts of one life.
 struct Cuts<'p, const UNIT: usize, const SECTOR: usize> {
     plan: &'p Plan,
-    starts: &'p [Start<UNIT, SECTOR>],
+    /// The device at the start of each boot.
+    starts: &'p [Device<UNIT, SECTOR>],
     first: u64,
     operations: u64,
     told: &'p (dyn Fn(u64, u64) + Sync),
@@ -247,10 +240,10 @@ impl<const UNIT: usize, const SECTOR: usize> Cuts<'_, UNIT, SECTOR> {
     /// One cut and the rest of the life, then one more update. How often a good image failed.
     fn make(&self, operation: u64, tear: Tear, seed: u64) -> Result<u64, String> {
         let at = self.first + operation;
-        let start = self.starts.iter().rev().find(|start| start.operations <= at);
+        let start = self.starts.iter().rev().find(|start| start.flash.operations() <= at);
         let Some(start) = start else { return Err("the life has no such operation".to_owned()) };
         let mut rng = Rng::new(operation << 32 ^ seed << 8 ^ tear as u64);
-        let mut device = start.device.clone();
+        let mut device = start.clone();
         device.flash.cut_at(at, tear, rng.clone());
         let mut cuts = 0;
         while device.run()? == End::Cut {
@@ -260,7 +253,7 @@ impl<const UNIT: usize, const SECTOR: usize> Cuts<'_, UNIT, SECTOR> {
                 let regions = device.spoilable();
                 device.flash.rot(&regions, &mut rng);
             } else if cuts == 1 && rng.chance(50) {
-                let tear = Tear::ALL[rng.below(6) as usize];
+                let tear = Tear::CUTS[rng.below(6) as usize];
                 let soon = device.flash.operations() + rng.below(20);
                 device.flash.cut_at(soon, tear, rng.clone());
             }

@@ -22,6 +22,9 @@ pub enum Tear {
 }
 
 impl Tear {
+    /// Those that end with the power going.
+    pub const CUTS: [Self; 6] =
+        [Self::Before, Self::After, Self::Prefix, Self::LastUnit, Self::Wild, Self::Unreadable];
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Before, Self::After, Self::Prefix, Self::LastUnit, Self::Wild, Self::Unreadable, Self::Rot];

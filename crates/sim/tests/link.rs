@@ -44,7 +44,7 @@ proptest! {
         block in prop::sample::select(vec![256, 512, 1024, 4096]),
         window in 1..=32_usize,
         conditions in conditions(),
-        cut in proptest::option::of((0..150_u64, prop::sample::select(&Tear::ALL[..6]))),
+        cut in proptest::option::of((0..150_u64, prop::sample::select(&Tear::CUTS[..]))),
     ) {
         use Behaviour::{Crashes, Works};
         let mut device = device(seed, len, &[Works, Crashes, Works]);

@@ -12,12 +12,10 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use wire::credentials::{password, ClientId, SignMethod, Username};
 
 /// What a device keeps in memory all the time, beside its buffers.
+const KEPT: usize =
+    core::mem::size_of::<Updater<'_>>() + core::mem::size_of::<Download>() + core::mem::size_of::<BootLog>();
 #[no_mangle]
-static STATE: [u8; core::mem::size_of::<Updater<'_>>()
-    + core::mem::size_of::<Download>()
-    + core::mem::size_of::<BootLog>()] = [0; core::mem::size_of::<Updater<'_>>()
-    + core::mem::size_of::<Download>()
-    + core::mem::size_of::<BootLog>()];
+static STATE: [u8; KEPT] = [0; KEPT];
 
 struct Flash;
 

@@ -89,11 +89,10 @@ pub(super) fn packet(bytes: &[u8], room: usize, version: Version) -> Result<(Pac
 fn too_long<'p>(bytes: &'p [u8], header: &FixedHeader) -> Received<'p> {
     let len = header.packet_len();
     let body = &bytes[header.header_len..];
-    let Some((size, rest)) = body.split_first_chunk::<2>().filter(|_| header.kind == PacketType::Publish)
-    else {
-        let is_message = header.kind == PacketType::Publish;
-        return if is_message { Received::Part } else { Received::TooLong { len, topic: None } };
-    };
+    if header.kind != PacketType::Publish {
+        return Received::TooLong { len, topic: None };
+    }
+    let Some((size, rest)) = body.split_first_chunk::<2>() else { return Received::Part };
     match rest.get(..usize::from(u16::from_be_bytes(*size))) {
         Some(topic) => Received::TooLong { len, topic: core::str::from_utf8(topic).ok() },
         None if body.len() >= LONGEST_TOPIC => Received::TooLong { len, topic: None },

@@ -7,7 +7,7 @@ use wire::credentials::{ClientId, SignMethod, Username, password};
 
 use super::read::{Other, Received, Trouble, message, packet};
 use crate::text::Text;
-use crate::updater::chance;
+use crate::updater::{chance, spread};
 use crate::window::Millis;
 
 /// Milliseconds for CONNACK, and for anything after a PINGREQ.
@@ -321,9 +321,9 @@ impl<'a> Client<'a> {
     /// should come back at once.
     fn retry(&mut self, now: Millis) {
         let wait = (RETRY.0 << self.attempts.min(7)).min(RETRY.1);
-        let chance = Millis::from(chance(self.login.device_name, self.attempts));
+        let chance = chance(self.login.device_name, self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        self.state = State::Idle { until: now + wait + wait * chance / 512 };
+        self.state = State::Idle { until: now + spread(wait, chance) };
     }
 
     /// A message of QoS 1 came. If too many wait for their PUBACK this one gets none, and comes again.

@@ -9,7 +9,7 @@ use super::region::{LARGEST_UNIT, Layout, Region};
 use super::state::{Entry, Image, Reason, Slot, State};
 
 /// How often an image is started on trial.
-pub const TRIES: u8 = 3;
+const TRIES: u8 = 3;
 
 /// The boot log of a device with two slots: what starts, on trial or for good.
 ///

@@ -20,7 +20,7 @@ mod otadata;
 mod region;
 mod state;
 
-pub use boot::{BootLog, TRIES};
+pub use boot::BootLog;
 pub use download::Download;
 pub use error::Error;
 pub use otadata::OtaData;

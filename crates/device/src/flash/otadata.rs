@@ -1,22 +1,13 @@
 //! The `otadata` partition of Espressif's bootloader (ESP-IDF, "Over The Air Updates").
 
-use crc::{Algorithm, Crc, NoTable};
+use crc::{Algorithm, CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::error::Error;
 use super::region::Region;
 
 /// The CRC-32 of its ROM with `UINT32_MAX` as the start: as usual, but for the register's first value.
-const ALGORITHM: Algorithm<u32> = Algorithm {
-    width: 32,
-    poly: 0x04C1_1DB7,
-    init: 0,
-    refin: true,
-    refout: true,
-    xorout: 0xFFFF_FFFF,
-    check: 0xD202_D277,
-    residue: 0xDEBB_20E3,
-};
+const ALGORITHM: Algorithm<u32> = Algorithm { init: 0, check: 0xD202_D277, ..CRC_32_ISO_HDLC };
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&ALGORITHM);
 
 /// Which of the `ota_…` partitions starts, as Espressif's bootloader reads it.

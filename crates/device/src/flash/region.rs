@@ -21,7 +21,7 @@ pub struct Region {
 
 impl Region {
     /// Offset after the last byte.
-    pub(crate) fn end(self) -> u32 {
+    pub fn end(self) -> u32 {
         self.start + self.len
     }
 

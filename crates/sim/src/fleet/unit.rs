@@ -74,11 +74,6 @@ impl<'a> Unit<'a> {
         self.updater.is_some()
     }
 
-    /// Whether it never comes up again.
-    pub fn is_bricked(&self) -> bool {
-        self.bricked
-    }
-
     /// It starts, with what it had stored. Not possible for a brick.
     pub fn boot(&mut self) {
         if self.bricked {
