@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::response::sse;
 use futures_util::Stream;
-use server::{News, Numbered, OrderError, Server, WhichEvents};
+use server::{Names, News, Numbered, OrderError, Server, WhichEvents};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 64;
 const PACE: Duration = Duration::from_millis(100);
 /// Longest wait without a look, should nobody tell that there is something.
 const LOOK: Duration = Duration::from_secs(1);
-/// Pause between two signs of life to a follower of whom nothing else is heard.
+/// Pause between two signs of life to a follower.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The last words to a follower that is too slow.
@@ -76,8 +76,12 @@ impl Feed {
             }
             while let Some(batch) = self.read(last).await {
                 last = batch.last;
+                let is_full = batch.events.len() >= PAGE as usize;
                 // Without followers it ends below.
                 let _ = sender.send(Arc::new(batch));
+                if !is_full {
+                    break;
+                }
             }
             sleep(PACE).await;
             let mut running = self.running.lock().await;
@@ -92,16 +96,24 @@ impl Feed {
     /// The next events, if there are any and they can be read.
     async fn read(&self, after: i64) -> Option<Batch> {
         let page = self.server.events_of(WhichEvents::All, after, PAGE).await.ok()?;
+        if page.items.is_empty() {
+            return None;
+        }
         let events = written(&self.server, page.items).await.ok()?;
-        (!events.is_empty()).then_some(Batch { events, last: page.next })
+        Some(Batch { events, last: page.next })
     }
+}
+
+/// What the products and devices of events are called.
+pub(crate) async fn names_of(server: &Server, items: &[Numbered]) -> Result<Names, OrderError> {
+    let products = items.iter().map(|numbered| numbered.event.product_id).collect();
+    let devices = items.iter().filter_map(|numbered| numbered.event.device_id).collect();
+    server.names(products, devices).await
 }
 
 /// Events as they are sent.
 async fn written(server: &Server, items: Vec<Numbered>) -> Result<Vec<(Numbered, sse::Event)>, OrderError> {
-    let products = items.iter().map(|numbered| numbered.event.product_id).collect();
-    let devices = items.iter().filter_map(|numbered| numbered.event.device_id).collect();
-    let names = server.names(products, devices).await?;
+    let names = names_of(server, &items).await?;
     let write = |numbered: Numbered| {
         let event = Event::of(numbered.clone(), &names);
         // Texts and numbers can always be written.

@@ -160,11 +160,10 @@ impl Client {
         query: &[(&str, &str)],
         mut on_page: impl FnMut(Vec<T>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let filters: String =
-            query.iter().map(|(name, value)| format!("&{name}={}", segment(value))).collect();
+        let filters = joined(query);
         let mut cursor = String::new();
         loop {
-            let page: Page<T> = self.get(&format!("{path}?limit=200{filters}{cursor}"))?;
+            let page: Page<T> = self.get(&format!("{path}?limit=200&{filters}{cursor}"))?;
             on_page(page.items)?;
             let Some(next) = page.next_cursor else { return Ok(()) };
             cursor = format!("&cursor={next}");
@@ -248,6 +247,12 @@ fn consent(code: &str) -> &'static str {
         "noticeTooLarge" => " (with --allow-large-notice)",
         _ => "",
     }
+}
+
+/// Names and values as a query.
+pub(crate) fn joined(query: &[(&str, &str)]) -> String {
+    let given: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    given.join("&")
 }
 
 /// A text as a part of a path or query.

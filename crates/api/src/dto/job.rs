@@ -508,9 +508,14 @@ impl TryFrom<NewScope> for server::NewScope {
 
 /// 0 to 100 per cent in thousandths, if they are whole.
 pub(super) fn exact_thousandths(percent: f64) -> Option<u32> {
-    let thousandths = (percent * 1_000.0).round();
-    let exact = (thousandths - percent * 1_000.0).abs() < 1e-6;
-    (exact && (0.0..=100_000.0).contains(&thousandths)).then_some(thousandths as u32)
+    in_thousandths(percent, 100_000.0).map(|thousandths| thousandths as u32)
+}
+
+/// A number as whole thousandths from 0 to `most`, if it is one.
+pub(super) fn in_thousandths(number: f64, most: f64) -> Option<i64> {
+    let thousandths = (number * 1_000.0).round();
+    let exact = (thousandths - number * 1_000.0).abs() < 1e-6;
+    (exact && (0.0..=most).contains(&thousandths)).then_some(thousandths as i64)
 }
 
 pub(super) fn thousandths(percent: f64) -> Result<u32, Problem> {

@@ -3,7 +3,7 @@ use server::rollout;
 use utoipa::ToSchema;
 
 use super::Window;
-use super::job::{exact_thousandths, thousandths};
+use super::job::{exact_thousandths, in_thousandths, thousandths};
 use crate::{Problem, time};
 
 /// What else is settled when a job is made. What is absent is as usual.
@@ -152,6 +152,15 @@ pub enum Wave {
         /// Its name.
         group: String,
     },
+}
+
+impl From<Share> for Wave {
+    fn from(share: Share) -> Self {
+        match share {
+            Share::Count { n } => Self::Count { n },
+            Share::Percent { percent } => Self::Percent { percent },
+        }
+    }
 }
 
 /// Two failure rates for a sequential test.
@@ -329,12 +338,8 @@ fn waves(waves: Vec<Wave>) -> Result<(Vec<rollout::WaveGroup>, Vec<rollout::Wave
 }
 
 fn told_waves(groups: Vec<rollout::WaveGroup>, shares: &[rollout::Wave]) -> Vec<Wave> {
-    let share = |wave: &rollout::Wave| match wave.share.into() {
-        Share::Count { n } => Wave::Count { n },
-        Share::Percent { percent } => Wave::Percent { percent },
-    };
     let groups = groups.into_iter().map(|wave| Wave::Group { group: wave.name });
-    groups.chain(shares.iter().map(share)).collect()
+    groups.chain(shares.iter().map(|wave| Share::from(wave.share).into())).collect()
 }
 
 fn limits(terms: &Terms) -> Result<rollout::FailureLimits, Problem> {
@@ -361,10 +366,8 @@ fn failure_thousandths(percent: f64) -> Result<u32, Problem> {
 }
 
 fn kbit(mbit: f64) -> Result<i64, Problem> {
-    let kbit = (mbit * 1_000.0).round();
-    let exact = (kbit - mbit * 1_000.0).abs() < 1e-6;
-    if exact && (1.0..=1e9).contains(&kbit) {
-        return Ok(kbit as i64);
+    if let Some(kbit) = in_thousandths(mbit, 1e9).filter(|kbit| *kbit > 0) {
+        return Ok(kbit);
     }
     let detail = format!("maxMbitPerSecond {mbit} is not allowed: 0.001 to 1000000, in steps of 0.001");
     Err(Problem::unprocessable("numberInvalid", detail).with("field", "maxMbitPerSecond"))

@@ -11,7 +11,7 @@ use crate::Problem;
 use crate::cursor::{self, List, paging};
 use crate::dto::{Event, EventQuery, FollowQuery, Page};
 use crate::extract::{Query, id};
-use crate::live::Follower;
+use crate::live::{Follower, names_of};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list_events)).routes(routes!(follow_events))
@@ -32,9 +32,7 @@ async fn list_events(
     let EventQuery { product_key, device_name, job_id, task_id, .. } = &query;
     let filter = filter([product_key, device_name, job_id, task_id])?;
     let EventPage { items, next } = api.server.events(filter, paging.after, paging.limit).await?;
-    let products = items.iter().map(|numbered| numbered.event.product_id).collect();
-    let devices = items.iter().filter_map(|numbered| numbered.event.device_id).collect();
-    let names = api.server.names(products, devices).await?;
+    let names = names_of(&api.server, &items).await?;
     let items = items.into_iter().map(|numbered| Event::of(numbered, &names)).collect();
     Ok(axum::Json(Page { items, next_cursor: Some(cursor::encode(List::Events, &next)) }))
 }
@@ -43,7 +41,7 @@ async fn list_events(
 ///
 /// Server-sent events: the `data` of each is an event as the list has it, its `id` is the event's `seq`. They come in
 /// the order they became known, without gaps. Who connects again with the last id it has seen, in `Last-Event-ID` or
-/// as `after`, goes on from there. Every 15 seconds without an event a comment comes, with an `id` that stands for all
+/// as `after`, goes on from there. Every 15 seconds a comment comes, with an `id` that stands for all
 /// that was none of those asked for. A follower who reads too slowly is told so in a last comment, and cut off. If
 /// what follows the id is no longer kept, the answer is 410 `eventsDropped`.
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "events",

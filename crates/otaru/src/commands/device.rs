@@ -8,7 +8,7 @@ use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Impor
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
-use super::{Format, credentials, messages, or_dash, product, tag, when};
+use super::{Format, credentials, given, messages, or_dash, product, tag, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
 use store::private_file;
@@ -144,9 +144,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::List(list) => {
             let path = format!("{}/devices", product::path(&list.product_key));
             let List { prefix, filter, group, format, .. } = &list;
-            let given = [("prefix", prefix), ("filter", filter), ("group", group)];
-            let query: Vec<_> =
-                given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+            let query = given(&[("prefix", prefix), ("filter", filter), ("group", group)]);
             format.list(client, &path, &query, &HEAD, row)
         }
         Command::Show(named) => {

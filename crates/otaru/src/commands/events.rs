@@ -2,8 +2,8 @@ use api::dto::{Event, Page};
 use clap::Args;
 
 use super::follow::follow;
-use super::{Format, or_dash, when};
-use crate::client::{Client, segment};
+use super::{Format, given, or_dash, when};
+use crate::client::{Client, joined};
 use crate::output::next_line;
 
 #[derive(Args)]
@@ -32,13 +32,12 @@ pub(crate) struct Show {
 
 impl Show {
     fn filters(&self) -> Vec<(&'static str, &str)> {
-        let filters = [
+        given(&[
             ("productKey", &self.product_key),
             ("deviceName", &self.device_name),
             ("jobId", &self.job),
             ("taskId", &self.task),
-        ];
-        filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+        ])
     }
 }
 
@@ -50,18 +49,16 @@ pub(crate) fn run(show: &Show, client: &Client) -> anyhow::Result<()> {
     let after = show.after.map(|after| after.to_string());
     let mut query = show.filters();
     query.extend(after.as_deref().map(|after| ("after", after)));
-    let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
-    follow(client, &format!("/events/stream?{}", query.join("&")), None, |event: Event| show.print(&event))
+    follow(client, &format!("/events/stream?{}", joined(&query)), None, |event: Event| show.print(&event))
 }
 
 /// The last page has a cursor too, for what happens later.
 fn list(show: &Show, client: &Client) -> anyhow::Result<()> {
     const PAGE: usize = 200;
-    let filters = show.filters();
-    let filters: String = filters.iter().map(|(name, value)| format!("&{name}={}", segment(value))).collect();
+    let filters = joined(&show.filters());
     let mut cursor = String::new();
     loop {
-        let page: Page<Event> = client.get(&format!("/events?limit={PAGE}{filters}{cursor}"))?;
+        let page: Page<Event> = client.get(&format!("/events?limit={PAGE}&{filters}{cursor}"))?;
         let is_last = page.items.len() < PAGE;
         if !page.items.iter().all(|event| show.print(event)) || is_last {
             return Ok(());

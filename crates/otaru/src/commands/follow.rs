@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 
+use super::{AGAIN, RESTART, pause};
 use crate::client::{Client, Unreachable};
 use crate::output::note;
 
-/// How long the platform may be away, as while it restarts.
-const RESTART: Duration = Duration::from_secs(60);
-/// Pause between two tries.
-const AGAIN: Duration = Duration::from_secs(1);
 /// What a platform says every so often so that nobody takes it for gone; all else it says is for people.
 const STILL_HERE: &str = "still here";
 /// A platform says something every 15 seconds; who is silent for so long is gone.
@@ -27,7 +24,6 @@ pub(super) fn follow<T: DeserializeOwned>(
     mut on: impl FnMut(T) -> bool,
 ) -> anyhow::Result<()> {
     let mut heard = Instant::now();
-    let (_never, pause) = mpsc::channel::<()>();
     loop {
         match client.stream(path, last.as_deref()) {
             Ok(body) => {
@@ -51,8 +47,7 @@ pub(super) fn follow<T: DeserializeOwned>(
             Err(error) if error.is::<Unreachable>() && heard.elapsed() < RESTART => {}
             Err(error) => return Err(error),
         }
-        // Nobody ever sends: it is waiting for the time to pass.
-        let _ = pause.recv_timeout(AGAIN);
+        pause(AGAIN);
     }
 }
 

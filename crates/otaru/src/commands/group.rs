@@ -13,7 +13,7 @@ use crate::output::{facts, out};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a group: of the devices a filter means, or of those you add
-    Add(Add),
+    Add(Described),
     /// List the groups of a product
     List {
         /// Key of the product
@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// List the devices of a group
     Devices(Named),
     /// Change what a group is, or the filter of one that has one
-    Change(Change),
+    Change(Described),
     /// Remove a group; its devices stay
     Remove(Named),
     /// Add devices to a group
@@ -37,15 +37,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-pub(crate) struct Add {
-    #[command(flatten)]
-    named: Named,
-    #[command(flatten)]
-    what: What,
-}
-
-#[derive(Args)]
-pub(crate) struct Change {
+pub(crate) struct Described {
     #[command(flatten)]
     named: Named,
     #[command(flatten)]
@@ -98,7 +90,7 @@ impl Named {
 
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
-        Command::Add(Add { named, what }) => {
+        Command::Add(Described { named, what }) => {
             let path = path(&named.product_key);
             let new = NewGroup { name: named.name, description: what.desc, filter: what.filter };
             named.format.show(&client.post::<Group>(&path, &new)?, show)
@@ -114,7 +106,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             let path = format!("{}/devices", product::path(&named.product_key));
             named.format.list::<Device>(client, &path, &[("group", &named.name)], &HEAD, row)
         }
-        Command::Change(Change { named, what }) => {
+        Command::Change(Described { named, what }) => {
             let change = GroupChange { description: what.desc, filter: what.filter };
             named.format.show(&client.patch::<Group>(&named.path(), &change)?, show)
         }

@@ -248,10 +248,7 @@ fn wave(text: &str) -> Result<Wave, String> {
     if let Some(group) = text.strip_prefix("group:") {
         return Ok(Wave::Group { group: group.into() });
     }
-    Ok(match share(text).map_err(|error| format!("{error}, or as group:NAME"))? {
-        Share::Count { n } => Wave::Count { n },
-        Share::Percent { percent } => Wave::Percent { percent },
-    })
+    share(text).map(Wave::from).map_err(|error| format!("{error}, or as group:NAME"))
 }
 
 fn evidence(text: &str) -> Result<Evidence, String> {

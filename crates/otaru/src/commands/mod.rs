@@ -24,6 +24,8 @@ pub(crate) mod watch;
 mod window;
 
 use std::fmt::Write as _;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -31,6 +33,22 @@ use serde::de::DeserializeOwned;
 
 use crate::client::Client;
 use crate::output::{self, Table};
+
+/// How long the platform may be away, as while it restarts.
+const RESTART: Duration = Duration::from_secs(60);
+/// Pause between two tries.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Waits. Nobody ever sends: waiting for a message is waiting for the time to pass.
+fn pause(time: Duration) {
+    let (_never, waiting) = mpsc::channel::<()>();
+    let _ = waiting.recv_timeout(time);
+}
+
+/// Those of a query that were given.
+fn given<'a>(query: &[(&'static str, &'a Option<String>)]) -> Vec<(&'static str, &'a str)> {
+    query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect()
+}
 
 /// How an answer is shown.
 #[derive(Args, Clone, Copy)]

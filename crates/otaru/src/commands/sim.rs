@@ -3,9 +3,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use sim::{Geometry, Plan, Proof, Scheme, partitions};
 
+use super::watch::bar;
 use crate::output::{bytes, note, out};
 
 #[derive(Subcommand)]
@@ -60,7 +60,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         plan.scheme.images().len(),
         bytes(plan.image as i64)
     );
-    let bar = bar();
+    let bar = bar("power cuts {wide_bar} {pos}/{len} {eta}");
     let proof = plan.prove(geometry, &|made, all| {
         bar.set_length(all);
         bar.set_position(made);
@@ -89,10 +89,4 @@ fn show(proof: &Proof) {
             "{again} good images were given up, because of a rotten bit or a cut before they were confirmed, and installed again"
         );
     }
-}
-
-/// Shown only in a terminal, on standard error.
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("power cuts {wide_bar} {pos}/{len} {eta}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

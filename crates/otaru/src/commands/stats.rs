@@ -1,8 +1,8 @@
 use api::dto::{UpgradeStatistics, VersionHistory, VersionStatistics};
 use clap::{Args, Subcommand};
 
-use super::{Format, product, spelt, when};
-use crate::client::{Client, segment};
+use super::{Format, given, product, spelt, when};
+use crate::client::{Client, joined};
 use crate::output::{Table, facts, out};
 
 #[derive(Subcommand)]
@@ -84,10 +84,8 @@ impl Versions {
     }
 }
 
-fn path(product_key: &str, what: &str, query: &[(&str, &Option<String>)]) -> String {
-    let given = query.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-    let query: Vec<_> = given.map(|(name, value)| format!("{name}={}", segment(value))).collect();
-    format!("{}/statistics{what}?{}", product::path(product_key), query.join("&"))
+fn path(product_key: &str, what: &str, query: &[(&'static str, &Option<String>)]) -> String {
+    format!("{}/statistics{what}?{}", product::path(product_key), joined(&given(query)))
 }
 
 fn show_versions(found: &VersionStatistics) {

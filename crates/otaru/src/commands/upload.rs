@@ -3,28 +3,26 @@
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use api::dto::{NewUpload, Package, Page, Upload};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 
-use super::device;
+use super::watch::bar;
+use super::{AGAIN, RESTART, device, pause};
 use crate::client::{Client, Refused, Unreachable};
 
 /// Bytes sent in one request: what is refused is so after the first of them.
 const PIECE: u64 = 16 << 20;
-/// How long nothing may move, as while the platform restarts, before it is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Pause between two tries.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes a package of a file; `target` is its place in the API, which ends in a query.
 pub(super) fn package(path: &Path, target: &str, client: &Client) -> anyhow::Result<Package> {
     let (file, size) = device::open(path)?;
-    let mut sending = Sending { path, file, size, bar: bar(size), client };
+    let bar = bar("{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}");
+    bar.set_length(size);
+    let mut sending = Sending { path, file, size, bar, client };
     let upload = sending.begin()?;
     let package = sending.until_made(&upload, &format!("{target}&uploadId={}", upload.id));
     sending.bar.finish_and_clear();
@@ -73,8 +71,6 @@ impl Sending<'_> {
     /// Asks for the package, and sends what the platform says is missing, until it is made.
     fn until_made(&mut self, upload: &Upload, target: &str) -> anyhow::Result<Package> {
         let (mut furthest, mut moved) = (None, Instant::now());
-        // Nobody ever sends: it is waiting for the time to pass.
-        let (_never, pause) = mpsc::channel::<()>();
         loop {
             let sent = match self.client.order_once(target, &upload.id) {
                 Ok(package) => return Ok(package),
@@ -89,15 +85,15 @@ impl Sending<'_> {
                 },
             };
             match sent {
-                Err(error) if error.is::<Unreachable>() && moved.elapsed() < PATIENCE => {
-                    let _ = pause.recv_timeout(AGAIN);
+                Err(error) if error.is::<Unreachable>() && moved.elapsed() < RESTART => {
+                    pause(AGAIN);
                 }
                 Err(error) if error.is::<Unreachable>() => {
                     return Err(
                         error.context("what was sent is kept for a day: run the same command again to go on")
                     );
                 }
-                Err(error) if is_elsewhere(&error) && moved.elapsed() < PATIENCE => {}
+                Err(error) if is_elsewhere(&error) && moved.elapsed() < RESTART => {}
                 sent => sent?,
             }
         }
@@ -129,14 +125,6 @@ fn missing(error: &anyhow::Error) -> Option<u64> {
 /// Whether the upload has got further than was known, as when an earlier connection had not been given up yet.
 fn is_elsewhere(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|Refused(problem)| problem.code == "wrongOffset")
-}
-
-/// Shown only in a terminal, on standard error.
-fn bar(size: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
-    );
-    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// A file that moves a bar while it is read.

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use api::dto::{Counts, Hold, Job, JobState, Page, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::spelt;
 use super::task::why;
 use super::wait::held;
+use super::{RESTART, pause, spelt};
 use crate::client::{Client, Unreachable};
 use crate::output::out;
 
@@ -20,8 +19,6 @@ const SHOWN: usize = 12;
 /// Failures listed at the end.
 const LISTED: usize = 20;
 const EVERY: Duration = Duration::from_millis(300);
-/// How long the platform may be away, as while it restarts, before watching ends.
-const RESTART: Duration = Duration::from_secs(60);
 
 /// Watches the job at a place of the API until it ends or has halted, and concludes.
 pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
@@ -33,13 +30,11 @@ pub(super) fn run(path: &str, client: &Client) -> anyhow::Result<ExitCode> {
 /// too long.
 pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: View) -> anyhow::Result<Job> {
     let began = Instant::now();
-    // Nobody ever sends: waiting for a message is waiting for the time to pass.
-    let (_sender, pause) = mpsc::channel::<()>();
     let mut heard = Instant::now();
     let job = loop {
         let job = match look(path, client, &mut view) {
             Err(error) if error.is::<Unreachable>() && heard.elapsed() < RESTART => {
-                let _ = pause.recv_timeout(EVERY);
+                pause(EVERY);
                 continue;
             }
             looked => looked?,
@@ -51,7 +46,7 @@ pub(crate) fn follow(path: &str, client: &Client, patience: Duration, mut view: 
         }
         let waits = told(&job);
         anyhow::ensure!(began.elapsed() < patience, "job {} has not ended in {patience:?}: {waits}", job.id);
-        let _ = pause.recv_timeout(EVERY);
+        pause(EVERY);
     };
     view.end();
     Ok(job)
@@ -196,7 +191,7 @@ fn show_devices(all: &MultiProgress, devices: &mut BTreeMap<String, ProgressBar>
     }
 }
 
-/// A bar that is as long as it is told later.
+/// A bar that is as long as it is told later. Shown only in a terminal, on standard error.
 pub(crate) fn bar(template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
