@@ -2,10 +2,10 @@
 # Measures the real program beside nginx, bare TCP, Mosquitto and the bare committer. On Debian, as root, it
 # installs what it needs; PostgreSQL is a throw-away cluster of its own.
 #
-#   benches/run.sh --write       everything, into docs/performance.md; about ten minutes of a quiet machine
-#   benches/run.sh --profile     also where the server's time goes (with perf)
-#   benches/run.sh --smallest    so little that only the measuring itself is proved
-#   benches/run.sh [OPTION...]   as `otaru-bench run --help` says
+#   benches/run.sh --profile --write  everything, into docs/performance.md, and with perf where the server's time
+#                                     goes; about twenty minutes of a quiet machine
+#   benches/run.sh --smallest         so little that only the measuring itself is proved
+#   benches/run.sh [OPTION...]        as `otaru-bench run --help` says
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh

@@ -18,7 +18,7 @@ impl Page {
 
     pub(crate) fn write(&self, file: &Path, scale: &Scale) -> anyhow::Result<()> {
         let text = format!(
-            "# Performance\n\nWritten by `benches/run.sh --write`, which measures it all anew; nothing here is written by hand.\n\
+            "# Performance\n\nWritten by `benches/run.sh --profile --write`, which measures it all anew; nothing here is written by hand.\n\
              Wall-clock rates drift with whatever else a machine does, so what is compared is processor time, with others\n\
              that do the same work in the same run, taking turns.\n\n{}{}",
             machine(scale)?,
