@@ -3,7 +3,8 @@
 # installs what it needs; PostgreSQL is a throw-away cluster of its own.
 #
 #   benches/run.sh --profile --write  everything, into docs/performance.md, and with perf where the server's time
-#                                     goes; about twenty minutes of a quiet machine
+#                                     goes; about twenty minutes of a quiet machine. With --only PART,... only these
+#                                     sections of the page
 #   benches/run.sh --smallest         so little that only the measuring itself is proved
 #   benches/run.sh [OPTION...]        as `otaru-bench run --help` says
 set -euo pipefail

@@ -18,8 +18,10 @@ mod stats;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::figures::Bench;
 use crate::scale::Scale;
 
 #[derive(Parser)]
@@ -54,6 +56,17 @@ enum Part {
     Rollouts,
 }
 
+type Measure = fn(&Bench) -> anyhow::Result<String>;
+
+/// In the order of the page.
+const PARTS: [(Part, Measure); 5] = [
+    (Part::Blocks, Bench::blocks),
+    (Part::Sessions, Bench::sessions),
+    (Part::Reports, Bench::reports),
+    (Part::Storm, Bench::storm),
+    (Part::Rollouts, Bench::rollouts),
+];
+
 #[derive(Args)]
 struct Run {
     /// The otaru binary
@@ -77,7 +90,7 @@ struct Run {
     /// Also look with `perf` where the server's time goes
     #[arg(long)]
     profile: bool,
-    /// Write the page of figures to this file
+    /// Write the page of figures to this file; sections of parts that were not measured stay
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -98,7 +111,7 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     }
     let wants = |part| run.only.is_empty() || run.only.contains(&part);
     let folder = tempfile::tempdir()?;
-    let bench = figures::Bench {
+    let bench = Bench {
         otaru: run.otaru.canonicalize()?,
         examples: run.examples.canonicalize()?,
         postgres: run.postgres.clone(),
@@ -107,28 +120,14 @@ fn measure(run: &Run) -> anyhow::Result<()> {
         profiles: run.profile.then(Default::default),
     };
     let mut page = page::Page::default();
-    if wants(Part::Blocks) {
-        page.add(bench.blocks()?);
-    }
-    if wants(Part::Sessions) {
-        page.add(bench.sessions()?);
-    }
-    if wants(Part::Reports) {
-        page.add(bench.reports()?);
-    }
-    if wants(Part::Storm) {
-        page.add(bench.storm()?);
-    }
-    if wants(Part::Rollouts) {
-        page.add(bench.rollouts()?);
-    }
-    if let Some(profiles) = &bench.profiles {
-        let text = profile::text(&profiles.borrow());
-        print!("{text}");
-        page.add(text);
+    for (part, measure) in PARTS.into_iter().filter(|(part, _)| wants(*part)) {
+        let section = measure(&bench).with_context(|| format!("{part:?}"))?;
+        let profiles = bench.profiles.as_ref().map(|seen| profile::text(&seen.take())).unwrap_or_default();
+        print!("{section}{profiles}");
+        page.add(&section, &profiles)?;
     }
     match &run.write {
-        Some(file) => page.write(file, &scale),
+        Some(file) => page.write(file),
         None => Ok(()),
     }
 }

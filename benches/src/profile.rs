@@ -113,11 +113,14 @@ fn short(symbol: &str) -> String {
     symbol.chars().take(60).collect()
 }
 
-/// The section of the page.
+/// What a section of the page says of the loads it put on the server; nothing if none was watched.
 pub(crate) fn text(profiles: &[Profile]) -> String {
+    if profiles.is_empty() {
+        return String::new();
+    }
     let names: Vec<&str> = PARTS.iter().map(|(_, name)| *name).collect();
     let mut text = format!(
-        "\n## Where the time goes\n\nThe server's processor time under some of these loads, by `perf`, in per cent: where it was itself, not what it\ncalled. What the compiler has inlined counts where it went.\n\n| load | {} |\n|{}\n",
+        "\n### Where the time goes\n\nThe server's processor time under some of these loads, by `perf`, in per cent: where it was itself, not what it\ncalled. What the compiler has inlined counts where it went.\n\n| load | {} |\n|{}\n",
         names.join(" | "),
         " --- |".repeat(names.len() + 1)
     );

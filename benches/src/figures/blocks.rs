@@ -58,7 +58,6 @@ impl Bench {
             }
         }
         let text = self.block_text(&seen);
-        print!("{text}");
         Ok(text)
     }
 

@@ -48,7 +48,6 @@ impl Bench {
                 "| {database} | {sessions} | {aim} | {bare} | {share} | {cpu} | {half} | {p50} | {p99} |\n"
             );
         }
-        print!("{text}");
         Ok(text)
     }
 

@@ -49,7 +49,6 @@ impl Bench {
                 text += &format!("| {database} {}\n", seen.line());
             }
         }
-        print!("{text}");
         Ok(text)
     }
 

@@ -35,7 +35,6 @@ impl Bench {
              | server time per 1 000 logins, ms | {cpu} | 40 |\n",
             self.scale.report_rounds
         );
-        print!("{text}");
         Ok(text)
     }
 

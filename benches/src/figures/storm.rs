@@ -41,7 +41,6 @@ impl Bench {
         ensure!(counts["succeeded"] == self.scale.storm, "not all devices were upgraded: {counts}");
         self.judge(&done)?;
         let text = self.storm_text(&done, before, peak, cpu);
-        print!("{text}");
         Ok(text)
     }
 
