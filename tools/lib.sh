@@ -4,6 +4,7 @@
 TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 TOOLS_DIR=$TARGET_DIR/tools
 PYTHON_ENV=$TOOLS_DIR/python
+NODE_TOOLS=$TOOLS_DIR/node
 
 die() {
   echo "error: $*" >&2
@@ -46,6 +47,18 @@ python_env() {
   python3 -m venv "$PYTHON_ENV"
   "$PYTHON_ENV/bin/python" -m pip install -q --disable-pip-version-check -r tools/requirements.txt
   cp tools/requirements.txt "$done"
+}
+
+# The official Node.js device SDK, pinned in tests/node_sdk, in a folder inside the target folder.
+node_env() {
+  local lock=tests/node_sdk/package-lock.json done=$NODE_TOOLS/installed.json
+  need_command npm npm
+  cmp -s "$lock" "$done" && return 0
+  rm -rf "$NODE_TOOLS"
+  mkdir -p "$NODE_TOOLS"
+  cp tests/node_sdk/package.json "$lock" "$NODE_TOOLS"
+  (cd "$NODE_TOOLS" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  cp "$lock" "$done"
 }
 
 # Builds the product's binary and prints its path. It comes out of the build of the tests, because
