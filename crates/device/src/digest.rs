@@ -27,6 +27,13 @@ impl Expected {
         Some(Self { bytes, method })
     }
 
+    /// A digest of these bytes; `None` if they are not as many as `method` has.
+    pub(crate) fn from_bytes(method: wire::message::Digest, digest: &[u8]) -> Option<Self> {
+        let mut bytes = [0; LONGEST];
+        bytes.get_mut(..length(method)).filter(|bytes| bytes.len() == digest.len())?.copy_from_slice(digest);
+        Some(Self { bytes, method })
+    }
+
     /// The digest's bytes: 16 or 32.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..length(self.method)]

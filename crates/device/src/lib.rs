@@ -1,5 +1,5 @@
 //! What a device does in an update: a pure updater without clock and socket. Storage for it is in [`flash`], an MQTT
-//! client in [`client`]; it works over others as well.
+//! client in [`client`], what passes an image on to a part behind a serial line in [`mcu`]; it works over others as well.
 //!
 //! An [`Updater`] reports versions, takes an offer, fetches its file in blocks over MQTT, checks the digest, has the
 //! image installed and reports how it goes (docs/protocol.md 5 and 6). It is driven from outside:
@@ -28,6 +28,7 @@ mod events;
 pub mod flash;
 mod flow;
 mod journal;
+pub mod mcu;
 mod output;
 mod pace;
 mod poll;

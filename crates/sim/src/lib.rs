@@ -7,6 +7,7 @@
 //!   `device`.
 //! - [`Proof`] takes a device through a life in which every operation on its flash is a crash point.
 //! - [`fleet`] runs many devices under one virtual clock, on such links.
+//! - [`mcu`] is a part behind a serial line, and a line that loses bytes.
 //! - [`partitions`] reads the layout of a user's own device.
 
 mod device;
@@ -16,6 +17,7 @@ pub mod fleet;
 pub mod grid;
 mod image;
 mod link;
+pub mod mcu;
 pub mod partitions;
 mod platform;
 mod proof;

@@ -167,12 +167,12 @@ fn decode(entry: &[u8; ENTRY], slots: &[Region]) -> Option<(Region, Record)> {
     Some((*slot, Record { file: Fingerprint::from_bytes(entry[..16].try_into().ok()?), stored }))
 }
 
-fn check_unit<E>(offset: u32, unit: usize) -> Result<(), Error<E>> {
+pub(crate) fn check_unit<E>(offset: u32, unit: usize) -> Result<(), Error<E>> {
     let unit = unit as u32;
     if offset.is_multiple_of(unit) { Ok(()) } else { Err(Error::Unaligned { offset, unit }) }
 }
 
-fn erase<F: NorFlash>(flash: &mut F, sector: u32) -> Result<(), Error<F::Error>> {
+pub(crate) fn erase<F: NorFlash>(flash: &mut F, sector: u32) -> Result<(), Error<F::Error>> {
     flash.erase(sector, sector + F::ERASE_SIZE as u32).map_err(Error::Flash)
 }
 
@@ -187,7 +187,7 @@ fn holds<F: NorFlash>(flash: &mut F, at: u32, data: &[u8]) -> bool {
 }
 
 /// Whether all of this is erased. What cannot be read is not.
-fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> bool {
+pub(crate) fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> bool {
     let mut buffer = [0; 8 * LARGEST_UNIT];
     (from..to).step_by(buffer.len()).all(|at| {
         let part = &mut buffer[..((to - at) as usize).min(8 * LARGEST_UNIT)];

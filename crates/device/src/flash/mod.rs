@@ -13,9 +13,9 @@
 //! before back. A unit of the flash is programmed once between two erases of its sector.
 
 mod boot;
-mod download;
+pub(crate) mod download;
 mod error;
-mod log;
+pub(crate) mod log;
 mod otadata;
 mod region;
 mod state;

@@ -3,14 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use device::{Config, Failure, MESSAGE_SIZE, Module, Output, Updater};
+use device::{Config, Failure, MESSAGE_SIZE, Module, Output, Record, Updater};
 use tokio::time::{Instant, sleep, sleep_until};
 use wire::topic::{Kind, Topic};
 
 use super::connection::{Connection, Message, Refused};
 use super::faults::Faults;
-use super::flash::{Done, Work, Worker};
-use super::state::State;
+use super::flash::{Done, Flash, Work, Worker};
 use super::{Event, Options, Outcome, RETRY};
 
 /// A connection that lasted this long was a good one: after it the next attempt comes soon.
@@ -48,7 +47,8 @@ impl<'a> Boot<'a> {
     pub(super) fn new(
         options: &'a Options,
         modules: &'a [Module<'a>],
-        state: &State,
+        record: Option<Record>,
+        flash: Flash,
     ) -> anyhow::Result<Self> {
         let Options { block, window, reply_timeout, .. } = *options;
         let named = Config::new(&options.product_key, &options.device_name, modules);
@@ -57,8 +57,8 @@ impl<'a> Boot<'a> {
         Ok(Self {
             options,
             modules,
-            updater: Updater::new(config, state.record())?,
-            worker: Worker::start(state.flash())?,
+            updater: Updater::new(config, record)?,
+            worker: Worker::start(flash)?,
             started: Instant::now(),
             told: 0,
             finished: None,

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use device::Failure;
 
+use super::Answer;
+
 /// What a device tells about itself. `Display` gives a line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -10,6 +12,13 @@ pub enum Event {
     Connected {
         /// Name and version of each module.
         modules: Vec<(String, String)>,
+    },
+    /// The part behind the serial line was asked who it is.
+    Part {
+        /// Its module.
+        module: String,
+        /// What it said.
+        answer: Answer,
     },
     /// There is no connection; another attempt follows.
     Offline {
@@ -79,6 +88,7 @@ impl fmt::Display for Event {
                 f.write_str("connected, reporting")?;
                 modules.iter().try_for_each(|(name, version)| write!(f, " {name}={version}"))
             }
+            Self::Part { module, answer } => write!(f, "{module}: it {answer}"),
             Self::Offline { why, retry } => {
                 write!(f, "offline: {why}; next attempt in {:.1} s", retry.as_secs_f64())
             }

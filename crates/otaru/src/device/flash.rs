@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use device::{Operation, Record};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::mcu::Mcu;
 use super::state::{replace, sync_folder_of, with_suffix};
 
 /// Bytes read back at a time.
@@ -38,11 +39,12 @@ pub(super) enum Done {
 pub(super) struct Flash {
     folder: PathBuf,
     slot: Option<File>,
+    mcu: Option<Mcu>,
 }
 
 impl Flash {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), slot: None }
+    pub(super) fn new(folder: &Path, mcu: Option<Mcu>) -> Self {
+        Self { folder: folder.to_owned(), slot: None, mcu }
     }
 
     fn perform(&mut self, work: Work) -> Done {
@@ -53,14 +55,14 @@ impl Flash {
             Work::Save(_) => Operation::Save,
             Work::Install { .. } => Operation::Install,
         };
-        let done = match work {
-            Work::Prepare { size } => self.prepare(size),
-            Work::Write { offset, data } => self.write(offset, &data),
-            Work::Read { offset, len } => self.read(offset, len),
-            Work::Save(record) => self.save(record),
+        let done: anyhow::Result<Done> = match work {
+            Work::Prepare { size } => self.prepare(size).map_err(Into::into),
+            Work::Write { offset, data } => self.write(offset, &data).map_err(Into::into),
+            Work::Read { offset, len } => self.read(offset, len).map_err(Into::into),
+            Work::Save(record) => self.save(record).map_err(Into::into),
             Work::Install { module, version, size } => self.install(module, version, size),
         };
-        done.unwrap_or_else(|error| Done::Broken { operation, why: error.to_string() })
+        done.unwrap_or_else(|error| Done::Broken { operation, why: format!("{error:#}") })
     }
 
     fn prepare(&mut self, size: u32) -> io::Result<Done> {
@@ -97,8 +99,15 @@ impl Flash {
         }
     }
 
-    /// The image first, the version last: it is what the device believes it runs.
-    fn install(&mut self, module: String, version: String, size: u32) -> io::Result<Done> {
+    /// The image first, the version last: it is what the device believes it runs. A part gets its image before that.
+    fn install(&mut self, module: String, version: String, size: u32) -> anyhow::Result<Done> {
+        if let Some(mcu) = self.mcu.clone().filter(|mcu| mcu.module == module) {
+            let mut bytes = Vec::new();
+            let slot = self.open(false)?;
+            slot.seek(SeekFrom::Start(0))?;
+            slot.take(size.into()).read_to_end(&mut bytes)?;
+            mcu.pass_on(&bytes, &version)?;
+        }
         let image = self.folder.join("modules").join(format!("{module}.bin"));
         let new = with_suffix(&image, ".new");
         let slot = self.open(false)?;
@@ -177,7 +186,7 @@ mod tests {
     #[test]
     fn a_broken_folder_is_named_with_the_operation() {
         let folder = tempfile::tempdir().unwrap();
-        let mut flash = Flash::new(&folder.path().join("missing"));
+        let mut flash = Flash::new(&folder.path().join("missing"), None);
         match flash.perform(Work::Write { offset: 0, data: vec![1] }) {
             Done::Broken { operation: Operation::Write, why } => {
                 assert!(why.contains("No such file"), "{why}")

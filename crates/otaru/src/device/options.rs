@@ -20,6 +20,16 @@ pub struct Options {
     /// A module and the version it starts with; once the state folder knows the module, its version counts
     #[arg(long, value_name = "NAME=VERSION", value_parser = module)]
     pub module: Vec<(String, String)>,
+    /// A serial line with a part behind it, such as /dev/ttyUSB0, that takes the images of a module of its own
+    /// (docs/mcu-serial.md)
+    #[arg(long, value_name = "LINE")]
+    pub mcu: Option<PathBuf>,
+    /// The module of the part behind the serial line
+    #[arg(long, value_name = "NAME", default_value = "MCU", requires = "mcu")]
+    pub mcu_module: String,
+    /// Speed of the serial line, in baud
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200, requires = "mcu")]
+    pub mcu_baud: u32,
     /// Folder for the flash and the versions [default: otaru-device/PK.DN]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -55,6 +65,9 @@ impl Options {
             secret: secret.to_owned(),
             host: "127.0.0.1:1883".to_owned(),
             module: Vec::new(),
+            mcu: None,
+            mcu_module: "MCU".to_owned(),
+            mcu_baud: 115_200,
             state: None,
             block: 4096,
             window: 2,
@@ -75,6 +88,11 @@ impl Options {
         ensure!(
             wire::credentials::valid_device_secret(&self.secret),
             "--secret must be 1 to 64 printable characters without blanks"
+        );
+        ensure!(
+            wire::credentials::valid_module(&self.mcu_module),
+            "--mcu-module {}: use 1 to 64 characters of A-Z a-z 0-9 . - _",
+            self.mcu_module
         );
         Ok(())
     }

@@ -10,6 +10,7 @@ use device::{DEFAULT_MODULE, Record};
 use wire::credentials::valid_module;
 
 use super::flash::Flash;
+use super::mcu::Mcu;
 
 /// The version that the default module starts with when nobody says otherwise.
 const FIRST_VERSION: &str = "1.0.0";
@@ -46,7 +47,11 @@ impl State {
         let given = if given.is_empty() && modules.is_empty() { &first } else { given };
         for (name, version) in given {
             if !modules.iter().any(|(known, _)| known == name) {
-                self.remember(name, version)?;
+                ensure!(
+                    valid_module(name),
+                    "--module {name}={version}: the name must be 1 to 64 characters of A-Z a-z 0-9 . - _"
+                );
+                self.learn(name, version)?;
                 modules.push((name.clone(), version.clone()));
             }
         }
@@ -54,11 +59,8 @@ impl State {
         Ok(modules)
     }
 
-    fn remember(&self, name: &str, version: &str) -> anyhow::Result<()> {
-        ensure!(
-            valid_module(name),
-            "--module {name}={version}: the name must be 1 to 64 characters of A-Z a-z 0-9 . - _"
-        );
+    /// Keeps the version of a module.
+    pub(super) fn learn(&self, name: &str, version: &str) -> anyhow::Result<()> {
         let path = self.folder.join("modules").join(format!("{name}.version"));
         replace(&path, version.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
     }
@@ -85,9 +87,9 @@ impl State {
         Record::from_bytes(&fs::read(self.folder.join("journal")).ok()?)
     }
 
-    /// The flash in this folder.
-    pub(super) fn flash(&self) -> Flash {
-        Flash::new(&self.folder)
+    /// The flash in this folder. What is for the part goes on to it.
+    pub(super) fn flash(&self, mcu: Option<Mcu>) -> Flash {
+        Flash::new(&self.folder, mcu)
     }
 }
 

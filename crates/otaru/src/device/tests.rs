@@ -14,7 +14,7 @@ use wire::json::RawStr;
 use wire::message::{BlockRequest, Digest, Inform, Notice, Offer, Progress, Source};
 use wire::topic::{Kind, Topic};
 
-use super::{Event, Options, Outcome, drive};
+use super::{Answer, Event, Options, Outcome, drive};
 
 const PK: &str = "a1TestPk001";
 const DN: &str = "dev001";
@@ -24,6 +24,8 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 #[derive(Default)]
 struct Platform {
     file: Vec<u8>,
+    /// The module that it is for.
+    module: Option<&'static str>,
     /// Nothing is offered any more.
     over: bool,
     /// Closes each connection after this many blocks.
@@ -114,14 +116,14 @@ impl Platform {
         let version = inform.version.to_string();
         self.informs.push(format!("{}={version}", inform.module.unwrap_or("default")));
         self.over |= version == "2.0.0";
-        if self.over || inform.module.is_some() {
+        if self.over || inform.module != self.module {
             return Vec::new();
         }
         let sign: String = md5::Md5::digest(&self.file).iter().map(|byte| format!("{byte:02x}")).collect();
         let size = self.file.len() as u64;
         let offer = Offer {
             version: RawStr::plain("2.0.0").unwrap(),
-            module: None,
+            module: self.module,
             sign_method: Digest::Md5,
             is_diff: false,
             ext_data: None,
@@ -325,4 +327,85 @@ async fn options_that_cannot_be() {
         let error = drive(&options, |_| {}).await.unwrap_err().to_string();
         assert!(error.contains(text), "{error}");
     }
+}
+
+/// A part at the other end of a pty, until the test ends; where it is.
+#[cfg(unix)]
+fn part(bad: u64) -> std::path::PathBuf {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use sim::mcu::{Line, Part, image};
+    use std::io::{Read as _, Write as _};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = std::path::PathBuf::from(ptsname(&master, Vec::new()).unwrap().into_string().unwrap());
+    // One end stays open, or the line hangs up between two openings.
+    let held = serial2::SerialPort::open(&path, 115_200).unwrap();
+    let mut line = std::fs::File::from(master);
+    let mut sender = line.try_clone().unwrap();
+    let (bytes, came) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(len @ 1..) = line.read(&mut buffer) {
+            bytes.send(buffer[..len].to_vec()).unwrap();
+        }
+    });
+    std::thread::spawn(move || {
+        let (_held, started) = (held, std::time::Instant::now());
+        let (mut part, mut noise) = (Part::new(&[image("2.0.0", 20_000)]), Line::new(7, bad));
+        loop {
+            let came = came.recv_timeout(std::time::Duration::from_millis(5)).unwrap_or_default();
+            let sent = part.tick(started.elapsed().as_millis() as u64, &noise.carry(&came));
+            if sender.write_all(&noise.carry(&sent)).is_err() {
+                return;
+            }
+        }
+    });
+    path
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_behind_a_serial_line_gets_its_image_and_reports_it() {
+    let image = sim::mcu::image("2.0.0", 20_000);
+    let platform = Platform { file: image.clone(), module: Some("MCU"), ..Platform::default() };
+    let mut bench = Bench::new(platform).await;
+    bench.options.mcu = Some(part(5));
+    let outcome = bench.run().await.unwrap();
+    assert_eq!(outcome, Outcome::Updated { module: "MCU".to_owned(), version: "2.0.0".to_owned() });
+    assert_eq!(
+        bench.platform.lock().unwrap().informs,
+        ["MCU=loader", "default=1.0.0", "MCU=2.0.0", "default=1.0.0"]
+    );
+    let events = bench.events.lock().unwrap();
+    let answers = events.iter().filter_map(|event| match event {
+        Event::Part { answer, .. } => Some(answer.clone()),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [Answer::Waits, Answer::Runs("2.0.0".to_owned())]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_image_that_the_part_does_not_run_is_a_failed_update() {
+    let mut bench = Bench::new(Platform {
+        file: sim::mcu::image("2.0.0", 300_000),
+        module: Some("MCU"),
+        ..Platform::default()
+    })
+    .await;
+    bench.options.mcu = Some(part(0));
+    let outcome = bench.run().await.unwrap();
+    let Outcome::Failed { failure: device::Failure::Burn, why } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("300000 bytes do not fit"), "{why}");
+    assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-4));
+}
+
+#[tokio::test]
+async fn a_serial_line_that_is_not_there_is_named() {
+    let mut bench = Bench::new(Platform::default()).await;
+    bench.options.mcu = Some("/nowhere/ttyUSB9".into());
+    let error = format!("{:#}", bench.run().await.unwrap_err());
+    assert!(error.contains("the serial line /nowhere/ttyUSB9 cannot be opened"), "{error}");
 }
