@@ -9,6 +9,7 @@ use wire::topic::{Kind, Topic};
 
 use super::connection::{Connection, Message, Refused};
 use super::faults::Faults;
+use super::fetch::{Fetch, Piece};
 use super::flash::{Done, Flash, Work, Worker};
 use super::{Event, Options, Outcome, RETRY};
 
@@ -33,6 +34,9 @@ pub(super) struct Boot<'a> {
     modules: &'a [Module<'a>],
     updater: Updater<'a>,
     worker: Worker,
+    fetch: Option<Fetch>,
+    /// A piece of the fetch is being written.
+    writing: bool,
     started: Instant,
     /// Bytes stored when it was last told.
     told: u32,
@@ -53,12 +57,14 @@ impl<'a> Boot<'a> {
         let Options { block, window, reply_timeout, .. } = *options;
         let named = Config::new(&options.product_key, &options.device_name, modules);
         let save_interval = if options.reboot_at.is_some() { 0 } else { SAVE_INTERVAL };
-        let config = Config { block, window, save_interval, reply_timeout, ..named };
+        let config = Config { block, window, save_interval, reply_timeout, http: true, ..named };
         Ok(Self {
             options,
             modules,
             updater: Updater::new(config, record)?,
             worker: Worker::start(flash)?,
+            fetch: None,
+            writing: false,
             started: Instant::now(),
             told: 0,
             finished: None,
@@ -150,15 +156,20 @@ impl<'a> Boot<'a> {
                 Output::Publish { topic, payload, acknowledged } => {
                     connection.publish(&topic.to_string(), payload.as_bytes(), acknowledged).await?;
                 }
-                Output::Prepare { size, .. } => self.worker.submit(Work::Prepare { size }),
+                Output::Prepare { file, size, .. } => self.worker.submit(Work::Prepare { file, size }),
                 Output::Read { offset, len } => self.worker.submit(Work::Read { offset, len }),
                 Output::Save(record) => self.worker.submit(Work::Save(record)),
                 Output::Install { module, version, size } => {
                     let (module, version) = (module.to_owned(), version.to_owned());
                     self.worker.submit(Work::Install { module, version, size });
                 }
-                // The configuration says that there is no HTTP.
-                Output::Fetch { .. } | Output::Keep { .. } => {}
+                Output::Keep { module, file, size } => {
+                    let module = module.to_owned();
+                    self.worker.submit(Work::Keep { module, file, size });
+                }
+                Output::Fetch { id, url, offset, len } => {
+                    self.fetch = Some(Fetch::start(id, url, offset, len, self.options.block));
+                }
                 Output::Reboot => return Ok(ControlFlow::Break(())),
                 Output::Event(event) => self.happened(event, tell),
                 Output::Wait(until) => {
@@ -176,6 +187,10 @@ impl<'a> Boot<'a> {
             filled = connection.fill() => filled,
             done = self.worker.done() => {
                 self.handle_done(done);
+                Ok(())
+            }
+            piece = next_piece(&mut self.fetch), if !self.writing => {
+                self.handle_piece(piece);
                 Ok(())
             }
             () = sleep_until(wake.unwrap_or(keep_alive)), if wake.is_some() => Ok(()),
@@ -197,12 +212,34 @@ impl<'a> Boot<'a> {
         }
     }
 
+    /// Takes a piece of a file over HTTP; the next one waits until it is written.
+    fn handle_piece(&mut self, piece: Piece) {
+        let Some(id) = self.fetch.as_ref().map(|fetch| fetch.id) else { return };
+        let now = self.started.elapsed().as_millis() as u64;
+        match piece {
+            Piece::Failed { why } => {
+                self.fetch = None;
+                self.updater.handle_fetch_failed(now, id, why);
+            }
+            Piece::Data { offset, data } => match self.updater.handle_fetched(id, offset, &data) {
+                Some(block) => {
+                    self.writing = true;
+                    let offset = block.offset;
+                    self.worker.submit(Work::Write { offset, data });
+                }
+                None => self.fetch = None,
+            },
+        }
+    }
+
     fn handle_done(&mut self, done: Done) {
+        self.writing &= !matches!(done, Done::Written { .. } | Done::Broken { .. });
         match done {
             Done::Prepared => self.updater.handle_prepared(),
             Done::Written { offset } => self.updater.handle_written(offset),
             Done::Read { offset, data } => self.updater.handle_read(offset, &data),
             Done::Saved => self.updater.handle_saved(),
+            Done::Kept => self.updater.handle_kept(),
             Done::Installed { module, version } => {
                 self.installed = Some(Outcome::Updated { module, version });
                 self.updater.handle_installed();
@@ -263,5 +300,12 @@ impl<'a> Boot<'a> {
             self.updater.abandon(Failure::Upgrade, &why);
         }
         false
+    }
+}
+
+async fn next_piece(fetch: &mut Option<Fetch>) -> Piece {
+    match fetch {
+        Some(fetch) => fetch.next().await,
+        None => std::future::pending().await,
     }
 }

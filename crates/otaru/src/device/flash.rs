@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use anyhow::ensure;
 use device::{Operation, Record};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -14,13 +15,17 @@ use super::state::{replace, sync_folder_of, with_suffix};
 /// Bytes read back at a time.
 const READ_SIZE: u32 = 64 << 10;
 
+/// The folder with files of a package that is not installed yet.
+const KEPT: &str = "kept";
+
 /// An operation on storage, as [`device::Output`] asks for it.
 #[derive(Debug)]
 pub(super) enum Work {
-    Prepare { size: u32 },
+    Prepare { file: u8, size: u32 },
     Write { offset: u32, data: Vec<u8> },
     Read { offset: u32, len: u32 },
     Save(Option<Record>),
+    Keep { module: String, file: u8, size: u32 },
     Install { module: String, version: String, size: u32 },
 }
 
@@ -31,6 +36,7 @@ pub(super) enum Done {
     Written { offset: u32 },
     Read { offset: u32, data: Vec<u8> },
     Saved,
+    Kept,
     Installed { module: String, version: String },
     Broken { operation: Operation, why: String },
 }
@@ -53,19 +59,25 @@ impl Flash {
             Work::Write { .. } => Operation::Write,
             Work::Read { .. } => Operation::Read,
             Work::Save(_) => Operation::Save,
+            Work::Keep { .. } => Operation::Keep,
             Work::Install { .. } => Operation::Install,
         };
         let done: anyhow::Result<Done> = match work {
-            Work::Prepare { size } => self.prepare(size).map_err(Into::into),
+            Work::Prepare { file, size } => self.prepare(file, size).map_err(Into::into),
             Work::Write { offset, data } => self.write(offset, &data).map_err(Into::into),
             Work::Read { offset, len } => self.read(offset, len).map_err(Into::into),
             Work::Save(record) => self.save(record).map_err(Into::into),
+            Work::Keep { module, file, size } => self.keep(&module, file, size).map_err(Into::into),
             Work::Install { module, version, size } => self.install(module, version, size),
         };
         done.unwrap_or_else(|error| Done::Broken { operation, why: format!("{error:#}") })
     }
 
-    fn prepare(&mut self, size: u32) -> io::Result<Done> {
+    /// With the first file of a package goes what was kept of one before.
+    fn prepare(&mut self, file: u8, size: u32) -> io::Result<Done> {
+        if file == 0 {
+            remove_folder(&self.folder.join(KEPT))?;
+        }
         let slot = self.open(true)?;
         slot.set_len(size.into())?;
         Ok(Done::Prepared)
@@ -99,25 +111,48 @@ impl Flash {
         }
     }
 
+    fn keep(&mut self, module: &str, file: u8, size: u32) -> io::Result<Done> {
+        let kept = self.folder.join(KEPT).join(module);
+        fs::create_dir_all(&kept)?;
+        self.copy(size, &kept.join(file.to_string()))?;
+        Ok(Done::Kept)
+    }
+
     /// The image first, the version last: it is what the device believes it runs. A part gets its image before that.
     fn install(&mut self, module: String, version: String, size: u32) -> anyhow::Result<Done> {
+        let image = self.folder.join("modules").join(format!("{module}.bin"));
+        let kept = self.folder.join(KEPT).join(&module);
+        let files = fs::read_dir(&kept).map_or(0, Iterator::count);
         if let Some(mcu) = self.mcu.clone().filter(|mcu| mcu.module == module) {
+            ensure!(files == 0, "a package of several files cannot go to a part behind a serial line");
             let mut bytes = Vec::new();
             let slot = self.open(false)?;
             slot.seek(SeekFrom::Start(0))?;
             slot.take(size.into()).read_to_end(&mut bytes)?;
             mcu.pass_on(&bytes, &version)?;
         }
-        let image = self.folder.join("modules").join(format!("{module}.bin"));
-        let new = with_suffix(&image, ".new");
+        if files > 0 {
+            self.copy(size, &kept.join(files.to_string()))?;
+            let folder = image.with_file_name(format!("{module}.files"));
+            remove_folder(&folder)?;
+            fs::rename(&kept, &folder)?;
+        } else {
+            self.copy(size, &image)?;
+        }
+        replace(&image.with_file_name(format!("{module}.version")), version.as_bytes())?;
+        Ok(Done::Installed { module, version })
+    }
+
+    /// Puts what is in the slot into a file.
+    fn copy(&mut self, size: u32, to: &Path) -> io::Result<()> {
+        let new = with_suffix(to, ".new");
         let slot = self.open(false)?;
         slot.seek(SeekFrom::Start(0))?;
         let mut file = File::create(&new)?;
         io::copy(&mut slot.take(size.into()), &mut file)?;
         file.sync_all()?;
-        fs::rename(&new, &image)?;
-        replace(&image.with_file_name(format!("{module}.version")), version.as_bytes())?;
-        Ok(Done::Installed { module, version })
+        fs::rename(&new, to)?;
+        sync_folder_of(to)
     }
 
     fn open(&mut self, truncate: bool) -> io::Result<&mut File> {
@@ -128,6 +163,14 @@ impl Flash {
             self.slot = Some(file);
         }
         self.slot.as_mut().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Removes a folder that may not be there.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

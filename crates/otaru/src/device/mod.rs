@@ -1,6 +1,6 @@
 //! A device made of a socket and files: the runner behind `otaru device run`, and the devices of `otaru demo`.
 //!
-//! It drives [`device::Updater`]: MQTT 3.1.1 over TCP, a folder as flash and as memory between runs, and faults on
+//! It drives [`device::Updater`]: MQTT 3.1.1 over TCP, files over HTTP, a folder as flash and as memory between runs, and faults on
 //! request. One call of [`drive`] is one device from power-on until it is told to end; the reboots in between are the
 //! device's own.
 
@@ -8,6 +8,7 @@ mod boot;
 mod connection;
 mod event;
 mod faults;
+mod fetch;
 mod flash;
 mod mcu;
 mod options;

@@ -1,5 +1,6 @@
-//! The device's folder: `modules/NAME.version` and `modules/NAME.bin` are what runs, `slot.bin` is what arrives, and
-//! `journal` says how much of it is there.
+//! The device's folder: `modules/NAME.version` and `modules/NAME.bin`, or the folder `modules/NAME.files` of a package of
+//! several, are what runs; `slot.bin` is what arrives, `journal` says how much of it is there, and `kept` holds the files of
+//! a package that came before it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

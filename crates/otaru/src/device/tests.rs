@@ -11,7 +11,9 @@ use wire::Emit as _;
 use wire::block::{BlockHead, ErrorHead, crc16, frame_prefix};
 use wire::credentials::{ClientId, Username, verify};
 use wire::json::RawStr;
-use wire::message::{BlockRequest, Digest, Inform, Notice, Offer, Progress, Source};
+use wire::message::{
+    BlockRequest, Digest, File, Files, Get, GetReply, Inform, Notice, Offer, Progress, Source,
+};
 use wire::topic::{Kind, Topic};
 
 use super::{Answer, Event, Options, Outcome, drive};
@@ -24,6 +26,9 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 #[derive(Default)]
 struct Platform {
     file: Vec<u8>,
+    /// Files that are offered over HTTP instead, from this address, each by its number.
+    files: Vec<Vec<u8>>,
+    web: String,
     /// The module that it is for.
     module: Option<&'static str>,
     /// Nothing is offered any more.
@@ -92,6 +97,7 @@ fn answer(packet: &Packet<'_>, platform: &Shared, blocks: &mut u32) -> Option<Ve
             match Topic::parse(publish.topic).unwrap().kind {
                 Kind::Inform => out.extend(platform.inform(publish.payload)),
                 Kind::Progress => platform.progress(publish.payload),
+                Kind::FirmwareGet => out.extend(platform.get(publish.payload)),
                 Kind::FileDownload => {
                     *blocks += 1;
                     if platform.blocks_per_connection.is_some_and(|most| *blocks > most) {
@@ -119,20 +125,51 @@ impl Platform {
         if self.over || inform.module != self.module {
             return Vec::new();
         }
-        let sign: String = md5::Md5::digest(&self.file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let message = self.with_offer(|offer| {
+            let mut notice = String::new();
+            Notice::new(1, offer).unwrap().emit(&mut notice).unwrap();
+            notice
+        });
+        publish(Kind::Upgrade, message.as_bytes(), Some(9))
+    }
+
+    fn get(&self, payload: &[u8]) -> Vec<u8> {
+        let id = Get::parse(payload).unwrap().id;
+        let message = self.with_offer(|offer| {
+            let mut reply = String::new();
+            GetReply::offer(id, offer).unwrap().emit(&mut reply).unwrap();
+            reply
+        });
+        publish(Kind::FirmwareGetReply, message.as_bytes(), Some(9))
+    }
+
+    fn with_offer<T>(&self, send: impl FnOnce(Offer<'_>) -> T) -> T {
+        let sign = md5_of(&self.file);
         let size = self.file.len() as u64;
-        let offer = Offer {
+        let urls: Vec<String> = (0..self.files.len()).map(|at| format!("{}/{at}", self.web)).collect();
+        let signs: Vec<String> = self.files.iter().map(|file| md5_of(file)).collect();
+        let files = self.files.iter().zip(&urls).zip(&signs).map(|((file, url), sign)| File {
+            size: file.len() as u64,
+            name: RawStr::plain("part").unwrap(),
+            url: RawStr::plain(url).unwrap(),
+            md5: Some(sign),
+            sign,
+        });
+        let files: Vec<File<'_>> = files.collect();
+        let source = match &files[..] {
+            [] => Source::Mqtt { stream_id: 7, file_id: 1, size, sign: &sign, md5: Some(&sign) },
+            [File { size, url, md5, sign, .. }] => Source::Http { url: *url, size: *size, sign, md5: *md5 },
+            files => Source::Files(Files::List(files)),
+        };
+        send(Offer {
             version: RawStr::plain("2.0.0").unwrap(),
             module: self.module,
             sign_method: Digest::Md5,
             is_diff: false,
             ext_data: None,
             digest_sign: None,
-            source: Source::Mqtt { stream_id: 7, file_id: 1, size, sign: &sign, md5: Some(&sign) },
-        };
-        let mut notice = String::new();
-        Notice::new(1, offer).unwrap().emit(&mut notice).unwrap();
-        publish(Kind::Upgrade, notice.as_bytes(), Some(9))
+            source,
+        })
     }
 
     fn progress(&mut self, payload: &[u8]) {
@@ -172,6 +209,10 @@ fn emit(packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = vec![0; packet.encoded_len(Version::V311).unwrap()];
     packet.emit(Version::V311, &mut bytes).unwrap();
     bytes
+}
+
+fn md5_of(bytes: &[u8]) -> String {
+    md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn file(len: usize) -> Vec<u8> {
@@ -260,6 +301,67 @@ async fn a_platform_that_hangs_up_again_and_again() {
     assert_eq!(bench.run().await.unwrap(), updated());
     assert_eq!(bench.started(), [0], "the download goes on, it does not start again");
     assert!(bench.platform.lock().unwrap().connections >= 3);
+}
+
+/// Serves files by their numbers, with ranges; the first answer breaks off half way. What was asked for is kept.
+async fn web(files: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, asked) = (format!("http://{}", listener.local_addr().unwrap()), Arc::default());
+    let seen: Arc<Mutex<Vec<String>>> = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut head).await.unwrap();
+            }
+            let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+            let from: Option<usize> = head
+                .split_once("range: bytes=")
+                .map(|(_, range)| range.split('-').next().unwrap().parse().unwrap());
+            let path = head.split(' ').nth(1).unwrap();
+            let first = {
+                let mut seen = seen.lock().unwrap();
+                seen.push(format!("{path} from {}", from.unwrap_or(0)));
+                seen.len() == 1
+            };
+            let file = path[1..].parse().ok().and_then(|at: usize| files.get(at));
+            let answer = match file {
+                None => b"HTTP/1.1 403 Forbidden\r\nContent-Length: 18\r\n\r\nthe URL is expired".to_vec(),
+                Some(file) => {
+                    let status = if from.is_some() { "206 Partial Content" } else { "200 OK" };
+                    let rest = &file[from.unwrap_or(0)..];
+                    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len());
+                    [head.as_bytes(), if first { &rest[..rest.len() / 2] } else { rest }].concat()
+                }
+            };
+            stream.write_all(&answer).await.unwrap();
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_file_comes_over_http_and_goes_on_where_it_broke_off() {
+    let files = vec![file(100_000)];
+    let (web, asked) = web(files.clone()).await;
+    let bench = Bench::new(Platform { files, web, ..Platform::default() }).await;
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.stored("modules/default.bin"), file(100_000));
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked[0], "/0 from 0");
+    assert_eq!(asked[1..], ["/0 from 49152"], "whole pieces of 4 KiB count");
+}
+
+#[tokio::test]
+async fn a_package_of_several_files_is_kept_together() {
+    let files = vec![file(30_000), file(5), file(9_000)];
+    let (web, _) = web(files.clone()).await;
+    let bench = Bench::new(Platform { files: files.clone(), web, ..Platform::default() }).await;
+    assert_eq!(bench.run().await.unwrap(), updated());
+    for (at, file) in files.iter().enumerate() {
+        assert_eq!(bench.stored(&format!("modules/default.files/{at}")), *file);
+    }
 }
 
 #[tokio::test]
