@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 otaru=${OTARU_BIN:?path of the otaru binary}
 seen=0
-for document in README.md docs/guide-*.md; do
+for document in README.md docs/guide-*.md docs/device-agent.md; do
   while read -r -a words; do
     # Asked for help, the program reads the words before it and carries nothing out.
     "$otaru" "${words[@]:1}" --help >/dev/null || die "$document shows a command that the program refuses: ${words[*]}"

@@ -115,7 +115,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => return serve::run(*serve, &connection),
         Command::Demo(demo) => return demo::run(demo),
         Command::Product(command) => product::run(command, &client()?)?,
-        Command::Device(device::Command::Run(options)) => return device::run_device(options),
+        Command::Device(device::Command::Run(options)) => return device::run_device(*options),
         Command::Device(command) => device::run(command, &client()?)?,
         Command::Group(command) => group::run(command, &client()?)?,
         Command::Module(command) => module::run(command, &client()?)?,

@@ -26,7 +26,8 @@ const WRONG: u8 = 2;
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
-    let parsed = match layers::parse(&Cli::command(), std::env::args_os().collect()) {
+    let line = otaru::device::config::written_out(std::env::args_os().collect()).map_err(Wrong::Setting);
+    let parsed = match line.and_then(|line| layers::parse(&Cli::command(), line)) {
         Ok(parsed) => parsed,
         Err(Wrong::Line(error)) => error.exit(),
         Err(Wrong::Setting(error)) => {

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Cancel what devices have not finished; they are not told
     Cancel(Cancel),
     /// Run a device in this terminal, with a folder as flash
-    Run(Options),
+    Run(Box<Options>),
 }
 
 #[derive(Args)]
@@ -165,7 +165,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         }
         Command::Tag(command) => tag::run(command, client),
         Command::Cancel(cancel) => cancel_tasks(cancel, client),
-        Command::Run(options) => run_device(options).map(drop),
+        Command::Run(options) => run_device(*options).map(drop),
     }
 }
 

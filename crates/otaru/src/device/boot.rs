@@ -72,6 +72,11 @@ impl<'a> Boot<'a> {
         })
     }
 
+    /// An update of this module did not work, and the image before runs again.
+    pub(super) fn came_back(&mut self, module: &str, why: &str) {
+        self.updater.handle_rolled_back(module, why);
+    }
+
     /// Runs until the device reboots, or ends because it is done. `finished` is an update of the boot before that is
     /// done once the new versions are reported.
     pub(super) async fn run(

@@ -56,6 +56,22 @@ pub enum Event {
         /// The version it has now.
         version: String,
     },
+    /// A new version works.
+    Confirmed {
+        /// The module.
+        module: String,
+        /// Its version.
+        version: String,
+    },
+    /// A new version does not work; the one before runs again.
+    RolledBack {
+        /// The module.
+        module: String,
+        /// The version that does not work.
+        version: String,
+        /// What the hook said.
+        why: String,
+    },
     /// The device starts again.
     Rebooting,
     /// The update failed, or the offer was refused.
@@ -104,6 +120,10 @@ impl fmt::Display for Event {
             }
             Self::Verified => f.write_str("the digest is right"),
             Self::Installed { module, version } => write!(f, "{module}: {version} is installed"),
+            Self::Confirmed { module, version } => write!(f, "{module}: {version} works"),
+            Self::RolledBack { module, version, why } => {
+                write!(f, "{module}: {version} does not work, rolled back: {why}")
+            }
             Self::Rebooting => f.write_str("rebooting"),
             Self::Failed { failure, why } => write!(f, "failed ({}): {why}", failure.step()),
             Self::Cancelled => f.write_str("the platform cancelled the update"),

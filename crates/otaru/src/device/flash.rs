@@ -9,6 +9,8 @@ use anyhow::ensure;
 use device::{Operation, Record};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::hooks::{self, Told};
+use super::images::Images;
 use super::mcu::Mcu;
 use super::state::{replace, sync_folder_of, with_suffix};
 
@@ -45,12 +47,23 @@ pub(super) enum Done {
 pub(super) struct Flash {
     folder: PathBuf,
     slot: Option<File>,
-    mcu: Option<Mcu>,
+    after: After,
+}
+
+/// What happens with an image that has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct After {
+    /// The part behind a serial line.
+    pub(super) mcu: Option<Mcu>,
+    /// The hook that installs.
+    pub(super) install: Option<String>,
+    /// Whether it runs on trial first.
+    pub(super) on_trial: bool,
 }
 
 impl Flash {
-    pub(super) fn new(folder: &Path, mcu: Option<Mcu>) -> Self {
-        Self { folder: folder.to_owned(), slot: None, mcu }
+    pub(super) fn new(folder: &Path, after: After) -> Self {
+        Self { folder: folder.to_owned(), slot: None, after }
     }
 
     fn perform(&mut self, work: Work) -> Done {
@@ -118,28 +131,28 @@ impl Flash {
         Ok(Done::Kept)
     }
 
-    /// The image first, the version last: it is what the device believes it runs. A part gets its image before that.
+    /// A part behind a serial line gets its image, or the hook does its work, before anything is switched.
     fn install(&mut self, module: String, version: String, size: u32) -> anyhow::Result<Done> {
-        let image = self.folder.join("modules").join(format!("{module}.bin"));
+        let images = Images::new(&self.folder, &module);
         let kept = self.folder.join(KEPT).join(&module);
         let files = fs::read_dir(&kept).map_or(0, Iterator::count);
-        if let Some(mcu) = self.mcu.clone().filter(|mcu| mcu.module == module) {
-            ensure!(files == 0, "a package of several files cannot go to a part behind a serial line");
-            let mut bytes = Vec::new();
-            let slot = self.open(false)?;
-            slot.seek(SeekFrom::Start(0))?;
-            slot.take(size.into()).read_to_end(&mut bytes)?;
-            mcu.pass_on(&bytes, &version)?;
-        }
+        let next = images.next(files > 0)?;
         if files > 0 {
             self.copy(size, &kept.join(files.to_string()))?;
-            let folder = image.with_file_name(format!("{module}.files"));
-            remove_folder(&folder)?;
-            fs::rename(&kept, &folder)?;
+            fs::rename(&kept, &next)?;
         } else {
-            self.copy(size, &image)?;
+            self.copy(size, &next)?;
         }
-        replace(&image.with_file_name(format!("{module}.version")), version.as_bytes())?;
+        if let Some(mcu) = self.after.mcu.as_ref().filter(|mcu| mcu.module == module) {
+            ensure!(files == 0, "a package of several files cannot go to a part behind a serial line");
+            mcu.pass_on(&fs::read(&next)?, &version)?;
+        }
+        let previous = fs::read_to_string(self.folder.join("modules").join(format!("{module}.version")))?;
+        if let Some(hook) = &self.after.install {
+            let files = Some(next.as_path());
+            hooks::run(hook, &Told { module: &module, version: &version, previous: &previous, files })?;
+        }
+        images.switch(&previous, &version, self.after.on_trial)?;
         Ok(Done::Installed { module, version })
     }
 
@@ -229,7 +242,7 @@ mod tests {
     #[test]
     fn a_broken_folder_is_named_with_the_operation() {
         let folder = tempfile::tempdir().unwrap();
-        let mut flash = Flash::new(&folder.path().join("missing"), None);
+        let mut flash = Flash::new(&folder.path().join("missing"), After::default());
         match flash.perform(Work::Write { offset: 0, data: vec![1] }) {
             Done::Broken { operation: Operation::Write, why } => {
                 assert!(why.contains("No such file"), "{why}")

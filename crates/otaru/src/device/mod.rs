@@ -5,11 +5,14 @@
 //! device's own.
 
 mod boot;
+pub mod config;
 mod connection;
 mod event;
 mod faults;
 mod fetch;
 mod flash;
+mod hooks;
+mod images;
 mod mcu;
 mod options;
 mod state;
@@ -24,7 +27,11 @@ pub use mcu::Answer;
 pub use options::Options;
 
 use boot::{Boot, BootEnd};
+use device::Failure;
 use faults::Faults;
+use flash::After;
+use hooks::Told;
+use images::Images;
 use mcu::Mcu;
 use state::State;
 
@@ -61,23 +68,32 @@ pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) ->
     options.check()?;
     let state = State::open(&options.state_folder())?;
     let mut faults = Faults::of(options);
-    let mcu = Mcu::of(options);
+    let on_trial = options.confirm.is_some();
+    let after = After { mcu: Mcu::of(options), install: options.install.clone(), on_trial };
     let mut finished = None;
     loop {
-        if let Some(mcu) = &mcu {
+        if let Some(mcu) = &after.mcu {
             state.modules(&options.module)?;
             let answer = ask(mcu, &state).await?;
             on_event(Event::Part { module: mcu.module.clone(), answer });
         }
+        let back = trials(options, &state, &mut on_event).await?;
+        if let Some((_, why)) = back.last() {
+            finished = Some(Outcome::Failed { failure: Failure::Upgrade, why: why.clone() });
+        }
         let versions = state.modules(&options.module)?;
         let modules: Vec<_> =
             versions.iter().map(|(name, version)| device::Module::new(name, version)).collect();
-        let boot = Boot::new(options, &modules, state.record(), state.flash(mcu.clone()))?;
+        let mut boot = Boot::new(options, &modules, state.record(), state.flash(after.clone()))?;
+        back.iter().for_each(|(module, why)| boot.came_back(module, why));
         match boot.run(&mut faults, finished.take(), &mut on_event).await? {
             BootEnd::Finished(outcome) => return Ok(outcome),
             BootEnd::Rebooting(outcome) => finished = outcome,
         }
         on_event(Event::Rebooting);
+        if let (Some(command), Some(Outcome::Updated { module, version })) = (&options.reboot, &finished) {
+            reboot(command.clone(), module.clone(), version.clone()).await?;
+        }
     }
 }
 
@@ -92,4 +108,65 @@ async fn ask(mcu: &Mcu, state: &State) -> anyhow::Result<Answer> {
         Answer::Silent => {}
     }
     Ok(answer)
+}
+
+/// Asks of every image on trial whether it works. Those that do not are replaced by what ran before; why is given for
+/// their modules.
+async fn trials(
+    options: &Options,
+    state: &State,
+    on_event: &mut (dyn FnMut(Event) + Send),
+) -> anyhow::Result<Vec<(String, String)>> {
+    let mut back = Vec::new();
+    for (module, version) in state.modules(&options.module)? {
+        let images = state.images(&module);
+        let Some(previous) = images.on_trial(&version)? else { continue };
+        let (confirm, install) = (options.confirm.clone(), options.install.clone());
+        let (asked, tried) = (module.clone(), version.clone());
+        let why =
+            tokio::task::spawn_blocking(move || trial(&images, confirm, install, &asked, &tried, &previous));
+        match why.await?? {
+            None => on_event(Event::Confirmed { module, version }),
+            Some(why) => {
+                on_event(Event::RolledBack { module: module.clone(), version, why: why.clone() });
+                back.push((module, why));
+            }
+        }
+    }
+    Ok(back)
+}
+
+/// Ends a trial; why it ended badly, if it did.
+fn trial(
+    images: &Images,
+    confirm: Option<String>,
+    install: Option<String>,
+    module: &str,
+    version: &str,
+    previous: &str,
+) -> anyhow::Result<Option<String>> {
+    let files = images.current();
+    let told = Told { module, version, previous, files: files.as_deref() };
+    let Some(Err(error)) = confirm.map(|hook| hooks::run(&hook, &told)) else {
+        images.confirm()?;
+        return Ok(None);
+    };
+    let mut why = format!("{error:#}");
+    let files = images.previous();
+    let told = Told { module, version: previous, previous: version, files: files.as_deref() };
+    if let Some(Err(error)) = install.map(|hook| hooks::run(&hook, &told)) {
+        why += &format!("; and {previous} could not be installed again: {error:#}");
+    }
+    images.roll_back(previous)?;
+    Ok(Some(why))
+}
+
+/// Has the machine started anew, and waits for that.
+async fn reboot(command: String, module: String, version: String) -> anyhow::Result<()> {
+    tokio::task::spawn_blocking(move || {
+        let told = Told { module: &module, version: &version, previous: "", files: None };
+        hooks::run(&command, &told)
+    })
+    .await??;
+    std::future::pending().await
 }

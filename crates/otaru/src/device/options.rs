@@ -20,6 +20,10 @@ pub struct Options {
     /// A module and the version it starts with; once the state folder knows the module, its version counts
     #[arg(long, value_name = "NAME=VERSION", value_parser = module)]
     pub module: Vec<(String, String)>,
+    /// A file with these options, and with product-key, device-name, secret-file and a table modules
+    /// (docs/device-agent.md); flags go before it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// A serial line with a part behind it, such as /dev/ttyUSB0, that takes the images of a module of its own
     /// (docs/mcu-serial.md)
     #[arg(long, value_name = "LINE")]
@@ -30,6 +34,16 @@ pub struct Options {
     /// Speed of the serial line, in baud
     #[arg(long, value_name = "BAUD", default_value_t = 115_200, requires = "mcu")]
     pub mcu_baud: u32,
+    /// Install an update with this command of the shell; it finds OTARU_MODULE, OTARU_VERSION, OTARU_PREVIOUS and
+    /// OTARU_FILES in its environment (docs/device-agent.md)
+    #[arg(long, value_name = "COMMAND")]
+    pub install: Option<String>,
+    /// Ask this command at the next start whether an update works; if it says no, the one before is installed again
+    #[arg(long, value_name = "COMMAND")]
+    pub confirm: Option<String>,
+    /// Restart the machine with this command after an update; without it only the device starts anew
+    #[arg(long, value_name = "COMMAND")]
+    pub reboot: Option<String>,
     /// Folder for the flash and the versions [default: otaru-device/PK.DN]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -65,7 +79,11 @@ impl Options {
             secret: secret.to_owned(),
             host: "127.0.0.1:1883".to_owned(),
             module: Vec::new(),
+            config: None,
             mcu: None,
+            install: None,
+            confirm: None,
+            reboot: None,
             mcu_module: "MCU".to_owned(),
             mcu_baud: 115_200,
             state: None,

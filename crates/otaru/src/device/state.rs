@@ -1,6 +1,5 @@
-//! The device's folder: `modules/NAME.version` and `modules/NAME.bin`, or the folder `modules/NAME.files` of a package of
-//! several, are what runs; `slot.bin` is what arrives, `journal` says how much of it is there, and `kept` holds the files of
-//! a package that came before it.
+//! The device's folder: `modules/NAME.version` says what runs, beside the images ([`super::images`]); `slot.bin` is what
+//! arrives, `journal` says how much of it is there, and `kept` holds the files of a package that came before it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,8 +9,8 @@ use anyhow::{Context as _, bail, ensure};
 use device::{DEFAULT_MODULE, Record};
 use wire::credentials::valid_module;
 
-use super::flash::Flash;
-use super::mcu::Mcu;
+use super::flash::{After, Flash};
+use super::images::Images;
 
 /// The version that the default module starts with when nobody says otherwise.
 const FIRST_VERSION: &str = "1.0.0";
@@ -88,9 +87,14 @@ impl State {
         Record::from_bytes(&fs::read(self.folder.join("journal")).ok()?)
     }
 
-    /// The flash in this folder. What is for the part goes on to it.
-    pub(super) fn flash(&self, mcu: Option<Mcu>) -> Flash {
-        Flash::new(&self.folder, mcu)
+    /// The flash in this folder, and what happens with what comes into it.
+    pub(super) fn flash(&self, after: After) -> Flash {
+        Flash::new(&self.folder, after)
+    }
+
+    /// The images of a module.
+    pub(super) fn images(&self, module: &str) -> Images {
+        Images::new(&self.folder, module)
     }
 }
 

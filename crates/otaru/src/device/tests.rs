@@ -31,6 +31,8 @@ struct Platform {
     web: String,
     /// The module that it is for.
     module: Option<&'static str>,
+    /// The version of the file, 2.0.0 if empty.
+    target: &'static str,
     /// Nothing is offered any more.
     over: bool,
     /// Closes each connection after this many blocks.
@@ -121,7 +123,7 @@ impl Platform {
         let inform = Inform::parse(payload).unwrap();
         let version = inform.version.to_string();
         self.informs.push(format!("{}={version}", inform.module.unwrap_or("default")));
-        self.over |= version == "2.0.0";
+        self.over |= version == self.target();
         if self.over || inform.module != self.module {
             return Vec::new();
         }
@@ -162,7 +164,7 @@ impl Platform {
             files => Source::Files(Files::List(files)),
         };
         send(Offer {
-            version: RawStr::plain("2.0.0").unwrap(),
+            version: RawStr::plain(self.target()).unwrap(),
             module: self.module,
             sign_method: Digest::Md5,
             is_diff: false,
@@ -170,6 +172,10 @@ impl Platform {
             digest_sign: None,
             source,
         })
+    }
+
+    fn target(&self) -> &'static str {
+        if self.target.is_empty() { "2.0.0" } else { self.target }
     }
 
     fn progress(&mut self, payload: &[u8]) {
@@ -429,6 +435,70 @@ async fn options_that_cannot_be() {
         let error = drive(&options, |_| {}).await.unwrap_err().to_string();
         assert!(error.contains(text), "{error}");
     }
+}
+
+/// Hooks that note what they were told; what they have noted so far.
+#[cfg(unix)]
+fn hooks(bench: &mut Bench, confirm: &str) -> std::path::PathBuf {
+    let notes = bench.options.state_folder().with_file_name("notes");
+    let note = |what: &str| {
+        let line = "$OTARU_MODULE $OTARU_PREVIOUS-$OTARU_VERSION $(wc -c <$OTARU_FILES)";
+        format!("echo {what} \"{line}\" >>{}", notes.display())
+    };
+    bench.options.install = Some(note("install"));
+    bench.options.confirm = Some(format!("{}; {confirm}", note("confirm")));
+    notes
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn hooks_install_and_confirm() {
+    let mut bench = Bench::new(Platform { file: file(9_000), ..Platform::default() }).await;
+    let notes = hooks(&mut bench, "true");
+    assert_eq!(bench.run().await.unwrap(), updated());
+    let noted = std::fs::read_to_string(notes).unwrap();
+    assert_eq!(noted, "install default 1.0.0-2.0.0 9000\nconfirm default 1.0.0-2.0.0 9000\n");
+    let confirmed = Event::Confirmed { module: "default".into(), version: "2.0.0".into() };
+    assert!(bench.events.lock().unwrap().contains(&confirmed));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_not_confirmed_is_rolled_back_and_told() {
+    let mut bench = Bench::new(Platform { file: file(9_000), ..Platform::default() }).await;
+    bench.run().await.unwrap();
+    {
+        let mut platform = bench.platform.lock().unwrap();
+        (platform.over, platform.file, platform.target) = (false, file(70), "3.0.0");
+    }
+    let notes = hooks(&mut bench, "echo no lamp >&2; exit 3");
+    let outcome = bench.run().await.unwrap();
+    let Outcome::Failed { failure: device::Failure::Upgrade, why } = outcome else { panic!("{outcome:?}") };
+    assert!(why.ends_with("ended with exit status: 3: no lamp"), "{why}");
+    assert_eq!(bench.stored("modules/default.version"), b"2.0.0");
+    assert_eq!(bench.stored("modules/default.bin"), file(9_000));
+    let noted = std::fs::read_to_string(notes).unwrap();
+    let lines: Vec<&str> = noted.lines().collect();
+    let told = [
+        "install default 2.0.0-3.0.0 70",
+        "confirm default 2.0.0-3.0.0 70",
+        "install default 3.0.0-2.0.0 9000",
+    ];
+    assert_eq!(lines, told);
+    let platform = bench.platform.lock().unwrap();
+    assert_eq!(platform.steps.last(), Some(&-1));
+    assert_eq!(platform.informs.last().unwrap(), "default=2.0.0");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hook_that_cannot_install_fails_the_update() {
+    let mut bench = Bench::new(Platform { file: file(9_000), ..Platform::default() }).await;
+    bench.options.install = Some("echo the disk is full >&2; false".into());
+    let outcome = bench.run().await.unwrap();
+    let Outcome::Failed { failure: device::Failure::Burn, why } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("the disk is full"), "{why}");
+    assert_eq!(bench.stored("modules/default.version"), b"1.0.0");
 }
 
 /// A part at the other end of a pty, until the test ends; where it is.
