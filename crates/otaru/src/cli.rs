@@ -126,7 +126,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Events(show) => events::run(&show, &client()?)?,
         Command::Status(show) => status::run(&show, &client()?)?,
         Command::Frame(command) => return frame::run(command),
-        Command::Sim(command) => return sim::run(command),
+        Command::Sim(command) => return sim::run(command, &connection),
         Command::Backup(command) => backup::backup(command, &connection)?,
         Command::Restore(command) => backup::restore(command, &connection)?,
     }

@@ -9,7 +9,7 @@ use wire::topic::{Kind, Topic};
 
 use super::connection::{Connection, Message, Refused};
 use super::faults::Faults;
-use super::fetch::{Fetch, Piece};
+use super::fetch::{Fetch, Piece, next_piece};
 use super::flash::{Done, Flash, Work, Worker};
 use super::{Event, Options, Outcome, RETRY};
 
@@ -305,12 +305,5 @@ impl<'a> Boot<'a> {
             self.updater.abandon(Failure::Upgrade, &why);
         }
         false
-    }
-}
-
-async fn next_piece(fetch: &mut Option<Fetch>) -> Piece {
-    match fetch {
-        Some(fetch) => fetch.next().await,
-        None => std::future::pending().await,
     }
 }

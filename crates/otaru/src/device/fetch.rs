@@ -18,20 +18,20 @@ const SLOWEST: u64 = 1024;
 const TOLD: u64 = 200;
 
 /// A part of a file, of a fetch that is under way.
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Data { offset: u32, data: Vec<u8> },
     Failed { why: String },
 }
 
 /// A fetch under way; dropping it ends it.
-pub(super) struct Fetch {
-    pub(super) id: u32,
+pub(crate) struct Fetch {
+    pub(crate) id: u32,
     pieces: Receiver<Piece>,
 }
 
 impl Fetch {
     /// Begins to fetch `len` bytes from `offset` to the end of the file, in pieces of `block` bytes.
-    pub(super) fn start(id: u32, url: &str, offset: u32, len: u32, block: u32) -> Self {
+    pub(crate) fn start(id: u32, url: &str, offset: u32, len: u32, block: u32) -> Self {
         let (sender, pieces) = channel(1);
         let url = url.to_owned();
         tokio::task::spawn_blocking(move || {
@@ -44,11 +44,19 @@ impl Fetch {
     }
 
     /// The next piece; never resolves after the last one. Nothing is lost if the future is dropped.
-    pub(super) async fn next(&mut self) -> Piece {
+    pub(crate) async fn next(&mut self) -> Piece {
         match self.pieces.recv().await {
             Some(piece) => piece,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The next piece of the fetch under way; never resolves if there is none.
+pub(crate) async fn next_piece(fetch: &mut Option<Fetch>) -> Piece {
+    match fetch {
+        Some(fetch) => fetch.next().await,
+        None => std::future::pending().await,
     }
 }
 

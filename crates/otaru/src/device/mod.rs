@@ -9,7 +9,7 @@ pub mod config;
 mod connection;
 mod event;
 mod faults;
-mod fetch;
+pub(crate) mod fetch;
 mod flash;
 mod hooks;
 mod images;

@@ -312,3 +312,39 @@ fn groups_and_filters_choose_devices_for_lists_and_jobs() {
     platform.order(&["group", "remove", "a1TestPk001", "canary"]);
     assert_eq!(names(&platform.json(&["group", "list", "a1TestPk001"]), "name"), ["europe"]);
 }
+
+#[test]
+fn a_simulated_fleet_is_upgraded() {
+    let platform = Platform::start();
+    platform.order(&["product", "add", "Street lamp", "--key", "a1TestPk001"]);
+    // One that is there already keeps its secret.
+    platform.order(&["device", "add", "a1TestPk001", "sim-00002", "--secret", SECRET]);
+    let file = platform.file("lamp.bin", &[7; 40_000]);
+    let package =
+        platform.json(&["package", "add", "a1TestPk001", file.to_str().unwrap(), "--version", "2.0.0"]);
+    let package = package["id"].as_str().unwrap();
+    let host = ["--host", &platform.devices];
+    let fleet = ["sim", "fleet", "a1TestPk001", "--devices", "20", "--updates", "20"];
+    let fleet = platform.spawn(&[&fleet[..], &host].concat());
+    // A job for a device begins when it is there.
+    let verify = loop {
+        let started = platform.run(&["job", "verify", package, "sim-00001", "--json"]);
+        if started.code == 0 {
+            break serde_json::from_str::<Value>(&started.out).unwrap()["job"]["id"]
+                .as_str()
+                .unwrap()
+                .to_string();
+        }
+        assert!(started.err.contains("sim-00001"), "{}", started.err);
+    };
+    platform.order(&["job", "watch", &verify]);
+    let rollout = job(&platform, &["job", "start", package, "--all"]);
+    let watched = platform.order(&["job", "watch", &rollout]);
+    assert!(watched.contains("19 succeeded"), "{watched}");
+    let done = fleet.wait_with_output().unwrap();
+    let told = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{told}");
+    for line in ["updated        20", "digests right  20", "failed         0", "logins         40"] {
+        assert!(told.contains(line), "{told}");
+    }
+}
