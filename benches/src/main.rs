@@ -54,17 +54,19 @@ enum Part {
     Reports,
     Storm,
     Rollouts,
+    Tls,
 }
 
 type Measure = fn(&Bench) -> anyhow::Result<String>;
 
 /// In the order of the page.
-const PARTS: [(Part, Measure); 5] = [
+const PARTS: [(Part, Measure); 6] = [
     (Part::Blocks, Bench::blocks),
     (Part::Sessions, Bench::sessions),
     (Part::Reports, Bench::reports),
     (Part::Storm, Bench::storm),
     (Part::Rollouts, Bench::rollouts),
+    (Part::Tls, Bench::tls),
 ];
 
 #[derive(Args)]

@@ -13,6 +13,8 @@ pub(crate) struct Scale {
     pub(crate) work: Duration,
     /// Sessions held idle, and logins.
     pub(crate) sessions: usize,
+    /// Sessions over TLS held idle.
+    pub(crate) tls_sessions: usize,
     /// Devices that report.
     pub(crate) reporters: usize,
     pub(crate) report_rounds: usize,
@@ -35,6 +37,7 @@ impl Scale {
         connections: 50,
         work: Duration::from_millis(700),
         sessions: 10_000,
+        tls_sessions: 4_000,
         reporters: 5_000,
         report_rounds: 3,
         report_length: Duration::from_secs(5),
@@ -53,6 +56,7 @@ impl Scale {
         connections: 8,
         work: Duration::from_millis(50),
         sessions: 200,
+        tls_sessions: 200,
         reporters: 100,
         report_rounds: 1,
         report_length: Duration::from_millis(500),

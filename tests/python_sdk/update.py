@@ -1,6 +1,6 @@
-"""An update of a device that runs the official Python SDK, unmodified but for its host and port.
+"""An update of a device that runs the official Python SDK, unmodified but for its host, port and CA.
 
-A real `otaru serve` is started in a temporary folder. The SDK connects over plain TCP, reports its
+A real `otaru serve` is started in a temporary folder. The SDK connects over plain TCP, or TLS, reports its
 version, is told of the package, downloads it over HTTP from the same port, checks it, and reports
 the new version; the task must then have succeeded.
 
@@ -60,6 +60,8 @@ class Platform:
             "OTARU_URL": f"http://127.0.0.1:{operators}",
         }
         self.log = open(folder / "serve.log", "w+")
+        self.order("certs", "new", "--name", "localhost", "--name", "127.0.0.1")
+        self.ca = (folder / "data" / "tls" / "ca.pem").read_text()
         self.process = subprocess.Popen(
             [OTARU, "serve", "--devices", f"127.0.0.1:{self.port}", "--operators", f"127.0.0.1:{operators}",
              "--public-url", f"http://127.0.0.1:{self.port}"],
@@ -89,10 +91,10 @@ class Platform:
 class Device:
     """A device that lets the SDK do everything the SDK can do."""
 
-    def __init__(self, port, name):
+    def __init__(self, platform, name, secure):
         self.connected, self.notices = queue.Queue(), queue.Queue()
         self.kit = LinkKit(host_name="127.0.0.1", product_key=PRODUCT_KEY, device_name=name, device_secret=SECRET)
-        self.kit.config_mqtt(endpoint="127.0.0.1", port=port, secure="")
+        self.kit.config_mqtt(endpoint="127.0.0.1", port=platform.port, secure=secure, cadata=platform.ca)
         self.kit.on_connect = lambda _session, code, _user: self.connected.put(code)
         self.kit.on_ota_message_arrived = lambda *notice: self.notices.put(notice)
         self.kit.connect_async()
@@ -111,15 +113,15 @@ class Device:
         check(done == LinkKit.ErrorCode.SUCCESS, f"the SDK downloads and verifies {notice['url']}: {done}")
 
 
-def update(platform, folder, name, module, method):
+def update(platform, folder, name, module, method, secure="", version="2.0.0"):
     """One whole update of a module; the way of signing is the package's."""
-    print(f"-- {name}: module {module or 'default'}, digest {method}")
+    print(f"-- {name}: module {module or 'default'}, digest {method}, {secure or 'plain TCP'}")
     firmware = hashlib.sha256(method.encode()).digest() * 4096  # 128 KiB
     image = folder / f"{method}.bin"
     image.write_bytes(firmware)
     platform.order("device", "add", PRODUCT_KEY, name, "--secret", SECRET)
     target = ["--module", module] if module else []
-    package = platform.json("package", "add", PRODUCT_KEY, str(image), "--version", "2.0.0", *target,
+    package = platform.json("package", "add", PRODUCT_KEY, str(image), "--version", version, *target,
                             "--sign-method", method, "--no-verify")["id"]
     job = platform.json("job", "start", package, "--device", name, "--protocol", "http")["job"]["id"]
 
@@ -127,12 +129,12 @@ def update(platform, folder, name, module, method):
         return next((task["state"] for task in platform.json("job", "tasks", job)), None)
 
     wait_until("a task", lambda: task_state() == "QUEUED")
-    device = Device(platform.port, name)
+    device = Device(platform, name, secure)
     device.report(module, "1.0.0")
     notice = device.notice()
     print("   notice:", notice)
     check(notice["kind"] == 1, "the notice was pushed")
-    check(notice["version"] == "2.0.0", "the notice names the target version")
+    check(notice["version"] == version, "the notice names the target version")
     check(notice["size"] == len(firmware), "the notice names the size")
     check(notice["module"] == (module or "default"), "the notice names the module")
 
@@ -145,7 +147,7 @@ def update(platform, folder, name, module, method):
     device.download(asked, received)
     check(received.read_bytes() == firmware, "the file arrived as it was sent")
 
-    device.report(module, "2.0.0")
+    device.report(module, version)
     wait_until("success", lambda: task_state() == "SUCCEEDED")
     wait_until("the job's end", lambda: platform.json("job", "show", job)["state"] == "COMPLETED")
     device.kit.destruct()
@@ -161,6 +163,7 @@ def main():
             platform.order("module", "add", PRODUCT_KEY, "MCU")
             update(platform, folder, "camera-1", None, "md5")
             update(platform, folder, "camera-2", "MCU", "sha256")
+            update(platform, folder, "camera-3", None, "sha256", secure="TLS", version="2.1.0")
             finished = True
         finally:
             platform.stop(show_log=not finished)

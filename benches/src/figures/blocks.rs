@@ -73,7 +73,7 @@ impl Bench {
         let mut peers = vec![Peer { target: Target::Otaru, address, pids, _keep: Box::new(otaru) }];
 
         let address = free_address()?;
-        let (server, pids) = nginx::start(folder, address)?;
+        let (server, pids) = nginx::start(folder, address, None)?;
         peers.push(Peer { target: Target::Nginx, address, pids, _keep: Box::new(server) });
 
         let address = free_address()?;
@@ -116,6 +116,7 @@ impl Bench {
             connections: self.scale.connections,
             size,
             in_flight,
+            tls: None,
             work: self.scale.work,
             at_most: self.scale.work * 10 + Duration::from_millis(100),
         });
@@ -174,12 +175,12 @@ impl Bench {
     }
 }
 
-fn bytes(size: u32) -> String {
+pub(super) fn bytes(size: u32) -> String {
     if size < 1024 { format!("{size} B") } else { format!("{} KiB", size / 1024) }
 }
 
 /// Bytes that are not alike.
-fn content() -> Vec<u8> {
+pub(super) fn content() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state << 13;

@@ -5,6 +5,7 @@ mod reports;
 mod rollouts;
 mod sessions;
 mod storm;
+mod tls;
 
 use std::cell::RefCell;
 use std::path::PathBuf;

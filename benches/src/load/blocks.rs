@@ -3,7 +3,7 @@
 //! All answers of one size are equally long, whoever gives them, so that the loader only counts
 //! bytes; the first answer of each connection and one after the measuring are looked at in full.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use wire::block::Frame;
 use wire::topic::Kind;
 
+use super::tls::Tls;
 use crate::{packets, proc};
 
 /// Offsets asked for begin here and end below 10 000 000: all have seven digits.
@@ -52,6 +53,8 @@ pub(crate) struct Blocks {
     pub(crate) connections: usize,
     pub(crate) size: u32,
     pub(crate) in_flight: usize,
+    /// Over TLS.
+    pub(crate) tls: Option<Tls>,
     /// The measuring ends when the servers have worked this long,
     pub(crate) work: Duration,
     /// or after this time.
@@ -83,6 +86,9 @@ struct Conn {
 
 impl Blocks {
     pub(crate) fn run(&self) -> anyhow::Result<BlocksDone> {
+        if let Some(tls) = &self.tls {
+            return self.run_over(tls);
+        }
         let file = std::fs::read(&self.file)?;
         let mut conns =
             (0..self.connections).map(|number| self.open(number)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -137,23 +143,36 @@ impl Blocks {
     }
 
     fn open(&self, number: usize) -> anyhow::Result<Conn> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = dial(self.address)?;
+        let requests = self.requests(&mut stream, number)?;
+        let stride = requests.len() / self.count() as usize;
+        let polled = mio::net::TcpStream::from_std(stream.try_clone()?);
+        Ok(Conn { stream, polled, requests, stride, at: 0, unsent: 0, received: 0, outstanding: 0 })
+    }
+
+    /// How many requests a connection goes round in.
+    pub(super) fn count(&self) -> u32 {
+        MOST_REQUESTS.min((FILE - FIRST_OFFSET) / self.size)
+    }
+
+    /// The requests of a device, once its connection is ready for them.
+    pub(super) fn requests(
+        &self,
+        stream: &mut (impl Read + Write),
+        number: usize,
+    ) -> anyhow::Result<Vec<u8>> {
         let device = packets::device_name(number);
         let stream_id = match self.target {
-            Target::Otaru => greet(&mut stream, &device)?,
-            Target::Mosquitto => subscribe(&mut stream, &device)?,
+            Target::Otaru => greet(stream, &device)?,
+            Target::Mosquitto => subscribe(stream, &device)?,
             Target::Nginx | Target::Raw => 0,
         };
-        let count = MOST_REQUESTS.min((FILE - FIRST_OFFSET) / self.size);
+        let count = self.count();
         let mut requests = Vec::new();
         for offset in (0..count).map(|n| FIRST_OFFSET + n * self.size) {
             requests.extend(self.request(&device, stream_id, offset)?);
         }
-        let stride = requests.len() / count as usize;
-        let polled = mio::net::TcpStream::from_std(stream.try_clone()?);
-        Ok(Conn { stream, polled, requests, stride, at: 0, unsent: 0, received: 0, outstanding: 0 })
+        Ok(requests)
     }
 
     fn request(&self, device: &str, stream_id: u32, offset: u32) -> anyhow::Result<Vec<u8>> {
@@ -177,11 +196,23 @@ impl Blocks {
 
     /// Asks for one block, waiting for it, looks at it, and gives the length of the whole answer.
     fn check(&self, conn: &mut Conn, file: &[u8]) -> anyhow::Result<usize> {
-        let at = conn.at;
-        let stream = &mut conn.stream;
-        stream.write_all(&conn.requests[at..at + conn.stride])?;
-        let offset = FIRST_OFFSET as usize + at / conn.stride * self.size as usize;
-        conn.at = (at + conn.stride) % conn.requests.len();
+        let number = conn.at / conn.stride;
+        let length = self.check_one(&mut conn.stream, &conn.requests, number, file)?;
+        conn.at = (conn.at + conn.stride) % conn.requests.len();
+        Ok(length)
+    }
+
+    /// The same with the request of this number.
+    pub(super) fn check_one(
+        &self,
+        stream: &mut (impl Read + Write),
+        requests: &[u8],
+        number: usize,
+        file: &[u8],
+    ) -> anyhow::Result<usize> {
+        let stride = requests.len() / self.count() as usize;
+        stream.write_all(&requests[number * stride..][..stride])?;
+        let offset = FIRST_OFFSET as usize + number * self.size as usize;
         let expected = &file[offset..offset + self.size as usize];
         match self.target {
             Target::Otaru | Target::Mosquitto => check_frame(&read_packet(stream)?, expected),
@@ -193,6 +224,14 @@ impl Blocks {
             }
         }
     }
+}
+
+/// A connection that does not wait for ever.
+pub(super) fn dial(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// About as much as a block in its frame and packet.
@@ -276,7 +315,7 @@ impl Turn {
 }
 
 /// Becomes a device that is offered the package, and gives its stream.
-fn greet(stream: &mut TcpStream, device: &str) -> anyhow::Result<u32> {
+fn greet(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<u32> {
     stream.write_all(&packets::connect(device, 0)?)?;
     stream.write_all(&packets::inform(device, 1, packets::OLD)?)?;
     loop {
@@ -291,7 +330,7 @@ fn greet(stream: &mut TcpStream, device: &str) -> anyhow::Result<u32> {
     }
 }
 
-fn subscribe(stream: &mut TcpStream, device: &str) -> anyhow::Result<u32> {
+fn subscribe(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<u32> {
     stream.write_all(&packets::connect_as(device, None, 0)?)?;
     stream.write_all(&packets::subscribe(&packets::topic(Kind::FileDownloadReply, device))?)?;
     for _ in 0..2 {
@@ -303,7 +342,7 @@ fn subscribe(stream: &mut TcpStream, device: &str) -> anyhow::Result<u32> {
     Ok(1_000_000)
 }
 
-fn read_packet(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+fn read_packet(stream: &mut impl Read) -> anyhow::Result<Vec<u8>> {
     let mut bytes = vec![0; 2];
     stream.read_exact(&mut bytes)?;
     loop {
@@ -332,7 +371,7 @@ fn check_frame(bytes: &[u8], expected: &[u8]) -> anyhow::Result<usize> {
     }
 }
 
-fn check_range(stream: &mut TcpStream, expected: &[u8]) -> anyhow::Result<usize> {
+fn check_range(stream: &mut impl Read, expected: &[u8]) -> anyhow::Result<usize> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut next = [0];

@@ -79,7 +79,7 @@ impl Logins {
 }
 
 /// Waits until a process has done next to nothing for half a second.
-fn rest(pid: u32) -> anyhow::Result<()> {
+pub(super) fn rest(pid: u32) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
         let (cpu, since) = (proc::cpu(pid)?, Instant::now());

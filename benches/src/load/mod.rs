@@ -6,6 +6,7 @@ mod fleet;
 mod logins;
 mod reports;
 mod storm;
+mod tls;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub(crate) use blocks::{Blocks, BlocksDone, FILE, Target};
 pub(crate) use logins::{Logins, LoginsDone};
 pub(crate) use reports::{Reports, ReportsDone};
 pub(crate) use storm::{Storm, StormDone};
+pub(crate) use tls::{HOST, Handshakes, HandshakesDone, Idle, IdleDone, Suite, Tls};
 
 /// What a loader is to do.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub(crate) enum Load {
     Logins(Logins),
     Reports(Reports),
     Storm(Storm),
+    Handshakes(Handshakes),
+    Idle(Idle),
 }
 
 /// Does what a line of standard input says, says on standard output what came of it, and keeps what it
@@ -32,6 +36,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     std::io::stdin().read_line(&mut spec)?;
     let (done, fleet) = match serde_json::from_str(&spec)? {
         Load::Blocks(spec) => (serde_json::to_string(&spec.run()?), None),
+        Load::Handshakes(spec) => (serde_json::to_string(&spec.run()?), None),
+        Load::Idle(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Logins(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Reports(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Storm(spec) => {

@@ -263,6 +263,7 @@ mod tests {
             keep_events: None,
             clock: server::Clock::System,
             door_counters: Arc::default(),
+            tls: None,
         };
         Server::start(config).await.unwrap()
     }

@@ -23,6 +23,9 @@ pub struct Config {
     pub max_connections_per_address: Option<usize>,
     /// Logins that the platform checks at once; further ones wait.
     pub max_logins: usize,
+    /// Most bytes of payload in a record of TLS, 512 to 16384; a device may ask for less. One with a receive
+    /// buffer shorter than its records cannot read them.
+    pub tls_record: usize,
     /// Balancers: their connections begin with a header of the PROXY protocol, version 2, and count as
     /// those of the address it names. No other connection may begin so.
     pub balancers: Vec<Network>,
@@ -50,6 +53,7 @@ impl Default for Config {
             max_connections: 100_000,
             max_connections_per_address: None,
             max_logins: 512,
+            tls_record: 16 * 1024,
             balancers: Vec::new(),
             tcp_idle: Duration::from_secs(60),
             tcp_interval: Duration::from_secs(15),

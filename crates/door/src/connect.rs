@@ -151,30 +151,45 @@ impl<P: Platform> Door<P> {
     ) -> Result<Result<Admitted, Refusal>, Why> {
         let verdict = self.check(login).await;
         let origin = Origin::of(login.peer.ip());
-        let (device, unknown) = (self.throttle.device(login), self.throttle.unknown(origin));
-        let now = Instant::now();
-        let delay = match verdict {
-            Ok(_) => {
-                self.throttle.forget(device);
-                Duration::ZERO
+        let user = Username { device_name: login.device_name, product_key: login.product_key };
+        match verdict {
+            Ok(_) => self.throttle.forget(self.throttle.device(origin, user)),
+            Err(refusal) => {
+                let wait = self.wait_of(origin, Some(user), refusal)?;
+                self.delay(wait, origin, stream).await?;
             }
-            Err(Refusal::BadPassword) => {
-                self.throttle.failed_in_turn(device, now).ok_or(Why::ThrottleFull)?
-            }
-            Err(Refusal::NotAuthorised) => {
-                let of_all = self.throttle.failed(unknown, now);
-                let own = self.throttle.failed_in_turn(device, now).ok_or(Why::ThrottleFull)?;
-                own.max(of_all)
-            }
-            Err(Refusal::Malformed | Refusal::Unavailable) => Duration::ZERO,
-        };
-        self.delay(delay, origin, stream).await?;
+        }
         Ok(verdict)
+    }
+
+    /// How long a refusal waits, now that it is held against the device, if that is known, and its origin.
+    pub(crate) fn wait_of(
+        &self,
+        origin: Origin,
+        user: Option<Username<'_>>,
+        refusal: Refusal,
+    ) -> Result<Duration, Why> {
+        let now = Instant::now();
+        let in_turn = || match user {
+            Some(user) => {
+                let device = self.throttle.device(origin, user);
+                self.throttle.failed_in_turn(device, now).ok_or(Why::ThrottleFull)
+            }
+            None => Ok(Duration::ZERO),
+        };
+        match refusal {
+            Refusal::BadPassword => in_turn(),
+            Refusal::NotAuthorised => {
+                let of_all = self.throttle.failed(self.throttle.unknown(origin), now);
+                Ok(in_turn()?.max(of_all))
+            }
+            Refusal::Malformed | Refusal::Unavailable => Ok(Duration::ZERO),
+        }
     }
 
     /// Holds a refusal back. A connection that waits holds its place and no more, and few may do so at
     /// once.
-    async fn delay<S: AsyncRead + Unpin>(
+    pub(crate) async fn delay<S: AsyncRead + Unpin>(
         &self,
         delay: Duration,
         origin: Origin,

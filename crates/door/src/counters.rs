@@ -48,7 +48,7 @@ counters! {
     connections,
     /// Connections whose first byte is neither MQTT's nor HTTP's.
     unknown_protocol,
-    /// Connections that did not finish their CONNECT, HTTP request's head or PROXY header in time.
+    /// Connections that did not finish their CONNECT, HTTP request's head, TLS handshake or PROXY header in time.
     connect_timeout,
     /// Connections of listed balancers without the PROXY header they owe.
     bad_proxy_header,
@@ -70,6 +70,12 @@ counters! {
     throttle_full,
     /// Connections that ended while they waited for a delayed refusal.
     throttle_left,
+    /// TLS handshakes done.
+    tls_handshakes,
+    /// Of these, the short ones of devices that were here before.
+    tls_resumed,
+    /// Connections that ended within their TLS handshake.
+    tls_failed,
     /// Sessions begun.
     sessions,
     /// Sessions ended by a newer one of the same device.

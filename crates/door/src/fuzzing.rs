@@ -2,6 +2,7 @@
 
 use crate::http::range::Range;
 pub use crate::proxy;
+pub use crate::tls::psk::offered as psk_identity;
 
 /// First byte and length of the part that a `Range` header asks for, of a file of `total` bytes; the whole
 /// file is a part too.

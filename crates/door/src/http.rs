@@ -1,4 +1,4 @@
-//! The plain HTTP file door (docs/protocol.md 7): `GET`, whole files or one range, always with
+//! The HTTP file door (docs/protocol.md 7): `GET`, whole files or one range, always with
 //! `Content-Length`, never chunked, compressed or redirected.
 
 mod body;
@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
 use crate::counters::count;
@@ -33,12 +33,11 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// Serves HTTP requests on a connection until it ends; the first one's head must be whole by
 /// `deadline`.
-pub(crate) async fn serve<P: Platform>(
-    door: Arc<Door<P>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    deadline: Instant,
-) {
+pub(crate) async fn serve<P, S>(door: Arc<Door<P>>, stream: S, peer: SocketAddr, deadline: Instant)
+where
+    P: Platform,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let config = &door.config;
     let io = Patient::new(stream, config.write_timeout);
     let is_asked = AtomicBool::new(false);

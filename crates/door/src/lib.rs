@@ -1,4 +1,5 @@
-//! The devices' door: sessions over MQTT 3.1, 3.1.1 and 5 and the plain HTTP file door on the same listeners.
+//! The devices' door: sessions over MQTT 3.1, 3.1.1 and 5 and the HTTP file door, plain or over TLS, on the same
+//! listeners.
 //!
 //! The door knows no database. What it needs from the platform behind it is [`Platform`]: who may
 //! come in, take an uplink, find the bytes of a stream or of a file. What the platform needs from the
@@ -20,6 +21,7 @@ macro_rules! note {
 
 mod acks;
 mod blocks;
+pub mod certs;
 mod clock;
 mod config;
 mod connect;
@@ -48,6 +50,7 @@ mod subscriptions;
 mod tcp;
 mod terms;
 mod throttle;
+mod tls;
 mod turned;
 mod window;
 
@@ -64,3 +67,4 @@ pub use platform::{
 };
 pub use serve::{listen, serve};
 pub use sessions::Sessions;
+pub use tls::{Certificate, Tls, TlsError};

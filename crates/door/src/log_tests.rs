@@ -93,7 +93,8 @@ impl House {
     async fn with(config: Config) -> Self {
         let (platform, _) = TestPlatform::new();
         let (sessions, counters, log) = (Sessions::new(), Arc::new(Counters::default()), Log::default());
-        let door = Arc::new(Door::new(platform, sessions, config, counters, log));
+        let door =
+            Arc::new(Door::new(platform, sessions, config, counters, log, crate::Tls::new(None).unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = {
@@ -186,7 +187,8 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
             "the protocol name is not MQTT's",
             "peer=127.0.0.1:",
         ),
-        (b"\x16\x03\x01\0".to_vec(), "it speaks TLS", "peer=127.0.0.1:"),
+        (b"\x16\x03\x01\0".to_vec(), "its TLS handshake was not done within 1 s", "peer=127.0.0.1:"),
+        (b"\x16\x03\x01\0\x04\x0e\0\0\0".to_vec(), "its TLS handshake failed: ", "peer=127.0.0.1:"),
         (
             crate::proxy::SIGNATURE.to_vec(),
             "a PROXY header begins as it does, and is taken from listed balancers only",

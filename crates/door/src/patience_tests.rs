@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use mqtt::{Connect, Packet, Properties, QoS, Will};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use crate::connect::mqtt as serve_mqtt;
@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::pipe_tests::client::{Client, Credentials, bytes};
 use crate::pipe_tests::platform::TestPlatform;
 use crate::serve::{Door, MAX_LONG_CONNECTS};
-use crate::{Config, Counters, Sessions};
+use crate::{Config, Counters, Sessions, Tls};
 
 const FACTORY: &str = "192.0.2.7";
 const ELSEWHERE: &str = "192.0.2.8";
@@ -39,6 +39,7 @@ impl House {
             config,
             Arc::new(Counters::default()),
             Log::default(),
+            Tls::new(None).unwrap(),
         )))
     }
 
@@ -310,4 +311,28 @@ async fn long_wills_are_taken_few_at_a_time_and_others_do_not_wait() {
     assert_eq!(house.try_login(FACTORY, &Credentials::of("dev002")).await, (ACCEPTED.to_vec(), 0));
     slow.pop();
     assert_eq!(waiting.await.unwrap(), ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_that_go_on_failing_are_refused_ever_later() {
+    // The end of a server's hello.
+    const NO_HANDSHAKE: &[u8] = &[0x16, 3, 1, 0, 4, 0x0e, 0, 0, 0];
+    let house = House::open(Config::default());
+    for n in 0..103 {
+        let (mut ours, theirs) = duplex(1024);
+        let (start, peer) = (Instant::now(), (FACTORY.parse::<IpAddr>().unwrap(), 1).into());
+        let door = house.0.clone();
+        let deadline = start + door.config.connect_timeout;
+        tokio::spawn(async move { door.shake_hands(theirs, peer, deadline).await.is_none() });
+        ours.write_all(NO_HANDSHAKE).await.unwrap();
+        let mut alert = Vec::new();
+        ours.read_to_end(&mut alert).await.unwrap();
+        assert_eq!(alert[0], 0x15);
+        let waited = match n {
+            0..99 => 0,
+            _ => 1 << (n - 99).min(3),
+        };
+        assert_eq!(start.elapsed().as_secs(), waited, "{n}");
+    }
+    assert_eq!(house.counted("tls_failed"), 103);
 }

@@ -21,7 +21,7 @@ use wire::topic::Kind;
 use crate::connect::mqtt as serve_mqtt;
 use crate::log::Log;
 use crate::serve::Door;
-use crate::{Closed, Config, Counters, Sessions};
+use crate::{Closed, Config, Counters, Sessions, Tls};
 use client::{Client, Credentials};
 use platform::{TestBlob, TestPlatform, Told};
 
@@ -34,8 +34,8 @@ impl House {
     fn open() -> Self {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
-        let (config, log) = (Config::default(), Log::default());
-        Self { door: Arc::new(Door::new(platform, sessions, config, counters, log)), told }
+        let (config, log, tls) = (Config::default(), Log::default(), Tls::new(None).unwrap());
+        Self { door: Arc::new(Door::new(platform, sessions, config, counters, log, tls)), told }
     }
 
     fn dial(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wire::credentials::ClientId;
+use wire::credentials::{ClientId, PskIdentity, PskKey};
 use wire::topic::Kind;
 
 /// The platform's number of a device.
@@ -25,6 +25,12 @@ pub trait Platform: Send + Sync + 'static {
     /// Checks what a device shows at CONNECT. The client id parses and names a known sign method;
     /// product key and device name are well formed.
     fn authenticate(&self, login: &Login<'_>) -> impl Future<Output = Result<Admitted, Refusal>> + Send;
+
+    /// The pre-shared key of a device for TLS. It opens nothing more: a CONNECT follows inside.
+    fn pre_shared_key(
+        &self,
+        identity: &PskIdentity<'_>,
+    ) -> impl Future<Output = Result<PskKey, Refusal>> + Send;
 
     /// A session began: after the uplinks of any older one of the device are durable, unless that takes
     /// too long, and before its own first uplink. What is delivered from here on reaches the device after

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, unconstrained, yield_now};
@@ -17,6 +17,7 @@ use crate::log::Log;
 use crate::origin::{Origin, Place, Places};
 use crate::proxy::{self, Header};
 use crate::throttle::Throttle;
+use crate::tls::{self, Tls, TlsStream, Turns};
 use crate::turned::Why;
 use crate::{Config, Counters, Platform, Sessions, connect, counters, http, tcp};
 
@@ -47,6 +48,9 @@ pub(crate) struct Door<P> {
     /// Turns at asking the platform about a login.
     pub(crate) logins: Semaphore,
     pub(crate) long_connects: Semaphore,
+    pub(crate) tls: Tls,
+    /// Turns at the sums of TLS handshakes.
+    pub(crate) turns: Turns,
     connections_of: Places,
 }
 
@@ -57,6 +61,7 @@ impl<P> Door<P> {
         config: Config,
         counters: Arc<Counters>,
         log: Log,
+        tls: Tls,
     ) -> Self {
         Self {
             platform,
@@ -68,6 +73,8 @@ impl<P> Door<P> {
             delayed_of: Places::default(),
             logins: Semaphore::new(config.max_logins),
             long_connects: Semaphore::new(MAX_LONG_CONNECTS),
+            tls,
+            turns: Turns::default(),
             connections_of: Places::default(),
             config: Arc::new(config),
         }
@@ -113,8 +120,10 @@ pub async fn serve<P: Platform>(
     sessions: Sessions,
     config: Config,
     counters: Arc<Counters>,
+    tls: Tls,
 ) {
-    open(&listeners, Arc::new(Door::new(platform, sessions, config, counters, Log::of_process()))).await;
+    let log = Log::of_process();
+    open(&listeners, Arc::new(Door::new(platform, sessions, config, counters, log, tls))).await;
 }
 
 /// [`serve`] with the log given.
@@ -176,15 +185,71 @@ async fn connection<P: Platform>(door: Arc<Door<P>>, mut stream: TcpStream, peer
         Ok(place) => place,
         Err(why) => return turn_away(&door, peer, why),
     };
-    match timeout_at(deadline, first_byte(&stream)).await {
-        Ok(Ok(CONNECT)) => connect::mqtt(door, stream, peer, deadline).await,
-        Ok(Ok(letter)) if letter.is_ascii_alphabetic() => {
+    // Each on the heap, so that a connection takes no more room than what it turns out to be.
+    match first_byte(&door, &mut stream, peer, deadline).await {
+        Some(tls::HANDSHAKE) => {
+            let Some(mut stream) = Box::pin(door.shake_hands(stream, peer, deadline)).await else { return };
+            if let Some(first) = first_byte(&door, &mut stream, peer, deadline).await {
+                Box::pin(speak(door, stream, first, peer, deadline)).await;
+            }
+        }
+        Some(first) => Box::pin(speak(door, stream, first, peer, deadline)).await,
+        None => {}
+    }
+}
+
+/// Serves what a connection begins with: its first byte tells.
+async fn speak<P: Platform, S: Transport>(
+    door: Arc<Door<P>>,
+    stream: S,
+    first: u8,
+    peer: SocketAddr,
+    deadline: Instant,
+) {
+    match first {
+        CONNECT => connect::mqtt(door, stream, peer, deadline).await,
+        letter if letter.is_ascii_alphabetic() => {
             Box::pin(http::serve(door, stream, peer, deadline)).await;
         }
-        Ok(Ok(first)) => turn_away(&door, peer, Why::FirstByte(first)),
-        // Closed without a word, as port checks do.
-        Ok(Err(_)) => {}
-        Err(_) => turn_away(&door, peer, Why::Late(door.config.connect_timeout)),
+        other => turn_away(&door, peer, Why::FirstByte(other)),
+    }
+}
+
+/// What the protocols of devices travel over.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The first byte of what comes, left in its place.
+    fn first_byte(&mut self) -> impl Future<Output = io::Result<u8>> + Send;
+}
+
+impl Transport for TcpStream {
+    async fn first_byte(&mut self) -> io::Result<u8> {
+        let mut first = [0];
+        match self.peek(&mut first).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(first[0]),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for TlsStream<S> {
+    async fn first_byte(&mut self) -> io::Result<u8> {
+        self.peek().await
+    }
+}
+
+/// `None`: the connection has ended, as port checks do without a word, or was turned away.
+async fn first_byte<P: Platform>(
+    door: &Door<P>,
+    stream: &mut impl Transport,
+    peer: SocketAddr,
+    deadline: Instant,
+) -> Option<u8> {
+    match timeout_at(deadline, stream.first_byte()).await {
+        Ok(first) => first.ok(),
+        Err(_) => {
+            turn_away(door, peer, Why::Late(door.config.connect_timeout));
+            None
+        }
     }
 }
 
@@ -237,12 +302,4 @@ fn place<P>(door: &Door<P>, peer: SocketAddr) -> Result<Option<Place>, Why> {
 /// Without a CONNECT there is no CONNACK.
 fn turn_away<P: Platform>(door: &Door<P>, peer: SocketAddr, why: Why) {
     door.turn_stranger_away(peer, None, why);
-}
-
-async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
-    let mut first = [0];
-    match stream.peek(&mut first).await? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(first[0]),
-    }
 }

@@ -30,7 +30,8 @@ impl Turn {
     pub(crate) const END: Self = Self { wrote: false, read: false, end: true };
 }
 
-/// Writes what waits in `out` and, if `reading`, reads into `input`; returns as soon as either moved.
+/// Writes what waits in `out` and, if `reading`, reads into `input`; returns as soon as either moved. What the
+/// stream itself holds back goes on its way meanwhile.
 pub(crate) async fn turn<S>(
     stream: &mut S,
     out: &mut Outbox,
@@ -42,7 +43,11 @@ where
 {
     poll_fn(|cx| {
         let mut turn = Turn::default();
-        if !out.is_empty() && write(stream, out, cx)?.is_ready() {
+        if out.is_empty() {
+            if let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+        } else if write(stream, out, cx)?.is_ready() {
             turn.wrote = true;
         }
         if reading && let Poll::Ready(count) = read(stream, input, cx)? {

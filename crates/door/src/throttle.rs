@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wire::credentials::Username;
 
-use crate::Login;
 use crate::origin::Origin;
 
 /// Failures of a device that are answered at once.
@@ -65,9 +65,8 @@ impl Throttle {
     }
 
     /// This device from this origin.
-    pub(crate) fn device(&self, login: &Login<'_>) -> Key {
-        let origin = Origin::of(login.peer.ip());
-        let hash = self.hasher.hash_one((origin, login.product_key, login.device_name));
+    pub(crate) fn device(&self, origin: Origin, user: Username<'_>) -> Key {
+        let hash = self.hasher.hash_one((origin, user.product_key, user.device_name));
         Key { hash, free: FREE }
     }
 
@@ -151,17 +150,12 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use wire::credentials::ClientId;
-
     use super::*;
 
-    /// Calls `then` with the key of a device at an address.
+    /// The key of a device at an address.
     fn key(throttle: &Throttle, address: &str, device_name: &str) -> Key {
-        let client_id = ClientId::parse("id|securemode=3|").unwrap();
-        let peer = (address.parse::<std::net::IpAddr>().unwrap(), 1).into();
-        let login =
-            Login { product_key: "a1TestPk001", device_name, client_id: &client_id, password: b"", peer };
-        throttle.device(&login)
+        let user = Username { product_key: "a1TestPk001", device_name };
+        throttle.device(Origin::of(address.parse().unwrap()), user)
     }
 
     fn fail(throttle: &Throttle, key: Key, times: u32, now: Instant) {

@@ -13,9 +13,6 @@ use crate::proxy::{self, SIGNATURE};
 use crate::serve::Door;
 use crate::{Counters, Platform, Refusal};
 
-/// First byte of a TLS handshake.
-const TLS: u8 = 0x16;
-
 /// Characters of an unknown sign method that are repeated.
 const MAX_WORD: usize = 32;
 
@@ -52,6 +49,14 @@ pub(crate) enum Why {
     ProxyBrokeOff,
     /// A balancer's PROXY header was not whole in this time.
     ProxyLate(Duration),
+    /// Its TLS handshake failed, as OpenSSL says, before a server with or without a certificate.
+    Tls { reason: String, certified: bool },
+    /// The connection ended within its TLS handshake.
+    TlsBrokeOff,
+    /// The TLS handshake was not done in this time.
+    TlsLate(Duration),
+    /// Its TLS handshake with a pre-shared key failed, and the platform said so of it.
+    Psk(Refusal),
     /// Its address has this many connections, which is all it may have.
     AddressFull(usize),
     /// The CONNECT was not whole in this time.
@@ -114,6 +119,10 @@ impl<'p> Who<'p> {
 }
 
 impl Why {
+    pub(crate) fn tls(reason: String, certified: bool) -> Self {
+        Self::Tls { reason, certified }
+    }
+
     pub(crate) fn sign_method(client_id: &ClientId<'_>) -> Self {
         let word = client_id.param("signmethod").unwrap_or_default();
         Self::SignMethod(word.chars().take_while(|&c| c != '|').take(MAX_WORD).collect())
@@ -162,6 +171,10 @@ impl Why {
             | Self::Proxy(_)
             | Self::ProxyBrokeOff
             | Self::ProxyLate(_)
+            | Self::Tls { .. }
+            | Self::TlsBrokeOff
+            | Self::TlsLate(_)
+            | Self::Psk(_)
             | Self::AddressFull(_)
             | Self::Late(_)
             | Self::LateHead(_)
@@ -183,7 +196,10 @@ impl Why {
             Self::FirstByte(_) => &counters.unknown_protocol,
             Self::Proxy(_) | Self::ProxyBrokeOff => &counters.bad_proxy_header,
             Self::AddressFull(_) => &counters.address_limit,
-            Self::Late(_) | Self::LateHead(_) | Self::ProxyLate(_) => &counters.connect_timeout,
+            Self::Late(_) | Self::LateHead(_) | Self::ProxyLate(_) | Self::TlsLate(_) => {
+                &counters.connect_timeout
+            }
+            Self::Tls { .. } | Self::TlsBrokeOff | Self::Psk(_) => &counters.tls_failed,
             Self::ThrottleFull => &counters.throttle_full,
             Self::ThrottleLeft => &counters.throttle_left,
             Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
@@ -209,7 +225,6 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FirstByte(TLS) => f.write_str("it speaks TLS, which is not served yet: connect without TLS"),
             Self::FirstByte(first) if *first == SIGNATURE[0] => f.write_str(
                 "it does not speak MQTT; a PROXY header begins as it does, and is taken from listed balancers only",
             ),
@@ -222,6 +237,20 @@ impl fmt::Display for Why {
                 let seconds = limit.as_secs_f32();
                 write!(f, "it is listed as a balancer, and no whole PROXY header came within {seconds} s")
             }
+            Self::Tls { reason, certified } => {
+                write!(f, "its TLS handshake failed: {reason}{}", advice(reason, *certified))
+            }
+            Self::TlsBrokeOff => f.write_str("the connection ended within its TLS handshake"),
+            Self::TlsLate(limit) => {
+                write!(f, "its TLS handshake was not done within {} s", limit.as_secs_f32())
+            }
+            Self::Psk(Refusal::NotAuthorised) => {
+                f.write_str("its pre-shared key is that of a device that is unknown or disabled")
+            }
+            Self::Psk(_) => f.write_str(
+                "wrong pre-shared key: it is not made of its identity and the device's secret; \
+                 `otaru device credentials` shows the one that is",
+            ),
             Self::AddressFull(limit) => {
                 write!(f, "its address has {limit} connections already, as many as one address may have")
             }
@@ -273,6 +302,25 @@ impl fmt::Display for Why {
             Self::Outrun => f.write_str("a newer connection of the device came first"),
             Self::Stopping => f.write_str("the platform stops"),
         }
+    }
+}
+
+/// What to do about a failure that OpenSSL calls so.
+fn advice(reason: &str, certified: bool) -> &'static str {
+    if reason.contains("no shared cipher") && !certified {
+        "; there is no certificate here: `otaru certs new` makes one"
+    } else if reason.contains("no shared cipher") {
+        "; a device that knows RSA only, as those of the C SDKs, needs a certificate with an RSA key"
+    } else if ["unknown ca", "bad certificate", "certificate unknown"]
+        .iter()
+        .any(|alert| reason.contains(alert))
+    {
+        "; it does not trust the certificate here: give it the CA's (ca.pem), and connect by a name that the \
+         certificate has"
+    } else if reason.contains("unsupported protocol") {
+        "; TLS 1.2 or 1.3 is needed"
+    } else {
+        ""
     }
 }
 

@@ -141,7 +141,7 @@ async fn a_connect_cut_off_anywhere_harms_nobody() {
 #[tokio::test]
 async fn a_first_byte_of_neither_protocol_closes() {
     let house = House::open().await;
-    for first in [0x16, 0x00, 0x30, 0xff] {
+    for first in [0x15, 0x00, 0x30, 0xff] {
         assert_eq!(answer(&house, &[first, 3, 1, 0]).await, b"");
     }
     assert_eq!(house.counted("unknown_protocol"), 4);

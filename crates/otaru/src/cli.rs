@@ -8,7 +8,7 @@ use otaru::settings::{self, Data};
 
 use crate::client::Client;
 use crate::commands::{
-    backup, device, events, frame, group, job, module, package, product, sim, stats, status, task,
+    backup, certs, device, events, frame, group, job, module, package, product, sim, stats, status, task,
 };
 use crate::demo::{self, Demo};
 use crate::output;
@@ -94,6 +94,9 @@ enum Command {
     Events(events::Show),
     /// How the platform is doing, and what it has counted
     Status(status::Show),
+    /// Certificates for TLS
+    #[command(subcommand)]
+    Certs(certs::Command),
     /// Look into what a device receives
     #[command(subcommand)]
     Frame(frame::Command),
@@ -125,6 +128,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Stats(command) => stats::run(command, &client()?)?,
         Command::Events(show) => events::run(&show, &client()?)?,
         Command::Status(show) => status::run(&show, &client()?)?,
+        Command::Certs(command) => certs::run(command, &connection)?,
         Command::Frame(command) => return frame::run(command),
         Command::Sim(command) => return sim::run(command, &connection),
         Command::Backup(command) => backup::backup(command, &connection)?,

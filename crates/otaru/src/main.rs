@@ -8,6 +8,7 @@ mod output;
 mod platform;
 mod serve;
 mod stop;
+mod tls;
 mod token;
 
 use std::process::ExitCode;

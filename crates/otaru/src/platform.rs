@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::tls::TlsFiles;
 use crate::token;
 
 /// How long operators' requests under way may take when the platform stops.
@@ -29,6 +30,8 @@ pub(crate) struct Platform {
     pub(crate) operators: Vec<SocketAddr>,
     /// The administrator's token.
     pub(crate) token: String,
+    /// Whether they are shown a certificate by TLS.
+    pub(crate) has_certificate: bool,
     /// Whether this is the first start of an empty platform.
     pub(crate) first_start: bool,
     device_door: JoinSet<()>,
@@ -51,8 +54,10 @@ impl Platform {
             operator_doors.spawn(api::serve(listener, reception.router(), told(stop.subscribe())));
         }
 
+        let tls_files = TlsFiles::find(data, &settings.tls)?;
+        let tls = door::Tls::new(tls_files.as_ref().map(TlsFiles::read).transpose()?.as_ref())?;
         let counters = Arc::new(door::Counters::default());
-        let server = open(data, &settings, Arc::clone(&counters)).await?;
+        let server = open(data, &settings, Arc::clone(&counters), tls.clone()).await?;
         let (token, made) = token::read_or_make(data)?;
         // After a restore the token is new, but not what it guards.
         let products = server.products(Paging { after: None, limit: 1 }).await?;
@@ -65,13 +70,24 @@ impl Platform {
         reception.open(api::router(server.clone(), config.metrics_for(settings.metrics_readers.into())));
         let limits = within_files(settings.door.into());
         let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
-        let device_door =
-            JoinSet::from_iter([door::serve(device_listeners, platform, sessions, limits, counters)]);
+        let mut device_door = JoinSet::from_iter([door::serve(
+            device_listeners,
+            platform,
+            sessions,
+            limits,
+            counters,
+            tls.clone(),
+        )]);
+        let has_certificate = tls_files.is_some();
+        if let Some(files) = tls_files {
+            device_door.spawn(files.watch(tls));
+        }
         Ok(Self {
             server,
             devices,
             operators,
             token,
+            has_certificate,
             first_start,
             device_door,
             operator_doors,
@@ -133,6 +149,7 @@ async fn open(
     data: &Path,
     settings: &Settings,
     door_counters: Arc<door::Counters>,
+    tls: door::Tls,
 ) -> anyhow::Result<Server> {
     let config = store::Config {
         data: data.into(),
@@ -152,6 +169,7 @@ async fn open(
         keep_events: settings.keep_events.0,
         clock: Clock::System,
         door_counters,
+        tls: Some(tls),
     };
     Ok(Server::start(config).await?)
 }

@@ -63,7 +63,8 @@ fn greet(platform: &Platform, data: &Path) {
     let list =
         |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     out!("Otaru {} is up.", env!("CARGO_PKG_VERSION"));
-    out!("  devices    {}  (MQTT, and files over HTTP)", list(&platform.devices));
+    let tls = if platform.has_certificate { ", each with TLS or without" } else { "" };
+    out!("  devices    {}  (MQTT, and files over HTTP{tls})", list(&platform.devices));
     out!("  operators  {}  (token: {})", list(&platform.operators), token::file(data).display());
     if platform.first_start {
         next_steps(platform, data);

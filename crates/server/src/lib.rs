@@ -70,6 +70,8 @@ pub struct Config {
     pub clock: Clock,
     /// What the door counts.
     pub door_counters: Arc<door::Counters>,
+    /// What the door shows in TLS handshakes: its certificate's end is measured.
+    pub tls: Option<door::Tls>,
 }
 
 /// The use cases. Clones are the same server.
@@ -79,12 +81,13 @@ pub struct Server {
     queue: Queue,
     logins: Logins,
     door_counters: Arc<door::Counters>,
+    tls: Option<door::Tls>,
 }
 
 impl Server {
     /// Starts on an open store: no device is online yet, what is due is done from now on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let Config { store, public_url, limits, timezone, keep_events, clock, door_counters } = config;
+        let Config { store, public_url, limits, timezone, keep_events, clock, door_counters, tls } = config;
         let links = Links::new(make_link_key(&store).await?);
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         let keep_events = keep_events.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
@@ -99,7 +102,7 @@ impl Server {
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         let logins = Logins::start(core.store.clone());
-        let server = Self { core, queue, logins, door_counters };
+        let server = Self { core, queue, logins, door_counters, tls };
         start_expiry(&server);
         Ok(server)
     }

@@ -13,7 +13,7 @@ use rollout::{Id, Input, JobState, Package, Protocol, Task};
 use store::devices::Login;
 use store::{BlobFile, Owner, Tx, UnsealError};
 use tracing::{debug, error};
-use wire::credentials::Username;
+use wire::credentials::{PskIdentity, PskKey, Username};
 use wire::topic::Kind;
 
 use crate::Server;
@@ -33,22 +33,17 @@ impl Platform for Server {
     async fn authenticate(&self, login: &door::Login<'_>) -> Result<Admitted, Refusal> {
         let (product_key, device_name) = (login.product_key, login.device_name);
         let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
-        if !self.core.takes_logins() {
-            return Err(Refusal::Unavailable);
-        }
-        let found = self.logins.find(product_key, device_name).await.map_err(|_| Refusal::Unavailable)?;
-        let Some(found) = found.filter(|found| found.enabled) else {
-            return Err(Refusal::NotAuthorised);
-        };
-        let secret = self.secret(product_key, device_name, &found).map_err(|error| {
-            error!(%error, product_key, device_name, "a login cannot be checked: the device's secret does not open");
-            Refusal::Unavailable
-        })?;
         let user = Username { device_name, product_key };
+        let (found, secret) = self.enabled(user).await?;
         if !wire::credentials::verify(login.password, method, &secret, login.client_id, &user) {
             return Err(Refusal::BadPassword);
         }
         Ok(Admitted { device: found.device, epoch: self.core.next_id() })
+    }
+
+    async fn pre_shared_key(&self, identity: &PskIdentity<'_>) -> Result<PskKey, Refusal> {
+        let (_, secret) = self.enabled(identity.user).await?;
+        Ok(identity.key(&secret))
     }
 
     fn connected(&self, session: &Arc<Session>) {
@@ -136,6 +131,21 @@ struct Found {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Server {
+    /// A device that may come in, and its secret.
+    async fn enabled(&self, user: Username<'_>) -> Result<(Login, Vec<u8>), Refusal> {
+        let Username { product_key, device_name } = user;
+        if !self.core.takes_logins() {
+            return Err(Refusal::Unavailable);
+        }
+        let found = self.logins.find(product_key, device_name).await.map_err(|_| Refusal::Unavailable)?;
+        let found = found.filter(|found| found.enabled).ok_or(Refusal::NotAuthorised)?;
+        let secret = self.secret(product_key, device_name, &found).map_err(|error| {
+            error!(%error, product_key, device_name, "a login cannot be checked: the device's secret does not open");
+            Refusal::Unavailable
+        })?;
+        Ok((found, secret))
+    }
+
     /// A device's secret.
     pub(crate) async fn find_secret(
         &self,

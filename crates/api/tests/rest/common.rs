@@ -44,6 +44,7 @@ impl Platform {
             keep_events: None,
             clock: Clock::System,
             door_counters: Arc::default(),
+            tls: None,
         };
         let server = Server::start(config).await.unwrap();
         let router = otaru_api::router(server.clone(), Config::new(TOKEN));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client::{Client, Credentials};
-use otaru_door::{Config, Counters, Downlink, Sessions, listen, serve};
+use otaru_door::{Config, Counters, Downlink, Sessions, Tls, listen, serve};
 use platform::{TestPlatform, Told};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -40,6 +40,10 @@ impl House {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::with_tls(config, Tls::new(None).unwrap()).await
+    }
+
+    pub(crate) async fn with_tls(config: Config, tls: Tls) -> Self {
         let (platform, told) = TestPlatform::new();
         let (sessions, counters) = (Sessions::new(), Arc::new(Counters::default()));
         let listeners = [(); 2].map(|()| listen(([127, 0, 0, 1], 0).into()).unwrap());
@@ -50,6 +54,7 @@ impl House {
             sessions.clone(),
             config,
             counters.clone(),
+            tls,
         ));
         Self { platform, sessions, counters, told, addresses, served }
     }

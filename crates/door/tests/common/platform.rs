@@ -12,7 +12,7 @@ use otaru_door::{
     StreamRefusal, Unavailable,
 };
 use tokio::sync::{mpsc, watch};
-use wire::credentials::{Username, verify};
+use wire::credentials::{PskIdentity, PskKey, Username, verify};
 use wire::topic::Kind;
 
 pub(crate) const PRODUCT: &str = "a1TestPk001";
@@ -86,6 +86,14 @@ impl TestPlatform {
     }
 }
 
+fn device(name: &str) -> Result<DeviceId, Refusal> {
+    match name {
+        "dev001" => Ok(1),
+        "dev002" => Ok(2),
+        _ => Err(Refusal::NotAuthorised),
+    }
+}
+
 impl Platform for TestPlatform {
     async fn authenticate(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
         self.thinking.fetch_add(1, Ordering::Relaxed);
@@ -94,17 +102,20 @@ impl Platform for TestPlatform {
         if self.down.load(Ordering::Relaxed) {
             return Err(Refusal::Unavailable);
         }
-        let device = match login.device_name {
-            "dev001" => 1,
-            "dev002" => 2,
-            _ => return Err(Refusal::NotAuthorised),
-        };
+        let device = device(login.device_name)?;
         let username = Username { device_name: login.device_name, product_key: login.product_key };
         let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
         if !verify(login.password, method, SECRET.as_bytes(), login.client_id, &username) {
             return Err(Refusal::BadPassword);
         }
         Ok(Admitted { device, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) + 1 })
+    }
+
+    async fn pre_shared_key(&self, identity: &PskIdentity<'_>) -> Result<PskKey, Refusal> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(Refusal::Unavailable);
+        }
+        device(identity.user.device_name).map(|_| identity.key(SECRET.as_bytes()))
     }
 
     fn connected(&self, session: &Arc<Session>) {

@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 
 use api::dto::{Credentials, Login, Status};
+use wire::credentials::PskIdentity;
 
 use super::Format;
 use crate::client::Client;
 use crate::output::{self, facts, out};
 use crate::serve::reachable;
+
+/// The time in a pre-shared key's identity, as the C Link SDK has it.
+const PSK_TIMESTAMP: &str = "2524608000000";
 
 /// A device's first report.
 const REPORT: &str = r#"{"id":"1","params":{"version":"1.0.0"}}"#;
@@ -32,7 +36,10 @@ pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
     ]);
     for login in &found.logins {
         out!("");
-        out!("MQTTX, {} (MQTT version 5.0 or 3.1.1, no TLS)", login.sign_method);
+        out!(
+            "MQTTX, {} (MQTT version 5.0 or 3.1.1; with TLS once there is a certificate)",
+            login.sign_method
+        );
         facts(&[
             ("  Host", format!("mqtt://{host}")),
             ("  Port", port.to_string()),
@@ -41,6 +48,7 @@ pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
             ("  Password", login.password.clone()),
         ]);
     }
+    pre_shared_key(found);
     let Some(login) = found.logins.last() else { return };
     out!("");
     let (pk, dn) = (&found.product_key, &found.device_name);
@@ -49,6 +57,15 @@ pub(crate) fn show(found: &Credentials, door: Option<&(String, u16)>) {
     out!("mosquitto clients, {}", login.sign_method);
     out!("  report a version:           mosquitto_pub {options} {report}");
     out!("  … and wait for the notice:  mosquitto_rr {options} {report} -e '/ota/device/upgrade/{pk}/{dn}'");
+}
+
+fn pre_shared_key(Credentials { product_key, device_name, device_secret, .. }: &Credentials) {
+    let identity = format!("{device_name}|hmacsha256|{product_key}&{device_name}|{PSK_TIMESTAMP}");
+    let Some(parsed) = PskIdentity::parse(&identity) else { return };
+    let key = parsed.key(device_secret.as_bytes());
+    out!("");
+    out!("TLS 1.2 with a pre-shared key, as the C Link SDK makes it");
+    facts(&[("  Identity", identity), ("  Key", String::from_utf8_lossy(&key).into_owned())]);
 }
 
 fn options(login: &Login, host: &str, port: u16) -> String {

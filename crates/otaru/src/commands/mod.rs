@@ -1,6 +1,7 @@
 //! The operator's commands, one file for each kind of thing.
 
 pub(crate) mod backup;
+pub(crate) mod certs;
 pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod events;

@@ -17,10 +17,12 @@ use otaru::settings::{LogFormat, Settings};
 use tokio::runtime::Runtime;
 
 use crate::client::Client;
+use crate::commands::certs;
 use crate::output::out;
 use crate::platform::Platform;
 use crate::serve::log_to_stderr;
 use crate::stop::Stop;
+use crate::tls::FOLDER;
 use guest::Guest;
 use story::Story;
 
@@ -64,7 +66,7 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
     let door = platform.devices[0];
     let url = format!("http://{}", platform.operators[0]);
     out!("Otaru {} is up, everything it keeps is in {}", env!("CARGO_PKG_VERSION"), folder.display());
-    out!("  devices    {door}");
+    out!("  devices    {door}, with TLS or without: {} is the CA they need for it", ca(folder).display());
     out!("  operators  {url}");
     out!(
         "  look at it from another terminal: OTARU_URL={url} OTARU_DATA={} otaru job list",
@@ -95,6 +97,9 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
 async fn start(demo: &Demo, folder: &Path) -> anyhow::Result<Platform> {
     let everywhere = if demo.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let host = guest_host(demo);
+    let names = ["localhost", "127.0.0.1", &*host].map(|name| name.parse().map_err(anyhow::Error::msg));
+    let names = names.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    certs::make(&data(folder).join(FOLDER), &names, false)?;
     let settings = |devices: u16, operators: u16| Settings {
         devices: vec![SocketAddr::new(everywhere.into(), devices)],
         operators: vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), operators)],
@@ -114,6 +119,11 @@ fn free_port() -> anyhow::Result<u16> {
 
 fn data(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// What devices need for TLS.
+fn ca(folder: &Path) -> PathBuf {
+    data(folder).join(FOLDER).join(certs::CA)
 }
 
 /// Where the guest finds the platform.

@@ -114,9 +114,24 @@ pub struct Settings {
     /// How to log: lines for people, or a JSON object a line. What keeps the platform from starting, as a taken port, is told in words all the same
     #[arg(long, value_name = "FORMAT", env = "OTARU_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// TLS at the devices' door.
+    #[command(flatten)]
+    pub tls: Tls,
     /// Limits at the devices' door.
     #[command(flatten)]
     pub door: Door,
+}
+
+/// TLS at the devices' door.
+#[derive(Args)]
+#[command(next_help_heading = "TLS for devices")]
+pub struct Tls {
+    /// The certificate that devices are shown, and those between it and its CA, as PEM; read again when it changes. Without the setting tls/server.pem in the data folder, if it is there
+    #[arg(long, value_name = "FILE", env = "OTARU_TLS_CERTIFICATE")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key, as PEM without a password. Without the setting tls/server-key.pem in the data folder
+    #[arg(long, value_name = "FILE", env = "OTARU_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// Limits at the devices' door.
@@ -147,6 +162,9 @@ pub struct Door {
     /// Logins of devices that are checked at once; further ones wait
     #[arg(long, value_name = "N", env = "OTARU_MAX_LOGINS", default_value_t = usual().max_logins, value_parser = whole::<usize>(1..=65_536))]
     pub max_logins: usize,
+    /// Most bytes of payload in a record of TLS; a device may ask for less. One that has no room for its records cannot read them
+    #[arg(long, value_name = "SIZE", env = "OTARU_TLS_RECORD", default_value_t = Size(usual().tls_record), value_parser = size("512B", "16KiB"))]
+    pub tls_record: Size,
     /// A balancer's address or network, as 10.0.0.0/8; may be given several times. Its connections must begin with a header of the PROXY protocol, version 2
     #[arg(long, value_name = "NETWORK", env = "OTARU_BALANCERS", value_delimiter = ',')]
     pub balancers: Vec<door::Network>,
@@ -184,6 +202,7 @@ impl From<Door> for door::Config {
             max_connections,
             max_connections_per_address,
             max_logins,
+            tls_record,
             balancers,
             tcp_idle,
             tcp_interval,
@@ -199,6 +218,7 @@ impl From<Door> for door::Config {
             max_connections,
             max_connections_per_address,
             max_logins,
+            tls_record: tls_record.0,
             balancers,
             tcp_idle: tcp_idle.0,
             tcp_interval: tcp_interval.0,

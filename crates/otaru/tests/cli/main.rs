@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod certs;
 mod common;
 mod demo;
 mod exit_codes;

@@ -27,9 +27,11 @@ const STATES: usize = TaskState::ALL.len();
 
 /// Counters of the door that say how much goes through it, and what a family is called that shows one.
 /// All others say by their name why something was refused, dropped or ended.
-const TRAFFIC: [(&str, &str); 7] = [
+const TRAFFIC: [(&str, &str); 9] = [
     ("connections", "otaru_connections_total"),
     ("sessions", "otaru_sessions_started_total"),
+    ("tls_handshakes", "otaru_tls_handshakes_total"),
+    ("tls_resumed", "otaru_tls_resumed_total"),
     ("downlinks", "otaru_downlinks_total"),
     ("blocks", "otaru_blocks_total"),
     ("block_bytes", "otaru_block_bytes_total"),
@@ -155,6 +157,7 @@ impl Server {
             sessions: core.sessions.online(),
             waiting: self.queue.waiting(),
             database_errors: core.store.error_counts(),
+            certificate_expires: self.tls.as_ref().and_then(door::Tls::expires),
         };
         families(&core.counters, &core.measures, &self.door_counters, &now)
     }
@@ -166,6 +169,8 @@ struct Now {
     sessions: usize,
     waiting: usize,
     database_errors: [(&'static str, u64); 4],
+    /// Seconds since 1970.
+    certificate_expires: Option<i64>,
 }
 
 /// All measures of a server that has just begun: what there is to measure.
@@ -177,6 +182,12 @@ pub fn all_metrics() -> Vec<Family> {
 fn families(counters: &Counters, measures: &Measures, door: &door::Counters, now: &Now) -> Vec<Family> {
     let mut families = vec![gauge("otaru_sessions", "Devices connected now.", now.sessions)];
     families.extend(traffic(door));
+    families.push(Family::one(
+        "otaru_certificate_expires_seconds",
+        Kind::Gauge,
+        "When the certificate that devices are shown expires, in seconds since 1970; 0 if there is none.",
+        now.certificate_expires.unwrap_or_default() as f64,
+    ));
     families.push(uplinks(counters));
     families.push(refusals(door));
     families.push(lost_reports(counters));

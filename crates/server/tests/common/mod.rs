@@ -83,12 +83,14 @@ impl World {
             keep_events: Some(KEEP_EVENTS),
             clock: clock.clone(),
             door_counters: Arc::clone(&counters),
+            tls: None,
         })
         .await
         .unwrap();
         let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
         let door = tokio::spawn(async move {
-            let _ = door::serve(vec![listener], platform, sessions, door::Config::default(), counters).await;
+            let (config, tls) = (door::Config::default(), door::Tls::new(None).unwrap());
+            door::serve(vec![listener], platform, sessions, config, counters, tls).await;
         });
         Self { server, clock, address, folder, database, limits, store, door }
     }

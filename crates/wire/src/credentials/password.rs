@@ -11,12 +11,12 @@ use super::{ClientId, SignMethod, Username};
 /// Lower-case hex digits of a signature.
 #[derive(Clone, Copy)]
 pub struct Hex {
-    digits: [u8; 64],
+    pub(super) digits: [u8; 64],
     len: usize,
 }
 
 impl Hex {
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         let mut hex = Hex { digits: [0; 64], len: 0 };
         for (pair, byte) in hex.digits.chunks_exact_mut(2).zip(bytes) {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);

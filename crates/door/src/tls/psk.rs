@@ -1,0 +1,87 @@
+//! Pre-shared keys (docs/protocol.md 1.1).
+//!
+//! OpenSSL asks for the key in the middle of its work and cannot wait for the platform. So the identity is
+//! read from the record before OpenSSL has it, and the key is at hand when it asks.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use openssl::error::ErrorStack;
+use openssl::ex_data::Index;
+use openssl::ssl::{Ssl, SslRef};
+use wire::credentials::{PskIdentity, PskKey};
+
+/// Record type.
+const HANDSHAKE: u8 = 0x16;
+
+/// Message type within it.
+const CLIENT_KEY_EXCHANGE: u8 = 0x10;
+
+/// A key, and the identity it was looked up for.
+pub(super) struct Known {
+    pub(super) identity: String,
+    pub(super) key: PskKey,
+}
+
+/// The key of one handshake, once it is known.
+pub(super) type Slot = Arc<OnceLock<Known>>;
+
+static INDEX: LazyLock<Result<Index<Ssl, Slot>, ErrorStack>> = LazyLock::new(Ssl::new_ex_index);
+
+/// Gives a handshake a slot for its key.
+pub(super) fn slot(ssl: &mut SslRef) -> Result<Slot, ErrorStack> {
+    let slot = Slot::default();
+    ssl.set_ex_data(INDEX.clone()?, slot.clone());
+    Ok(slot)
+}
+
+/// OpenSSL's question for the key of an identity; 0 = there is none.
+pub(super) fn key(ssl: &mut SslRef, identity: Option<&[u8]>, out: &mut [u8]) -> Result<usize, ErrorStack> {
+    let known = ssl.ex_data(INDEX.clone()?).and_then(|slot| slot.get());
+    let known = known.filter(|known| identity == Some(known.identity.as_bytes()));
+    let Some((known, room)) = known.and_then(|known| Some((known, out.get_mut(..known.key.len())?))) else {
+        return Ok(0);
+    };
+    room.copy_from_slice(&known.key);
+    Ok(known.key.len())
+}
+
+/// The identity in a record with the ClientKeyExchange of TLS 1.2. Without a pre-shared key there is an
+/// encrypted secret in its place, which does not look like one.
+pub(crate) fn offered(record: &[u8]) -> Option<&str> {
+    let (head, rest) = record.split_first_chunk::<5>()?;
+    let message = rest.get(..usize::from(u16::from_be_bytes([head[3], head[4]])))?;
+    let (message_head, body) = message.split_first_chunk::<4>()?;
+    if (head[0], message_head[0]) != (HANDSHAKE, CLIENT_KEY_EXCHANGE) {
+        return None;
+    }
+    let (length, body) = body.split_first_chunk::<2>()?;
+    let identity = std::str::from_utf8(body.get(..usize::from(u16::from_be_bytes(*length)))?).ok()?;
+    PskIdentity::parse(identity).map(|_| identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: &str = "dev001|hmacsha256|a1TestPk001&dev001|2524608000000";
+
+    fn record(kind: u8, message: u8, identity: &[u8]) -> Vec<u8> {
+        let length = identity.len() as u8;
+        let head = [kind, 3, 3, 0, length + 6, message, 0, 0, length + 2, 0, length];
+        [&head[..], identity].concat()
+    }
+
+    #[test]
+    fn an_identity_is_found_where_it_stands_only() {
+        let whole = record(HANDSHAKE, CLIENT_KEY_EXCHANGE, IDENTITY.as_bytes());
+        assert_eq!(offered(&whole), Some(IDENTITY));
+        assert_eq!(offered(&[&whole[..], &[0x14, 3, 3, 0, 1, 1]].concat()), Some(IDENTITY));
+        for cut in 0..whole.len() {
+            assert_eq!(offered(&whole[..cut]), None, "{cut}");
+        }
+        assert_eq!(offered(&record(0x17, CLIENT_KEY_EXCHANGE, IDENTITY.as_bytes())), None);
+        assert_eq!(offered(&record(HANDSHAKE, 1, IDENTITY.as_bytes())), None);
+        assert_eq!(offered(&record(HANDSHAKE, CLIENT_KEY_EXCHANGE, &[0xff; 64])), None);
+        assert_eq!(offered(&record(HANDSHAKE, CLIENT_KEY_EXCHANGE, b"")), None);
+    }
+}

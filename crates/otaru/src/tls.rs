@@ -1,0 +1,100 @@
+//! The certificate that devices are shown: read from files, and again when these change.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use door::{Certificate, Tls};
+use otaru::settings;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+/// Where certificates are in a data folder, unless settings say otherwise.
+pub(crate) const FOLDER: &str = "tls";
+/// The server's certificate there.
+pub(crate) const CERTIFICATE: &str = "server.pem";
+/// Its key.
+pub(crate) const KEY: &str = "server-key.pem";
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The files of a certificate and its key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What is in them.
+type Content = (Vec<u8>, Vec<u8>);
+
+impl TlsFiles {
+    /// Those that are set, or those of the data folder if they are there.
+    pub(crate) fn find(data: &Path, settings: &settings::Tls) -> anyhow::Result<Option<Self>> {
+        let settings::Tls { tls_certificate, tls_key } = settings;
+        match (tls_certificate, tls_key) {
+            (Some(certificate), Some(key)) => {
+                Ok(Some(Self { certificate: certificate.clone(), key: key.clone() }))
+            }
+            (None, None) => {
+                let folder = data.join(FOLDER);
+                let found = Self { certificate: folder.join(CERTIFICATE), key: folder.join(KEY) };
+                Ok(Some(found).filter(|found| found.certificate.exists()))
+            }
+            _ => bail!("tls-certificate and tls-key belong together: set both, or neither"),
+        }
+    }
+
+    /// Reads the certificate to begin with.
+    pub(crate) fn read(&self) -> anyhow::Result<Certificate> {
+        let certificate = self.parse(&self.content()?)?;
+        self.tell(&certificate, "TLS: devices are shown this certificate");
+        Ok(certificate)
+    }
+
+    /// Shows every new certificate that the files hold, until it is dropped. One that is no good is told of,
+    /// and the one before it stays.
+    pub(crate) async fn watch(self, tls: Tls) {
+        let mut seen = self.content().map_err(|error| format!("{error:#}"));
+        loop {
+            sleep(LOOK).await;
+            let now = self.content().map_err(|error| format!("{error:#}"));
+            if now == seen {
+                continue;
+            }
+            if let Err(why) =
+                now.as_ref().map_err(String::clone).and_then(|content| self.renew(&tls, content))
+            {
+                warn!(%why, "TLS: the changed certificate is no good; devices are shown the one before it");
+            }
+            seen = now;
+        }
+    }
+
+    fn renew(&self, tls: &Tls, content: &Content) -> Result<(), String> {
+        let certificate = self.parse(content).map_err(|error| format!("{error:#}"))?;
+        tls.show(&certificate).map_err(|error| error.to_string())?;
+        self.tell(&certificate, "TLS: devices are shown a new certificate from now on");
+        Ok(())
+    }
+
+    fn content(&self) -> anyhow::Result<Content> {
+        let read =
+            |file: &Path| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+        Ok((read(&self.certificate)?, read(&self.key)?))
+    }
+
+    fn parse(&self, (certificate, key): &Content) -> anyhow::Result<Certificate> {
+        let Self { certificate: certificate_file, key: key_file } = self;
+        Certificate::from_pem(certificate, key)
+            .with_context(|| format!("cannot use {} with {}", certificate_file.display(), key_file.display()))
+    }
+
+    fn tell(&self, certificate: &Certificate, what: &str) {
+        info!(file = %self.certificate.display(), expires = certificate.expires_text(), "{what}");
+        if !certificate.is_rsa() {
+            warn!("TLS: the certificate's key is not RSA: devices of the C SDKs cannot connect with TLS");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Certificates for TLS, made and taken up.
+
+use std::path::Path;
+
+use crate::common::{Done, Platform, otaru, run};
+
+fn certs(folder: &Path, words: &[&str]) -> Done {
+    run(otaru().args(["certs", "new"]).args(words).arg("--data").arg(folder))
+}
+
+fn made(folder: &Path, file: &str) -> Vec<u8> {
+    std::fs::read(folder.join("tls").join(file)).unwrap()
+}
+
+#[test]
+fn a_certificate_is_replaced_when_asked_and_the_ca_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = certs(folder, &["--name", "otaru.example,192.0.2.7"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(first.out.contains("otaru.example, 192.0.2.7"), "{}", first.out);
+    #[cfg(unix)]
+    for (file, mode) in [("ca-key.pem", 0o600), ("server-key.pem", 0o600), ("ca.pem", 0o644)] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let found = std::fs::metadata(folder.join("tls").join(file)).unwrap().permissions().mode();
+        assert_eq!(found & mode, found & 0o777, "{file}");
+    }
+    let (ca, server) = (made(folder, "ca.pem"), made(folder, "server.pem"));
+    let again = certs(folder, &["--name", "otaru.example"]);
+    assert!(again.code == 1 && again.err.contains("--replace"), "{}", again.err);
+    assert_eq!(made(folder, "server.pem"), server);
+    assert_eq!(certs(folder, &["--name", "otaru.example", "--replace"]).code, 0);
+    assert_ne!(made(folder, "server.pem"), server);
+    assert_eq!(made(folder, "ca.pem"), ca);
+    std::fs::write(folder.join("tls/ca-key.pem"), "lost").unwrap();
+    let lost = certs(folder, &["--name", "otaru.example", "--replace"]);
+    assert!(lost.code == 1 && lost.err.contains("are no CA"), "{}", lost.err);
+}
+
+#[test]
+fn names_are_needed_and_must_be_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&[][..], &["--name", "http://otaru.example"]] {
+        assert_eq!(certs(folder.path(), words).code, 2, "{words:?}");
+    }
+}
+
+#[test]
+fn serve_takes_what_lies_in_its_folder_and_says_so_or_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert_eq!(certs(&data, &["--name", "localhost"]).code, 0);
+    let platform = Platform::start_in(folder);
+    assert!(platform.greeting.contains("with TLS or without"), "{}", platform.greeting);
+    let (_, folder) = platform.stop();
+    std::fs::copy(data.join("tls/ca-key.pem"), data.join("tls/server-key.pem")).unwrap();
+    let refused = run(&mut crate::common::serve(data.as_os_str()));
+    assert!(refused.code == 1 && refused.err.contains("not that of the first"), "{}", refused.err);
+    let mut half = crate::common::serve(data.as_os_str());
+    let half = run(half.arg("--tls-key").arg(data.join("tls/server-key.pem")));
+    assert!(half.code == 1 && half.err.contains("set both"), "{}", half.err);
+    drop(folder);
+}
