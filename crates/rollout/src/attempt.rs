@@ -166,12 +166,18 @@ impl Decider<'_> {
             return;
         }
         let Some(job) = self.rows.jobs.get(&row.job_id) else { return };
-        let limit = job.terms.start_timeout_ms.unwrap_or(0);
-        if job.hold.is_none() {
-            self.fail_attempt(task, Reason::StartTimeout { minutes: limit / 60_000 });
-        } else if let Some(row) = self.task_mut(task) {
-            // Who came back to a held job was not told again: it has its time anew once the job goes on.
-            row.start_clock = Some(StartClock::Left(limit));
+        let (limit, held) = (job.terms.start_timeout_ms, job.hold.is_some());
+        match limit {
+            Some(limit) if !held => {
+                self.fail_attempt(task, Reason::StartTimeout { minutes: limit / 60_000 });
+            }
+            // Who came back to a held job was not told again: it has its time anew once the job goes on. A limit
+            // that was there when the clock was set may be gone.
+            limit => {
+                if let Some(row) = self.task_mut(task) {
+                    row.start_clock = limit.map(StartClock::Left);
+                }
+            }
         }
     }
 }

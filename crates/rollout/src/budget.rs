@@ -32,6 +32,14 @@ pub(crate) fn spend(kbit_per_second: i64, used_until_us: i64, bytes: i64, now: M
     start_us(used_until_us, now).saturating_add(cost_us(kbit_per_second, bytes))
 }
 
+/// Until when a budget that changes is used up: what of it was still to come takes its time by the new one.
+pub(crate) fn rescaled(used_until_us: i64, old_kbit: Option<i64>, new_kbit: Option<i64>, now: Ms) -> i64 {
+    let (Some(old), Some(new)) = (old_kbit, new_kbit) else { return 0 };
+    let now_us = now.saturating_mul(1_000);
+    let left = i128::from(start_us(used_until_us, now) - now_us) * i128::from(old) / i128::from(new.max(1));
+    now_us.saturating_add(i64::try_from(left).unwrap_or(i64::MAX))
+}
+
 /// The first millisecond at which such a file may be offered.
 pub(crate) fn next_at(kbit_per_second: i64, used_until_us: i64, bytes: i64) -> Ms {
     let early = (TOGETHER_US - cost_us(kbit_per_second, bytes)).max(0);
@@ -74,6 +82,19 @@ mod tests {
                     prop_assert!(sum <= allowed, "{sum} bytes from {start} to {at}, {allowed} are allowed");
                 }
             }
+        }
+
+        #[test]
+        fn what_a_changed_budget_has_still_to_carry_takes_its_time(
+            old in 1..1_000_000_i64, new in 1..1_000_000_i64, bytes in 1..20_000_000_i64, gap in 0..1_000_000_i64,
+        ) {
+            let until = spend(old, 0, bytes, START);
+            let now = START + gap;
+            let left_us = (until - now * 1_000).max(0);
+            let until = rescaled(until, Some(old), Some(new), now);
+            let bits = |us: i64, kbit: i64| i128::from(us) * i128::from(kbit);
+            let (before, after) = (bits(left_us, old), bits(until - now * 1_000, new));
+            prop_assert!(after <= before && before - after < i128::from(new), "{before} and {after}");
         }
 
         #[test]

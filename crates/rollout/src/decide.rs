@@ -1,10 +1,12 @@
 //! Inputs, outputs and the one function between them.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::event::{Event, EventKind};
+use crate::revise::Revision;
 use crate::rows::{
     CancelStates, Device, Epoch, Id, Job, ModuleVersion, Ms, Package, PackageState, Product, Protocol, Rows,
     Session, Task, TaskState, Timer, Work,
@@ -130,6 +132,13 @@ pub enum Input {
     CancelJob(Id),
     /// The operator lets a dynamic job take no more devices; its tasks go on.
     CloseJob(Id),
+    /// The operator changes what was settled of a job.
+    ReviseJob {
+        /// The job.
+        job: Id,
+        /// What it is to be.
+        to: Box<Revision>,
+    },
     /// The operator starts every failed or cancelled task of a job again.
     ReupgradeJob(Id),
     /// The operator cancels one task.
@@ -350,6 +359,7 @@ impl Decider<'_> {
             Input::Tasks { job, work, tasks, last } => self.work_on_tasks(job, work, &tasks, last),
             Input::CancelJob(job) => self.cancel_job(job),
             Input::CloseJob(job) => self.close_job(job),
+            Input::ReviseJob { job, to } => self.revise_job(job, *to),
             Input::ReupgradeJob(job) => self.reupgrade_job(job),
             Input::CancelTask(task) => self.cancel_task(task),
             Input::ReupgradeTask(task) => self.reupgrade_task(task),

@@ -17,8 +17,7 @@ impl Decider<'_> {
         }
         let Some(row) = self.rows.jobs.get(&job).cloned() else { return };
         for device in &chunk.devices {
-            // A report may have come before the chunk did.
-            if !self.has_matched(&row, *device) {
+            if self.enrols(&row, *device) {
                 self.enrol_one(&row, *device, &chunk.groups);
             }
         }

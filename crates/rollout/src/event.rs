@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::revise::JobField;
 use crate::rows::{Hold, Id, JobState, Ms, PackageState, Reason, TaskState};
 
 /// One thing that happened. Written in the transaction of the change it tells of.
@@ -145,6 +146,11 @@ pub enum EventKind {
     JobState {
         /// Where it is now.
         state: JobState,
+    },
+    /// What was settled of a job was changed.
+    JobChanged {
+        /// What of it.
+        fields: Vec<JobField>,
     },
     /// A dynamic job takes no more devices.
     JobClosed,

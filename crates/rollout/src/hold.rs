@@ -105,19 +105,22 @@ impl Decider<'_> {
     /// A chunk of a job's release.
     pub(crate) fn release_chunk(&mut self, job: Id, cursor: Id, tasks: &[Id], last: bool) {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| j.release == Some(cursor)) else { return };
-        let on = row.speaks(self.now) && !last;
+        let speaks = row.speaks(self.now);
         for task in tasks {
-            self.resume_if_here(*task);
-            self.offer_when_due(*task);
+            self.rearm(*task);
+            if speaks {
+                self.resume_if_here(*task);
+                self.offer_when_due(*task);
+            }
         }
         let next = tasks.last().copied().unwrap_or(cursor);
         if let Some(row) = self.job_mut(job) {
-            row.release = on.then_some(next);
+            row.release = (!last).then_some(next);
         }
-        if on {
-            self.set_timer(Timer::Release(job), self.now);
-        } else {
+        if last {
             self.clear_timer(Timer::Release(job));
+        } else {
+            self.set_timer(Timer::Release(job), self.now);
         }
     }
 

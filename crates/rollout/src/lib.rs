@@ -11,7 +11,7 @@
 //! | row | made by | moved by |
 //! |---|---|---|
 //! | session, module version | a device's connection, its reports | the same, on the present connection only |
-//! | task | a chunk of its job's enrolment, a report that a policy matches | its device, its timers, orders; after its end only a re-upgrade |
+//! | task | a chunk of its job's enrolment, a report of a device that a policy is for | its device, its timers, orders; after its end only a re-upgrade |
 //! | job | the server, with its first [`Work`] and timer | orders, its chunks, the end of its last task |
 //! | package's state | the server | the jobs that verify it |
 //! | timer | whatever has to happen later | the transaction that claims it, and does what it is for |
@@ -40,6 +40,7 @@ mod presence;
 mod push;
 pub mod rate;
 mod report;
+mod revise;
 mod rivalry;
 mod rows;
 mod spread;
@@ -55,6 +56,7 @@ pub use fit::{Aim, Candidate, Fit};
 pub use gate::{Gate, WaveCounts};
 pub use order::may_run_again;
 pub use push::push_limit;
+pub use revise::{JobField, Revision, Unrevisable};
 pub use rows::*;
 pub use spread::spread;
 pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave, WaveGroup};

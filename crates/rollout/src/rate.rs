@@ -28,6 +28,11 @@ pub fn spend(next_push_us: i64, rate_per_minute: i64, now: Ms, n: i64) -> i64 {
     start_us(next_push_us, now) + n * spacing_us(rate_per_minute)
 }
 
+/// The new `next_push_us` of a job whose rate changes: as long after its last push as the new rate wants.
+pub(crate) fn respaced(next_push_us: i64, old_per_minute: i64, new_per_minute: i64) -> i64 {
+    next_push_us - spacing_us(old_per_minute) + spacing_us(new_per_minute)
+}
+
 /// The first millisecond at which the next push may leave.
 pub fn next_at(next_push_us: i64) -> Ms {
     next_push_us.div_euclid(1_000) + i64::from(next_push_us.rem_euclid(1_000) != 0)
@@ -56,6 +61,30 @@ mod tests {
             for (start, _) in &pushed {
                 let seen: i64 = pushed.iter().filter(|(at, _)| at >= start && *at < start + 60_000).map(|(_, n)| n).sum();
                 prop_assert!(seen <= rate, "{seen} pushes within a minute of {start}");
+            }
+        }
+
+        #[test]
+        fn no_minute_sees_more_than_the_fastest_of_its_rates(
+            steps in prop::collection::vec((0_i64..3_000, 1_i64..2_000, any::<bool>()), 1..200),
+        ) {
+            let (mut now, mut next, mut rate) = (1_700_000_000_000, 0, 10);
+            let mut pushed: Vec<(Ms, i64, i64)> = Vec::new();
+            for (gap, other, changes) in steps {
+                now += gap;
+                if changes {
+                    next = respaced(next, rate, other);
+                    rate = other;
+                }
+                let n = allowance(next, rate, now);
+                next = spend(next, rate, now, n);
+                pushed.push((now, n, rate));
+            }
+            for (start, ..) in &pushed {
+                let minute = || pushed.iter().filter(|(at, ..)| at >= start && *at < start + 60_000);
+                let seen: i64 = minute().map(|(_, n, _)| n).sum();
+                let fastest = minute().map(|(.., rate)| *rate).max().unwrap_or(0);
+                prop_assert!(seen <= fastest, "{seen} pushes within a minute of {start}");
             }
         }
 

@@ -34,9 +34,7 @@ impl Decider<'_> {
                 self.version_for_task(task, epoch, &version, kept.corrects);
             }
         }
-        if kept.changed {
-            self.match_policies(device, &module);
-        }
+        self.match_policies(device, &module, kept.changed);
     }
 
     fn has_too_many_modules(&self, device: Id, module: &str) -> bool {
@@ -275,25 +273,41 @@ impl Decider<'_> {
         }
         let Some(row) = self.task_mut(task) else { return };
         row.start_clock = None;
-        let (job, before, running) = (row.job_id, row.first_progress_at, row.state == TaskState::InProgress);
+        let (before, running) = (row.first_progress_at, row.state == TaskState::InProgress);
         row.first_progress_at = Some(before.unwrap_or(now));
         row.begun_at = Some(now);
         if !running {
             self.move_task(task, TaskState::InProgress, None);
         }
-        let timeout = self.rows.jobs.get(&job).and_then(|j| j.timeout_ms);
-        if let Some(timeout) = timeout.filter(|_| before.is_none()) {
-            self.set_timer(Timer::Timeout(task), now.saturating_add(timeout));
+        if before.is_none() && self.timeout_of(task).is_some() {
+            self.run_timeout(task, now);
+        }
+    }
+
+    fn timeout_of(&self, task: Id) -> Option<Ms> {
+        self.rows.jobs.get(&self.rows.tasks.get(&task)?.job_id)?.timeout_ms
+    }
+
+    /// The timeout of a task whose first progress was at `begun`, if its job has one.
+    pub(crate) fn run_timeout(&mut self, task: Id, begun: Ms) {
+        match self.timeout_of(task) {
+            Some(timeout) => self.set_timer(Timer::Timeout(task), begun.saturating_add(timeout)),
+            None => self.clear_timer(Timer::Timeout(task)),
         }
     }
 
     pub(crate) fn timed_out(&mut self, task: Id) {
-        let Some(row) = self.rows.tasks.get(&task) else { return };
-        let Some(timeout) = self.rows.jobs.get(&row.job_id).and_then(|j| j.timeout_ms) else { return };
-        let due = row.first_progress_at.is_some_and(|at| at.saturating_add(timeout) <= self.now);
-        if row.state == TaskState::InProgress && due {
-            let reason = self.cause(task, Reason::Timeout { minutes: timeout / 60_000 });
-            self.end_task(task, TaskState::Failed, reason);
+        let Some(timeout) = self.timeout_of(task) else { return };
+        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.state == TaskState::InProgress) else {
+            return;
+        };
+        let Some(begun) = row.first_progress_at else { return };
+        if begun.saturating_add(timeout) > self.now {
+            // It was shorter when the clock was set.
+            self.run_timeout(task, begun);
+            return;
         }
+        let reason = self.cause(task, Reason::Timeout { minutes: timeout / 60_000 });
+        self.end_task(task, TaskState::Failed, reason);
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Filter;
 use crate::gate::Gate;
 use crate::terms::Terms;
 use crate::window::Zone;
@@ -90,6 +91,15 @@ pub struct Session {
     pub epoch: Epoch,
     /// When it began.
     pub connected_at: Ms,
+}
+
+/// What filters ask of a device that no other row says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The names of the groups it was added to.
+    pub groups: BTreeSet<String>,
 }
 
 /// What a device last said of one module.
@@ -185,7 +195,7 @@ pub enum JobKind {
     Verify,
     /// Brings it to many.
     Static,
-    /// Brings it to every device that reports one of its source versions, until it is closed.
+    /// Brings it to every device that comes to be one it is for, until it is closed.
     Dynamic,
 }
 
@@ -436,7 +446,7 @@ pub struct Job {
     pub gate: Option<Gate>,
     /// Unfinished work on the whole job.
     pub work: Option<Work>,
-    /// The last task of those that are being let go.
+    /// The last task of those that are being let go, or told what was changed.
     pub release: Option<Id>,
     /// When it was made.
     pub created_at: Ms,
@@ -691,8 +701,8 @@ pub enum Timer {
 
 /// The rows a batch needs: for each device in it also its session, all its module versions and
 /// all its unfinished tasks; for each task its device and job; for each job its package and product.
-/// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`]. A report of another version
-/// than the row's needs the policies of its product and module, with their matches; so does a chunk of a
+/// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`]. A version report needs the
+/// policies of its product and module, with their matches and meanings; so does each device of a chunk of a
 /// policy's enrolment.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -712,6 +722,11 @@ pub struct Rows {
     pub tasks: BTreeMap<Id, Task>,
     /// Dynamic jobs that may take devices by what these report.
     pub policies: BTreeSet<Id>,
+    /// Whom those of them mean that are for a filter or a group. A group that is gone means nobody, and is not
+    /// here.
+    pub meanings: BTreeMap<Id, Filter>,
+    /// If there are such: what their filters ask of the devices.
+    pub labels: BTreeMap<Id, Labels>,
     /// How many tasks a dynamic job has made for a device, if any: by job and device.
     pub matches: BTreeMap<(Id, Id), i64>,
     /// Download slots in use in the whole installation.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollout::{Changes, Enrolment, Id, Input, Job, Rows, Timer, Work};
+use rollout::{Changes, Enrolment, Id, Input, Job, JobKind, Rows, Timer, Work};
 use store::committer::{self as rows, Keys, Unworked};
 use store::{Chain, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -314,6 +314,7 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
             }
             Timer::Work(job) => {
                 if let Some(row) = store::jobs::get(&mut unit.tx, job).await? {
+                    keys.enrols_policy |= row.kind == JobKind::Dynamic;
                     inputs.extend(chunk(unit, &row).await?);
                 }
             }
@@ -389,7 +390,8 @@ async fn chunk(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
 }
 
 async fn enrolment(unit: &mut Unit, job: &Job, cursor: Id) -> Result<Enrolment, Error> {
-    let rows::Chunk { devices, upto, last } = rows::enrol_chunk(&mut unit.tx, job, cursor, CHUNK).await?;
+    let rows::Chunk { devices, upto, last } =
+        rows::enrol_chunk(&mut unit.tx, job, cursor, unit.now, CHUNK).await?;
     let mut groups = Vec::with_capacity(job.terms.wave_groups.len());
     for wave in &job.terms.wave_groups {
         groups.push(store::groups::among(&mut unit.tx, wave.group, &devices, job.created_at).await?);
@@ -413,9 +415,9 @@ pub(crate) fn keys(inputs: &[Input]) -> Keys {
 
 fn add_keys(keys: &mut Keys, input: &Input) {
     match input {
-        Input::Reported { device, module, version, .. } => {
+        Input::Reported { device, module, .. } => {
             keys.devices.insert(*device);
-            keys.reports.push((*device, module.clone(), version.clone()));
+            keys.reports.insert((*device, module.clone()));
         }
         Input::Connected { device, .. }
         | Input::Disconnected { device, .. }
@@ -448,6 +450,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         )
         | Input::SkipWave(job)
         | Input::CancelSome { job, .. }
+        | Input::ReviseJob { job, .. }
         | Input::PauseJob(job)
         | Input::ResumeJob(job)
         | Input::ConfirmJob(job)

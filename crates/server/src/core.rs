@@ -250,6 +250,10 @@ impl Unit {
         let streams = streams.sum();
         let mut ids = self.ids(streams).await?;
         let mut changes = rollout::decide(rows, inputs, self.now, self.core.limits, &mut ids);
+        if ids.streams_left > 0 {
+            // Few of the reports that might have made a task did.
+            committer::return_streams(&mut self.tx, ids.streams_left).await?;
+        }
         self.note_shared(&changes).await?;
         if let Some(until) = changes.offered_until_us {
             // Should this not be committed, a little of the budget is lost.
@@ -289,7 +293,7 @@ impl Unit {
     async fn ids(&mut self, streams: usize) -> Result<UnitIds, Error> {
         let streams = u32::try_from(streams).unwrap_or(u32::MAX);
         let next = if streams == 0 { 0 } else { committer::reserve_streams(&mut self.tx, streams).await? };
-        Ok(UnitIds { core: Arc::clone(&self.core), now: self.now, next_stream: next })
+        Ok(UnitIds { core: Arc::clone(&self.core), now: self.now, next_stream: next, streams_left: streams })
     }
 
     /// Commits, then sends what was decided. Goes on even if the caller stops waiting, so that
@@ -319,6 +323,7 @@ struct UnitIds {
     core: Arc<Core>,
     now: Ms,
     next_stream: u32,
+    streams_left: u32,
 }
 
 impl Ids for UnitIds {
@@ -329,6 +334,7 @@ impl Ids for UnitIds {
     fn next_stream(&mut self) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 1;
+        self.streams_left = self.streams_left.saturating_sub(1);
         stream
     }
 }

@@ -168,12 +168,13 @@ pub async fn selection(tx: &mut Tx, product: Id, filter: Filter, now: Ms) -> Res
 
 /// A group as a filter means it.
 pub async fn meaning(tx: &mut Tx, group: &Group, now: Ms) -> Result<Selection, Error> {
+    selection(tx, group.product_id, filter_of(group)?, now).await
+}
+
+/// The filter that means those in a group.
+pub(crate) fn filter_of(group: &Group) -> Result<Filter, Error> {
     let own = || Condition::OneOf { field: Field::Group, values: vec![group.name.clone()] };
-    let filter = match &group.filter {
-        Some(text) => parsed(text)?,
-        None => Filter::Is(own()),
-    };
-    selection(tx, group.product_id, filter, now).await
+    group.filter.as_ref().map_or_else(|| Ok(Filter::Is(own())), |text| parsed(text))
 }
 
 /// Where the devices of a group are found.
@@ -189,7 +190,7 @@ pub(crate) async fn filtered(tx: &mut Tx, product: Id, text: &str, now: Ms) -> R
     Ok(Whom::Meant(selection(tx, product, parsed(text)?, now).await?))
 }
 
-fn parsed(text: &str) -> Result<Filter, Error> {
+pub(crate) fn parsed(text: &str) -> Result<Filter, Error> {
     Filter::parse(text).map_err(|e| Error::Unreadable { column: 0, what: e.to_string() })
 }
 

@@ -68,7 +68,8 @@ pub enum JobKind {
     Verify,
     /// Brings it to many.
     Static,
-    /// Brings it to every device that reports one of `srcVersions`, until it is closed.
+    /// Brings it to every device that comes to be one it is for, until it is closed: the scope's, on one of
+    /// `srcVersions`.
     Dynamic,
 }
 
@@ -298,7 +299,7 @@ pub struct NewJob {
     pub package_id: String,
     /// What it is for.
     pub kind: JobKind,
-    /// Which devices; a verify job names them, a dynamic one is for `all` that report one of `srcVersions`.
+    /// Which devices; a verify job names them, a dynamic one is for `all`, a `filter` or a `group`.
     pub scope: NewScope,
     /// How the file travels; `mqtt` if absent.
     #[serde(default = "mqtt")]
@@ -356,7 +357,8 @@ pub enum NewScope {
         /// Its text.
         filter: String,
     },
-    /// Those of what `all` takes that are in a group, in the moments in which the job's tasks are made.
+    /// Those of what `all` takes that are in a group: in the moments in which the job's tasks are made, or with a
+    /// dynamic job at each of their reports.
     Group {
         /// Its name.
         group: String,

@@ -8,6 +8,7 @@ mod event;
 mod forecast;
 mod group;
 mod job;
+mod job_change;
 mod message;
 mod module;
 mod package;
@@ -26,6 +27,7 @@ pub use event::*;
 pub use forecast::*;
 pub use group::*;
 pub use job::*;
+pub use job_change::*;
 pub use message::*;
 pub use module::*;
 pub use package::*;
@@ -38,3 +40,10 @@ pub use terms::*;
 pub use upload::*;
 pub use waiting::*;
 pub use window::*;
+
+use serde::{Deserialize, Deserializer};
+
+/// A member that is there, if only as `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(json).map(Some)
+}

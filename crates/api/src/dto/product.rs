@@ -1,7 +1,8 @@
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use server::rollout;
 use utoipa::ToSchema;
 
+use super::given;
 use crate::time;
 
 /// Devices of one kind.
@@ -67,11 +68,6 @@ pub struct ProductChange {
     #[schema(value_type = Option<String>, example = "Europe/Berlin")]
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub timezone: Option<Option<String>>,
-}
-
-/// A member that is there, if only as `null`.
-fn given<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(json).map(Some)
 }
 
 impl From<rollout::Product> for Product {

@@ -47,8 +47,9 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = false)]
     pub need_confirm: Option<bool>,
-    /// Only devices whose module reports one of these versions; all if empty. A dynamic job names at least
-    /// one, unless its package is a difference.
+    /// Only devices whose module reports one of these versions; all if empty. A dynamic job for all devices names
+    /// at least one, unless its package is a difference; one for a filter or group that names none takes a
+    /// device once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub src_versions: Vec<String>,
     /// Whether a dynamic job is only for versions that devices report after it was made, and not for what
@@ -365,7 +366,7 @@ fn failure_thousandths(percent: f64) -> Result<u32, Problem> {
     })
 }
 
-fn kbit(mbit: f64) -> Result<i64, Problem> {
+pub(super) fn kbit(mbit: f64) -> Result<i64, Problem> {
     if let Some(kbit) = in_thousandths(mbit, 1e9).filter(|kbit| *kbit > 0) {
         return Ok(kbit);
     }
@@ -373,7 +374,7 @@ fn kbit(mbit: f64) -> Result<i64, Problem> {
     Err(Problem::unprocessable("numberInvalid", detail).with("field", "maxMbitPerSecond"))
 }
 
-fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Problem> {
+pub(super) fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let detail =
         || format!("{field} {text:?} is no time: write it as RFC 3339 in UTC, like 2026-11-23T01:00:00Z");
@@ -382,13 +383,18 @@ fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Prob
     Ok(Some(ms))
 }
 
-fn ms(minutes: i64) -> i64 {
+pub(super) fn ms(minutes: i64) -> i64 {
     minutes.saturating_mul(60_000)
 }
 
 /// A limit as it was given: 0 is none.
 fn limit<T: PartialEq + Default>(given: Option<T>, usual: Option<T>) -> Option<T> {
-    given.map_or(usual, |given| (given != T::default()).then_some(given))
+    given.map_or(usual, some_limit)
+}
+
+/// A limit, unless it is 0.
+pub(super) fn some_limit<T: PartialEq + Default>(given: T) -> Option<T> {
+    (given != T::default()).then_some(given)
 }
 
 fn attempts(terms: &Terms) -> Result<Option<i32>, Problem> {

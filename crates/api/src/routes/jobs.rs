@@ -1,5 +1,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde_json::{Map, Value};
 use server::rollout;
 use server::{IdKind, JobFilter};
 use utoipa_axum::router::OpenApiRouter;
@@ -7,14 +8,16 @@ use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
 use crate::cursor::{List, paging};
-use crate::dto::{CancelTasks, CreatedJob, Forecast, Job, JobQuery, NewJob, Page, Task, TaskQuery};
-use crate::extract::{Json, MAX_IMPORT, Path, Query, id};
+use crate::dto::{
+    CancelTasks, CreatedJob, Forecast, Job, JobChange, JobQuery, NewJob, Page, Task, TaskQuery,
+};
+use crate::extract::{Json, MAX_IMPORT, Path, Query, id, parse};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(create_job, list_jobs))
         .routes(routes!(forecast_job))
-        .routes(routes!(get_job))
+        .routes(routes!(get_job, change_job))
         .routes(routes!(cancel_job))
         .routes(routes!(cancel_job_tasks))
         .routes(routes!(close_job))
@@ -72,6 +75,24 @@ async fn list_jobs(State(api): State<Api>, Query(query): Query<JobQuery>) -> Ans
     responses((status = 200, body = Job, description = "The job with its counts.")))]
 async fn get_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
     answer(&api, api.server.job(id(IdKind::Job, &job)?).await?).await
+}
+
+/// Change a job
+///
+/// For all that happens from now on, also to the tasks that are there. None of them is taken back: those of devices
+/// that the job is no longer for stay. What a job does not change is refused with `fieldFixed`, naming the field.
+#[utoipa::path(patch, path = "/api/v1/jobs/{jobId}", tag = "jobs",
+    params(("jobId" = String, Path, description = "The job.")),
+    request_body = JobChange,
+    responses((status = 200, body = Job, description = "The job as it is now.")))]
+async fn change_job(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Json(body): Json<Map<String, Value>>,
+) -> Answer<axum::Json<Job>> {
+    JobChange::check_fixed(&body)?;
+    let change: JobChange = parse(Value::Object(body).to_string().as_bytes())?;
+    answer(&api, api.server.change_job(id(IdKind::Job, &job)?, change.try_into()?).await?).await
 }
 
 /// Cancel a job

@@ -8,6 +8,7 @@ mod gate;
 mod groups;
 mod health;
 mod idempotency;
+mod job_change;
 mod lists;
 mod packages;
 mod problems;

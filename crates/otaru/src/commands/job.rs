@@ -1,3 +1,5 @@
+mod change;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +10,7 @@ use api::dto::{
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use self::change::Change;
 use super::wait::held;
 use super::{Format, forecast, or_dash, spelt, task, watch, when, window};
 use crate::client::{Client, segment};
@@ -44,6 +47,8 @@ pub(crate) enum Command {
         /// Id of the job, job_…
         id: String,
     },
+    /// Change what was settled of a job, for all that happens from now on; its tasks stay
+    Change(Box<Change>),
     /// Cancel a job with what is unfinished of it
     Cancel(Named),
     /// Let a dynamic job take no more devices; its tasks go on
@@ -117,8 +122,9 @@ pub(crate) struct Start {
     /// Leave out names in the file that are no devices of the product, instead of refusing the job
     #[arg(long, requires = "devices_file")]
     leave_out_unknown: bool,
-    /// Go on for every device that reports one of the --from versions later, until the job is closed
-    #[arg(long, requires = "all")]
+    /// Go on for every device that later comes to be one the job is for, by what it reports or by its tags and
+    /// groups, until the job is closed; with --all it must name versions (--from)
+    #[arg(long, conflicts_with_all = ["device", "devices_file", "percent"])]
     dynamic: bool,
     /// Only for versions reported from now on, not for those that devices have now
     #[arg(long, requires = "dynamic")]
@@ -423,6 +429,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
             format.list(client, &path, &filter, &task::HEAD, task::row)?;
         }
         Command::Watch { id } => return watch::run(&path(&id), client),
+        Command::Change(change) => change::run(*change, client)?,
         Command::Cancel(named) => order("cancel", &named, client)?,
         Command::Close(named) => order("close", &named, client)?,
         Command::CancelTasks { id, state, format } => {
@@ -538,6 +545,14 @@ fn show(job: &Job) {
         ("package", job.package_id.clone()),
         ("kind", spelt(&job.kind)),
         ("scope", scope(&job.scope)),
+        (
+            "from",
+            if job.terms.src_versions.is_empty() {
+                "any version".into()
+            } else {
+                job.terms.src_versions.join(", ")
+            },
+        ),
         ("state", spelt(&job.state)),
         ("tasks", watch::counts(&job.counts)),
         ("protocol", spelt(&job.protocol)),

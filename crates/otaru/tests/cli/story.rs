@@ -126,6 +126,14 @@ fn a_job_waits_for_its_window() {
     let shown = platform.order(&["job", "show", &verify]);
     assert!(shown.contains("fri,sat 22:00-04:00, mon,tue,wed,thu,fri 02:00-02:01"), "{shown}");
     assert!(shown.contains("1.5 Mbit/s"), "{shown}");
+    let words =
+        ["job", "change", &verify, "--no-windows", "--no-byte-budget", "--rate", "5", "--tag", "ring=beta"];
+    let changed = platform.json(&words);
+    assert_eq!((&changed["ratePerMinute"], changed["terms"].get("windows")), (&5.into(), None));
+    let shown = platform.order(&["job", "change", &verify, "--window", "sat 01:00-02:00"]);
+    assert!(shown.contains("sat 01:00-02:00") && shown.contains("5 a minute"), "{shown}");
+    let wrong = platform.run(&["job", "change", &verify, "--filter", "has tag.ring"]);
+    assert!(wrong.code == 1 && wrong.err.contains("fieldFixed"), "{}", wrong.err);
     let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "nights"]);
     assert!(wrong.code == 2 && wrong.err.contains("mon-fri 22:00-04:00"), "{}", wrong.err);
     let wrong = platform.run(&["job", "verify", &package, "lamp-1", "--window", "22:00-22:00"]);

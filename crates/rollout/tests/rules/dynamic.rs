@@ -1,6 +1,11 @@
 //! Dynamic jobs: whom they take, when, how often, and how they end.
 
+use std::collections::BTreeSet;
+
+use otaru_rollout::filter::Filter;
 use otaru_rollout::*;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::world::{MINUTE, Order, Pick, World};
 
@@ -255,4 +260,195 @@ fn what_a_held_policy_takes_waits() {
     assert_eq!((world.state(job, device), world.notices()), (Queued, vec![]));
     world.run(Input::ResumeJob(job));
     assert_eq!(world.notices(), [device]);
+}
+
+/// A job for whom a filter means, on its source versions if there are some.
+fn scoped(filter: &'static str, sources: &[&str]) -> Order {
+    Order { pick: Pick::Meant(filter), ..Order::dynamic(sources) }
+}
+
+#[test]
+fn a_device_that_comes_to_be_meant_is_taken_with_its_next_report() {
+    let mut world = World::new();
+    let [beta, late, other] = world.online();
+    world.tag(beta, "ring", Some("beta"));
+    let package = world.package("2");
+    let job = world.start(package, scoped("tag.ring = beta", &["1"]));
+    assert_eq!((world.state(job, beta), tasks(&world, job).len()), (Notified, 1));
+    world.tag(late, "ring", Some("beta"));
+    world.pass(MINUTE);
+    world.connect(late);
+    assert_eq!(world.find_task(job, late), None, "a tag and a connection are no report");
+    world.report(late, "MCU", "1");
+    assert_eq!(world.find_task(job, late), None, "of another module");
+    world.report(late, DEFAULT_MODULE, "1");
+    assert_eq!(world.state(job, late), Notified);
+    world.report(other, DEFAULT_MODULE, "1");
+    world.tag(other, "ring", Some("beta"));
+    world.report(other, DEFAULT_MODULE, "1.1");
+    assert_eq!(world.find_task(job, other), None, "not on one of its sources");
+}
+
+#[test]
+fn who_was_taken_is_not_taken_again_for_what_it_said_before() {
+    let mut world = World::new();
+    let [device] = world.online();
+    world.tag(device, "ring", Some("beta"));
+    let package = world.package("2");
+    let job = world.start(package, scoped("has tag.ring", &["1", "1.1"]));
+    world.run(Input::CancelTask(world.task(job, device).id));
+    for ring in [None, Some("beta")] {
+        world.tag(device, "ring", ring);
+        world.connect(device);
+        world.report(device, DEFAULT_MODULE, "1");
+        assert_eq!(tasks(&world, job).len(), 1, "{ring:?}");
+    }
+    world.report(device, DEFAULT_MODULE, "1.1");
+    assert_eq!(tasks(&world, job).len(), 2);
+}
+
+#[test]
+fn a_policy_that_names_no_versions_takes_a_device_once() {
+    let mut world = World::new();
+    let [device, other] = world.online();
+    world.tag(device, "ring", Some("beta"));
+    let package = world.package("2");
+    let job = world.start(package, scoped("has tag.ring", &[]));
+    world.report(device, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(job, device), Succeeded);
+    world.report(device, DEFAULT_MODULE, "app-1.0.0");
+    assert_eq!(tasks(&world, job).len(), 1);
+    world.tag(other, "ring", Some("beta"));
+    world.report(other, DEFAULT_MODULE, "9");
+    assert_eq!(world.state(job, other), Notified, "whatever it reports");
+}
+
+#[test]
+fn one_for_what_is_new_does_not_take_who_only_comes_to_be_meant() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let package = world.package("2");
+    let mut order = scoped("has tag.ring", &["1", "1.1"]);
+    order.terms.only_new = true;
+    let job = world.start(package, order);
+    world.tag(device, "ring", Some("beta"));
+    world.report(device, DEFAULT_MODULE, "1");
+    assert!(tasks(&world, job).is_empty());
+    world.report(device, DEFAULT_MODULE, "1.1");
+    assert_eq!(world.state(job, device), Notified);
+}
+
+#[test]
+fn an_enrolment_leaves_devices_to_a_newer_policy() {
+    let mut world = World::new();
+    world.chunk = 1;
+    let [first, second] = world.online();
+    let package = world.package("2");
+    let older = world.order(package, Order::dynamic(&["1"]));
+    let chunk = world.next_chunk(older).unwrap();
+    world.apply(vec![chunk]);
+    let package = world.package("3");
+    let newer = world.start(package, Order::dynamic(&["1"]));
+    assert!(world.find_task(older, first).is_some());
+    assert_eq!((world.find_task(older, second), world.state(newer, second)), (None, Notified));
+}
+
+/// What happens to one of a few devices.
+#[derive(Clone, Debug)]
+enum Step {
+    Tag(usize, Option<&'static str>),
+    Join(usize, bool),
+    Report(usize, &'static str),
+    Reconnect(usize),
+    Wait,
+}
+
+const FILTERS: [&str; 8] = [
+    "tag.ring = beta",
+    "tag.ring != beta",
+    "group = north",
+    "not (group = north or has tag.ring)",
+    "module.default = 1.1 and has module.MCU",
+    "status = online and name like dev*",
+    "status = offline or lastSeen < now-1m",
+    "lastSeen >= now-1m and tag.ring in (alpha, beta)",
+];
+
+fn step() -> impl Strategy<Value = Step> {
+    let device = || 0..4_usize;
+    let tag = select(vec![None, Some("alpha"), Some("beta")]);
+    prop_oneof![
+        (device(), tag).prop_map(|(device, value)| Step::Tag(device, value)),
+        (device(), any::<bool>()).prop_map(|(device, joins)| Step::Join(device, joins)),
+        (device(), select(vec!["1", "1.1", "9"])).prop_map(|(device, version)| Step::Report(device, version)),
+        device().prop_map(Step::Reconnect),
+        Just(Step::Wait),
+    ]
+}
+
+fn take(world: &mut World, devices: &[Id], step: &Step) {
+    let here = |world: &World, device: Id| world.tables.sessions.contains_key(&device);
+    match *step {
+        Step::Tag(device, value) => world.tag(devices[device], "ring", value),
+        Step::Join(device, joins) => {
+            let groups = &mut world.tables.labels.entry(devices[device]).or_default().groups;
+            groups.remove("north");
+            groups.extend(joins.then(|| "north".to_owned()));
+        }
+        Step::Report(device, version) if here(world, devices[device]) => {
+            world.report(devices[device], DEFAULT_MODULE, version);
+        }
+        Step::Report(..) => {}
+        Step::Reconnect(device) if here(world, devices[device]) => world.disconnect(devices[device]),
+        Step::Reconnect(device) => drop(world.connect(devices[device])),
+        Step::Wait => world.pass(MINUTE / 2),
+    }
+}
+
+proptest! {
+    /// Against the filter itself: a device is taken if it is meant when the job is made, or when it reports.
+    #[test]
+    fn those_taken_are_those_meant_when_they_speak(
+        filter in select(FILTERS.to_vec()),
+        sources in select(vec![vec![], vec!["1", "1.1"]]),
+        only_new: bool,
+        before in prop::collection::vec(step(), 0..8),
+        after in prop::collection::vec(step(), 0..30),
+    ) {
+        let mut world = World::new();
+        let online: [Id; 3] = world.online();
+        world.report(online[0], "MCU", "1");
+        let devices = [online.as_slice(), &[world.device()]].concat();
+        before.iter().for_each(|step| take(&mut world, &devices, step));
+        let meaning = Filter::parse(filter).unwrap();
+        let wanted = |world: &World, device: Id| {
+            let version = world.tables.versions.get(&(device, DEFAULT_MODULE.into()));
+            let of_source = |v: &ModuleVersion| sources.contains(&v.version.as_str());
+            let fits = sources.is_empty() || version.is_some_and(of_source);
+            fits && world.tables.means(&meaning, device, world.now)
+        };
+        let met = |world: &World| devices.iter().copied().filter(|d| wanted(world, *d)).collect();
+        let mut expected: BTreeSet<Id> = if only_new { BTreeSet::new() } else { met(&world) };
+        let package = world.package("2");
+        let mut order = scoped(filter, &sources);
+        order.terms.only_new = only_new;
+        let job = world.start(package, order);
+        for step in &after {
+            let versions = world.tables.versions.clone();
+            take(&mut world, &devices, step);
+            if let Step::Report(device, _) = *step {
+                let (device, key) = (devices[device], (devices[device], DEFAULT_MODULE.to_owned()));
+                let said = |versions: &std::collections::BTreeMap<(Id, String), ModuleVersion>| {
+                    versions.get(&key).map(|v| v.version.clone())
+                };
+                let changed = said(&versions) != said(&world.tables.versions);
+                let here = world.tables.sessions.contains_key(&device);
+                if here && (changed || !only_new) && wanted(&world, device) {
+                    expected.insert(device);
+                }
+            }
+            let taken: BTreeSet<Id> = tasks(&world, job).iter().map(|task| task.device_id).collect();
+            prop_assert_eq!(&taken, &expected, "after {:?}", step);
+        }
+    }
 }

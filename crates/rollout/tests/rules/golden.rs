@@ -6,6 +6,7 @@
 //! away barn                   was here before, is offline
 //! job beta 2.0 for lamp ...   a job named beta to 2.0 for the devices named, or all; then its terms, see `terms`
 //! lamp reports 2.0 [MCU]      lamp progress 40      lamp asks      lamp leaves      lamp comes
+//! change beta rate=5 ...      its terms from now on: see `change`
 //! pause beta                  resume, skip, approve, cancel, again (all of a job, or of one device: cancel beta lamp)
 //! + 90 s                      time passes: s, min or h
 //! show                        where every task is
@@ -92,6 +93,7 @@ impl Story {
             ["job", name, version, "for", ref rest @ ..] => self.order(name, version, rest),
             ["+", n, unit] => self.world.pass(duration(n, unit)),
             ["show"] => self.show(),
+            ["change", job, ref settings @ ..] => self.change(self.jobs[job], settings),
             ["pause", job] => self.world.run(Input::PauseJob(self.jobs[job])),
             ["resume", job] => self.world.run(Input::ResumeJob(self.jobs[job])),
             ["skip", job] => self.world.run(Input::SkipWave(self.jobs[job])),
@@ -143,6 +145,25 @@ impl Story {
         order.need_push = !settings.contains(&"must-ask");
         let job = self.world.start(package, order);
         self.jobs.insert(name.into(), job);
+    }
+
+    /// Minutes where it is a time; without a value there is none any more.
+    fn change(&mut self, job: Id, settings: &[&str]) {
+        let now = self.world.now;
+        self.world.revise(job, |to| {
+            for setting in settings {
+                let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+                let time = (!value.is_empty()).then(|| minutes(value));
+                match key {
+                    "rate" => to.rate_per_minute = value.parse().unwrap(),
+                    "timeout" => to.timeout_ms = time,
+                    "attempts" => to.terms.attempts = value.parse().unwrap(),
+                    "end" => to.terms.end_at = time.map(|time| now + time),
+                    "start" => to.terms.start_at = time.map(|time| now + time),
+                    _ => panic!("{key} does not change"),
+                }
+            }
+        });
     }
 
     /// The usual terms but for what a story sets: minutes where it is a time.

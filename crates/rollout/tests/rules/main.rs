@@ -16,6 +16,7 @@ mod orders;
 mod pushes;
 mod random;
 mod reports;
+mod revise;
 mod rivalry;
 mod rows;
 mod schedule;

@@ -474,7 +474,7 @@ fn a_device_that_may_not_begin() {
     let (mut world, mut cast) = stage(1, [("2", terms), ("3", timeless(Overwrite::Queue))], acts);
     world.tables.product.grace_ms = GRACE;
     cast.memory = 2 * MINUTE;
-    holds_everywhere((world, cast), 18_000);
+    holds_everywhere((world, cast), 17_500);
 }
 
 /// Two devices that come and go, one of which fails, and a job that is cancelled in chunks.

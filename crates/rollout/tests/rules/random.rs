@@ -16,8 +16,10 @@ const VERSIONS: [&str; 4] = ["1", "2", "7", "app-1.0.0"];
 #[derive(Clone, Debug)]
 enum Op {
     Start(usize),
-    StartPolicy { module: usize, only_new: bool },
+    StartPolicy { module: usize, only_new: bool, sourced: bool, scoped: bool },
+    Tag { device: usize, on: bool },
     ClosePolicy(usize),
+    Revise { job: usize, what: usize, on: bool },
     Connect { device: usize },
     Disconnect { device: usize, late: bool },
     Report { device: usize, module: usize, version: usize, late: bool },
@@ -43,8 +45,12 @@ fn op() -> impl Strategy<Value = Op> {
     let late = || prop::bool::weighted(0.1);
     prop_oneof![
         2 => job.clone().prop_map(Op::Start),
-        1 => (module.clone(), any::<bool>()).prop_map(|(module, only_new)| Op::StartPolicy { module, only_new }),
+        1 => (module.clone(), any::<[bool; 3]>()).prop_map(|(module, [only_new, sourced, scoped])| {
+            Op::StartPolicy { module, only_new, sourced, scoped }
+        }),
+        1 => (device.clone(), any::<bool>()).prop_map(|(device, on)| Op::Tag { device, on }),
         1 => job.clone().prop_map(Op::ClosePolicy),
+        2 => (0..4_usize, 0..7_usize, any::<bool>()).prop_map(|(job, what, on)| Op::Revise { job, what, on }),
         5 => device.clone().prop_map(|device| Op::Connect { device }),
         3 => (device.clone(), late()).prop_map(|(device, late)| Op::Disconnect { device, late }),
         8 => (device.clone(), module.clone(), 0..VERSIONS.len(), late())
@@ -219,17 +225,35 @@ impl Play {
         self.jobs[which] = Some(self.world.order(self.packages[which], order));
     }
 
-    fn start_policy(&mut self, module: usize, only_new: bool) {
+    fn start_policy(&mut self, module: usize, [only_new, sourced, scoped]: [bool; 3]) {
         if self.policies.len() < 2 {
             let terms = Terms {
                 only_new,
-                src_versions: SOURCES.map(Into::into).to_vec(),
+                src_versions: if sourced { SOURCES.map(Into::into).to_vec() } else { vec![] },
                 waves: vec![],
                 ..self.setting.terms.clone()
             };
-            let order = Order { terms, ..Order::dynamic(&SOURCES) };
+            let pick = if scoped { Pick::Meant("has tag.ring") } else { Pick::All };
+            let order = Order { terms, pick, ..Order::dynamic(&[]) };
             self.policies.push(self.world.order(self.packages[module], order));
         }
+    }
+
+    /// A job, or a policy, becomes another.
+    fn revise(&self, job: usize, what: usize, on: bool) -> Option<Input> {
+        let job = if job < 2 { self.jobs[job]? } else { *self.policies.get(job - 2)? };
+        let (mut to, of_play) = (self.world.revision(job), &self.setting.terms);
+        match what {
+            0 => to.timeout_ms = on.then_some(4 * MINUTE),
+            1 => to.terms.end_at = on.then_some(self.world.now + 6 * MINUTE),
+            2 => to.terms.windows = if on { two_windows() } else { vec![] },
+            3 => to.terms.attempts = 1 + i32::from(on),
+            4 => to.rate_per_minute = self.setting.rates[0] * (1 + i64::from(on)),
+            5 => to.terms.kbit_per_second = of_play.kbit_per_second.map(|kbit| kbit + i64::from(on)),
+            _ if on => to.scope = Some(Scope::Filter { filter: "not has tag.ring".into() }),
+            _ => to.scope = Some(Scope::All),
+        }
+        Some(Input::ReviseJob { job, to: Box::new(to) })
     }
 
     /// The connection an input says it came on.
@@ -247,11 +271,16 @@ impl Play {
                 self.start(which);
                 return None;
             }
-            Op::StartPolicy { module, only_new } => {
-                self.start_policy(module, only_new);
+            Op::StartPolicy { module, only_new, sourced, scoped } => {
+                self.start_policy(module, [only_new, sourced, scoped]);
+                return None;
+            }
+            Op::Tag { device, on } => {
+                self.world.tag(self.devices[device], "ring", on.then_some("beta"));
                 return None;
             }
             Op::ClosePolicy(n) => Input::CloseJob(*self.policies.get(n)?),
+            Op::Revise { job, what, on } => self.revise(job, what, on)?,
             Op::Connect { device } => {
                 self.last_epoch += 2;
                 self.epochs[device] = self.last_epoch;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use otaru_rollout::filter::{Facts, Filter};
 use otaru_rollout::*;
 
 use crate::world::{GRACE, PRODUCT, SETTLE};
@@ -44,6 +45,7 @@ pub(crate) struct Tables {
     pub(crate) offered_until_us: i64,
     pub(crate) zones: BTreeMap<String, Zone>,
     pub(crate) zone_tags: BTreeMap<Id, String>,
+    pub(crate) labels: BTreeMap<Id, Labels>,
 }
 
 impl Tables {
@@ -75,6 +77,7 @@ impl Tables {
             offered_until_us: 0,
             zones: BTreeMap::new(),
             zone_tags: BTreeMap::new(),
+            labels: BTreeMap::new(),
         }
     }
 
@@ -82,6 +85,24 @@ impl Tables {
     pub(crate) fn zone_of(&self, device: Id) -> Zone {
         let tag = self.zone_tags.get(&device).or(self.product.timezone.as_ref());
         self.zones.get(tag.map_or(SERVER_ZONE, |name| name)).cloned().unwrap_or_default()
+    }
+
+    /// Whom the scope of a job means, if it is for a filter.
+    pub(crate) fn meaning(&self, job: Id) -> Option<Filter> {
+        match &self.jobs[&job].scope {
+            Scope::Filter { filter } => Some(Filter::parse(filter).unwrap()),
+            _ => None,
+        }
+    }
+
+    /// Whether a filter means a device.
+    pub(crate) fn means(&self, filter: &Filter, device: Id, now: Ms) -> bool {
+        let of_device = self.versions.values().filter(|v| v.device_id == device);
+        let versions = of_device.map(|v| (v.module.clone(), v.version.clone())).collect();
+        let Labels { tags, groups } = self.labels.get(&device).cloned().unwrap_or_default();
+        let online = self.sessions.contains_key(&device);
+        let device = &self.devices[&device];
+        filter.matches(&Facts { device, online, tags: &tags, versions: &versions, groups: &groups }, now)
     }
 
     /// Download slots in use at `now`.
@@ -158,14 +179,18 @@ struct Wanted {
     devices: BTreeSet<Id>,
     tasks: BTreeSet<Id>,
     jobs: BTreeSet<Id>,
-    /// Dynamic jobs that changed reports may match.
+    /// Dynamic jobs that reports, and devices of an enrolment, may be for.
     policies: BTreeSet<Id>,
 }
 
 impl Wanted {
     fn add(&mut self, input: &Input, tables: &Tables, at: Moment) {
-        if let Input::Reported { device, module, version, .. } = input {
-            self.add_policies(*device, module, version, tables);
+        match input {
+            Input::Reported { module, .. } => self.add_policies(|of| of == module, tables),
+            Input::Enrol { job, .. } if tables.jobs.get(job).is_some_and(|j| j.kind == JobKind::Dynamic) => {
+                self.add_policies(|_| true, tables);
+            }
+            _ => {}
         }
         match input {
             Input::Connected { device, .. }
@@ -197,6 +222,7 @@ impl Wanted {
             | Input::CancelJob(job)
             | Input::CloseJob(job)
             | Input::CancelSome { job, .. }
+            | Input::ReviseJob { job, .. }
             | Input::PauseJob(job)
             | Input::ResumeJob(job)
             | Input::ConfirmJob(job)
@@ -214,17 +240,14 @@ impl Wanted {
         }
     }
 
-    /// The policies for a module, if a report changes its version.
-    fn add_policies(&mut self, device: Id, module: &str, version: &str, tables: &Tables) {
-        let known = tables.versions.get(&(device, module.into()));
-        if known.is_none_or(|known| known.version != version) {
-            let of_module = |j: &&Job| {
-                j.kind == JobKind::Dynamic
-                    && j.ended_at.is_none()
-                    && tables.packages[&j.package_id].module == module
-            };
-            self.policies.extend(tables.jobs.values().filter(of_module).map(|j| j.id));
-        }
+    /// The policies for a module.
+    fn add_policies(&mut self, of_module: impl Fn(&String) -> bool, tables: &Tables) {
+        let wanted = |j: &&Job| {
+            j.kind == JobKind::Dynamic
+                && j.ended_at.is_none()
+                && of_module(&tables.packages[&j.package_id].module)
+        };
+        self.policies.extend(tables.jobs.values().filter(wanted).map(|j| j.id));
     }
 
     /// The longest waiting tasks of a job, as many as may be pushed; or the one whose window opens first.
@@ -268,6 +291,8 @@ impl Wanted {
             sessions: pick(&tables.sessions, of_device),
             versions: pick(&tables.versions, |(device, _)| of_device(device)),
             tasks,
+            meanings: self.policies.iter().filter_map(|job| Some((*job, tables.meaning(*job)?))).collect(),
+            labels: pick(&tables.labels, of_device),
             policies: self.policies,
             matches,
             slots_used: tables.slots_used(now),

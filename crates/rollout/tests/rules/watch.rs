@@ -16,8 +16,8 @@ pub(crate) struct Watch {
     pushed: BTreeMap<(Id, i32, Epoch), u32>,
     /// Every version that a device's module ever had.
     reported: BTreeSet<(Id, String, String)>,
-    /// When each job pushed.
-    push_times: BTreeMap<Id, Vec<Ms>>,
+    /// When each job pushed, and at which rate.
+    push_times: BTreeMap<Id, Vec<(Ms, i64)>>,
     /// When files were offered, for each budget: a job's, or the server's.
     offer_times: BTreeMap<Option<Id>, Vec<Ms>>,
 }
@@ -28,7 +28,7 @@ impl Watch {
         counts_are_a_recount(after);
         waves_are_a_recount(after);
         one_at_a_time(after);
-        policies_take_whom_they_are_for(changes, after);
+        policies_take_whom_they_are_for(inputs, changes, world);
         ended_tasks_stay_ended(inputs, before, after);
         self.events_tell_every_task_state(changes, after);
         events_tell_jobs_packages_and_versions(changes, before, after);
@@ -39,7 +39,8 @@ impl Watch {
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
         self.no_time_sees_more_than_its_bytes(inputs, changes, before, world);
-        nobody_is_told_outside_the_windows(changes, world);
+        nobody_is_told_outside_the_windows(inputs, changes, world);
+        events_tell_what_was_changed(changes, before, after);
         what_is_held_starts_nobody(inputs, changes, before, world);
         pushes_respect_the_slots(inputs, changes, before, world);
     }
@@ -109,9 +110,12 @@ impl Watch {
             let Outbound::Notice { offer, .. } = out else { continue };
             let job = &world.tables.jobs[&world.tables.tasks[&offer.task].job_id];
             let times = self.push_times.entry(job.id).or_default();
-            times.push(world.now);
-            let minute = times.iter().filter(|at| **at > world.now - 60_000).count() as i64;
-            assert!(minute <= job.rate_per_minute, "{minute} pushes in a minute");
+            times.push((world.now, job.rate_per_minute));
+            let in_minute = || times.iter().filter(|(at, _)| *at > world.now - 60_000);
+            let (minute, fastest) = (in_minute().count() as i64, in_minute().map(|(_, rate)| *rate).max());
+            assert!(Some(minute) <= fastest, "{minute} pushes in a minute");
+            let same = in_minute().rev().take_while(|(_, rate)| *rate == job.rate_per_minute).count() as i64;
+            assert!(same <= job.rate_per_minute, "{same} pushes in a minute since the rate was changed");
         }
     }
 
@@ -133,6 +137,10 @@ impl Watch {
         };
         for task in offered.iter().filter(|task| !held_slot(task) && !begins(task)) {
             let job = &world.tables.jobs[&world.tables.tasks[task].job_id];
+            if revised(inputs, job.id) {
+                // Offered by the old budget or the new one.
+                continue;
+            }
             let size = world.tables.packages[&job.package_id].size;
             let budgets = [(Some(job.id), job.terms.kbit_per_second), (None, world.limits.kbit_per_second)];
             for (whose, kbit) in budgets.into_iter().filter_map(|(whose, kbit)| Some((whose, kbit?))) {
@@ -144,7 +152,13 @@ impl Watch {
                 }
             }
         }
+        let changed = |whose: &Option<Id>| whose.is_some_and(|job| revised(inputs, job));
+        self.offer_times.retain(|whose, _| !changed(whose));
     }
+}
+
+fn revised(inputs: &[Input], of: Id) -> bool {
+    inputs.iter().any(|input| matches!(input, Input::ReviseJob { job, .. } if *job == of))
 }
 
 fn offers(changes: &Changes) -> impl Iterator<Item = &Offer> {
@@ -155,9 +169,12 @@ fn offers(changes: &Changes) -> impl Iterator<Item = &Offer> {
 }
 
 /// By a clock on the wall where the device is.
-fn nobody_is_told_outside_the_windows(changes: &Changes, world: &World) {
+fn nobody_is_told_outside_the_windows(inputs: &[Input], changes: &Changes, world: &World) {
     for offer in offers(changes) {
         let task = &world.tables.tasks[&offer.task];
+        if revised(inputs, task.job_id) {
+            continue;
+        }
         let windows = &world.tables.jobs[&task.job_id].terms.windows;
         let zone = world.tables.zone_of(task.device_id);
         let ahead = zone.0.iter().rfind(|(from, _)| *from <= world.now).map_or(0, |(_, ahead)| *ahead);
@@ -266,8 +283,9 @@ fn one_at_a_time(after: &Tables) {
     }
 }
 
-/// A policy makes at most ten tasks for a device, one after the other, and only from its sources.
-fn policies_take_whom_they_are_for(changes: &Changes, after: &Tables) {
+/// A policy makes at most ten tasks for a device, one after the other, and only for one it means.
+fn policies_take_whom_they_are_for(inputs: &[Input], changes: &Changes, world: &World) {
+    let after = &world.tables;
     for task in &changes.tasks_new {
         let job = &after.jobs[&task.job_id];
         if job.kind != JobKind::Dynamic {
@@ -275,6 +293,10 @@ fn policies_take_whom_they_are_for(changes: &Changes, after: &Tables) {
         }
         let of_device = |t: &&Task| t.job_id == job.id && t.device_id == task.device_id;
         let all = || after.tasks.values().filter(of_device);
+        let meant =
+            after.meaning(job.id).is_none_or(|filter| after.means(&filter, task.device_id, world.now));
+        // Of several inputs a later one may have changed what is meant.
+        assert!(meant || inputs.len() > 1, "{task:?} is for a device that its job does not mean");
         assert!(all().count() <= 10, "{task:?} is one too many");
         assert!(all().filter(|t| !t.state.is_terminal()).count() <= 1, "{task:?} beside another one");
     }
@@ -314,6 +336,15 @@ fn events_tell_jobs_packages_and_versions(changes: &Changes, before: &Tables, af
                 if *module == key.1 && *version == row.version)
         };
         assert!(!changed || changes.events.iter().any(of_row));
+    }
+}
+
+fn events_tell_what_was_changed(changes: &Changes, before: &Tables, after: &Tables) {
+    for (id, job) in &after.jobs {
+        let old = &before.jobs[id];
+        let settled = |job: &Job| (job.scope.clone(), job.timeout_ms, job.rate_per_minute, job.terms.clone());
+        let of_job = |e: &Event| e.job_id == Some(*id) && matches!(e.kind, EventKind::JobChanged { .. });
+        assert!(settled(old) == settled(job) || changes.events.iter().any(of_job), "{job:?}");
     }
 }
 

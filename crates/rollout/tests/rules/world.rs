@@ -24,6 +24,7 @@ pub(crate) enum Pick {
     All,
     Named(Vec<Id>),
     Percent(u32),
+    Meant(&'static str),
 }
 
 /// What an operator asks for. `Order::to(pick)` is a plain pushed static job over MQTT, by the cloud's
@@ -155,6 +156,7 @@ impl World {
             Pick::Percent(thousandths) => {
                 Scope::Percent { thousandths: *thousandths, threshold: self.threshold(package, *thousandths) }
             }
+            Pick::Meant(filter) => Scope::Filter { filter: (*filter).into() },
         };
         let job = self.new_job(package, scope, &order);
         if let Pick::Named(mut devices) = order.pick {
@@ -335,6 +337,28 @@ impl World {
         panic!("timers never rest: {:?}", self.tables.timers);
     }
 
+    /// What a job is, to be made something else.
+    pub(crate) fn revision(&self, job: Id) -> Revision {
+        let Job { timeout_ms, rate_per_minute, terms, .. } = self.job(job).clone();
+        Revision { scope: None, timeout_ms, rate_per_minute, terms }
+    }
+
+    /// Changes a job.
+    pub(crate) fn revise(&mut self, job: Id, change: impl FnOnce(&mut Revision)) {
+        let mut to = self.revision(job);
+        change(&mut to);
+        self.run(Input::ReviseJob { job, to: Box::new(to) });
+    }
+
+    /// Sets a tag of a device, or takes it away.
+    pub(crate) fn tag(&mut self, device: Id, name: &str, value: Option<&str>) {
+        let tags = &mut self.tables.labels.entry(device).or_default().tags;
+        match value {
+            Some(value) => drop(tags.insert(name.into(), value.into())),
+            None => drop(tags.remove(name)),
+        }
+    }
+
     /// Lets time pass, timer by timer.
     pub(crate) fn pass(&mut self, ms: Ms) {
         let end = self.now + ms;
@@ -367,10 +391,13 @@ impl World {
         let work = row.work?;
         match work {
             Work::Enrol { cursor } => {
-                let all: Vec<Id> = match self.tables.named.get(&job) {
+                let mut all: Vec<Id> = match self.tables.named.get(&job) {
                     Some(named) => named.clone(),
                     None => self.tables.devices.keys().copied().collect(),
                 };
+                if let Some(filter) = self.tables.meaning(job) {
+                    all.retain(|device| self.tables.means(&filter, *device, self.now));
+                }
                 let (devices, last) = self.chunk_after(all, cursor);
                 let upto = devices.last().copied().unwrap_or(cursor);
                 let chunk = Enrolment { devices, upto, last, ..Enrolment::default() };

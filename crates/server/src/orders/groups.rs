@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{EventKind, Id, Product};
+use rollout::{EventKind, Id, Job, JobKind, Product, Scope};
 use store::devices::Filter;
 use store::groups::Group;
 use store::modules::Creation;
@@ -15,6 +15,7 @@ use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::core::Unit;
 use crate::error::OrderError;
+use crate::ids::IdKind;
 
 /// What a new group is made of.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +161,7 @@ impl Server {
             let product = product_in(&mut unit.tx, product_key).await?;
             let group = group_in(&mut unit.tx, &product, name).await?;
             check_unnamed(&mut unit.tx, &product, name).await?;
+            check_no_policy(&mut unit.tx, &group).await?;
             let some = store::groups::some_members(&mut unit.tx, group.id, CLEARED_AT_ONCE).await;
             let some = some.map_err(&write)?;
             if some.is_empty() {
@@ -326,10 +328,8 @@ fn unknown_group(product: &Product, name: &str) -> OrderError {
 /// No filter of another group names this one.
 async fn check_unnamed(tx: &mut Tx, product: &Product, name: &str) -> Result<(), OrderError> {
     let all = store::groups::list(tx, product.id, None, MOST_GROUPS).await.map_err(failed("read groups"))?;
-    let names = |filter: &String| {
-        rollout::filter::Filter::parse(filter).is_ok_and(|filter| filter.groups().contains(&name))
-    };
-    match all.items.into_iter().find(|group| group.filter.as_ref().is_some_and(names)) {
+    let names = |group: &Group| group.filter.as_ref().is_some_and(|filter| filter_names(filter, name));
+    match all.items.into_iter().find(names) {
         None => Ok(()),
         Some(other) => {
             let text = format!(
@@ -339,6 +339,32 @@ async fn check_unnamed(tx: &mut Tx, product: &Product, name: &str) -> Result<(),
             Err(OrderError::conflict("groupInUse", text).with("group", name).with("by", other.name))
         }
     }
+}
+
+/// No dynamic job takes devices by this group.
+async fn check_no_policy(tx: &mut Tx, group: &Group) -> Result<(), OrderError> {
+    let jobs = store::jobs::open_of(tx, group.product_id).await.map_err(failed("read jobs"))?;
+    let by_it = |job: &&Job| match &job.scope {
+        Scope::Group { group: id, .. } => *id == group.id,
+        Scope::Filter { filter } => filter_names(filter, &group.name),
+        Scope::All | Scope::Named | Scope::Percent { .. } => false,
+    };
+    let mut policies = jobs.iter().filter(|job| job.kind == JobKind::Dynamic && job.closed_at.is_none());
+    match policies.find(by_it) {
+        None => Ok(()),
+        Some(job) => {
+            let id = IdKind::Job.text(job.id);
+            let text = format!(
+                "the dynamic job {id} takes devices by the group {:?}; close it or change its scope first",
+                group.name
+            );
+            Err(OrderError::conflict("groupInUse", text).with("group", group.name.as_str()).with("by", id))
+        }
+    }
+}
+
+fn filter_names(filter: &str, group: &str) -> bool {
+    rollout::filter::Filter::parse(filter).is_ok_and(|filter| filter.groups().contains(&group))
 }
 
 fn check_name(name: &str) -> Result<(), OrderError> {

@@ -132,7 +132,8 @@ impl Server {
     }
 
     async fn prospect(&self, new: &NewJob) -> Result<(Package, Prospect), OrderError> {
-        check_numbers(new)?;
+        check_terms(new)?;
+        check_scope(new)?;
         let mut tx = self.read().await?;
         let package = package_in(&mut tx, new.package).await?;
         let product =
@@ -146,7 +147,12 @@ impl Server {
         Ok((package, prospect))
     }
 
-    fn check_notice(&self, new: &NewJob, package: &Package, product: &Product) -> Result<usize, OrderError> {
+    pub(super) fn check_notice(
+        &self,
+        new: &NewJob,
+        package: &Package,
+        product: &Product,
+    ) -> Result<usize, OrderError> {
         let bytes =
             self.core.writer.largest_notice(package, &product.product_key, new.protocol, &new.terms.tags);
         let bytes = bytes.map_err(|error| match error {
@@ -386,7 +392,7 @@ impl Unit {
     }
 }
 
-fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
+pub(super) fn check_terms(new: &NewJob) -> Result<(), OrderError> {
     let range = |field: &'static str, value: Option<i64>, least: i64, most: i64| {
         let Some(value) = value.filter(|v| !(least..=most).contains(v)) else { return Ok(()) };
         let text = format!("{field} {value} is not allowed: {least} to {most}");
@@ -410,7 +416,10 @@ fn check_numbers(new: &NewJob) -> Result<(), OrderError> {
     check_gates(new)?;
     check_windows(terms)?;
     check_budget(terms)?;
-    check_policy(new)?;
+    check_policy(new)
+}
+
+fn check_scope(new: &NewJob) -> Result<(), OrderError> {
     match &new.scope {
         NewScope::Percent { thousandths } if !(1..=100_000).contains(thousandths) => {
             Err(OrderError::invalid("percentInvalid", "the per cent of a job are 0.001 to 100"))
@@ -438,7 +447,7 @@ const fn minutes(ms: i64) -> i64 {
     ms.div_euclid(60_000)
 }
 
-/// A dynamic job is for whoever reports certain versions, and for nobody named, counted or in waves.
+/// A dynamic job is for whoever comes to be one it is for, and for nobody named, counted or in waves.
 fn check_policy(new: &NewJob) -> Result<(), OrderError> {
     let refuse = |fields: &[&str], text: &str| {
         Err(OrderError::invalid("policyInvalid", text).with("fields", fields.to_vec()))
@@ -449,10 +458,10 @@ fn check_policy(new: &NewJob) -> Result<(), OrderError> {
             false => Ok(()),
         };
     }
-    if !matches!(new.scope, NewScope::All) {
+    if !matches!(new.scope, NewScope::All | NewScope::Filter(_) | NewScope::Group(_)) {
         return refuse(
             &["scope", "kind"],
-            "a job of kind DYNAMIC has the scope all: srcVersions say whom it is for",
+            "a job of kind DYNAMIC has the scope all, filter or group: devices that are named or counted do not become more",
         );
     }
     if new.terms.count_waves() > 0 {
@@ -466,12 +475,12 @@ fn check_policy(new: &NewJob) -> Result<(), OrderError> {
 
 /// Some SDKs report a made-up version before the real one, at every connect: whoever is for any version but the
 /// target is for that one too.
-fn check_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
-    let all = new.terms.src_versions.is_empty() && package.src_version.is_none();
-    if new.kind != JobKind::Dynamic || !all {
+pub(super) fn check_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
+    let all = matches!(new.scope, NewScope::All) && new.terms.src_versions.is_empty();
+    if new.kind != JobKind::Dynamic || !all || package.src_version.is_some() {
         return Ok(());
     }
-    let text = "a job of kind DYNAMIC must name in srcVersions the versions it is for, unless its package is a difference";
+    let text = "a job of kind DYNAMIC for all devices must name in srcVersions the versions it is for, unless its package is a difference";
     Err(OrderError::invalid("policyInvalid", text).with("fields", ["srcVersions", "kind"]))
 }
 
@@ -606,7 +615,7 @@ fn check_first_wave(prospect: &Prospect) -> Result<(), OrderError> {
     Err(OrderError::conflict("firstWaveEmpty", text).with("field", "waves").with("group", group))
 }
 
-fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
+pub(super) fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
     let refuse = |field: &'static str, text: &str| {
         Err(OrderError::invalid("scheduleInvalid", text).with("field", field))
     };

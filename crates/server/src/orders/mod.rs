@@ -3,6 +3,7 @@
 
 mod answers;
 mod bulk;
+mod change;
 mod devices;
 mod events;
 mod filters;
@@ -21,6 +22,7 @@ mod windows;
 
 pub use answers::under_key;
 pub use bulk::{Bulk, Refused};
+pub use change::{JobChange, TermsChange};
 pub use devices::{CredentialSet, Credentials, DeviceFilter, DeviceSecret, Listed, NewDevice, csv_devices};
 pub use events::{EventFilter, EventPage, Status};
 pub use forecast::{Estimate, Excluded, Forecast, OfMatched};

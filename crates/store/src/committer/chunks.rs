@@ -1,6 +1,6 @@
 //! The next few of many: what is ready, whom a job enrols, which of its tasks an order touches.
 
-use rollout::{Id, Job, Ms, Scope, TaskState};
+use rollout::{Id, Job, JobKind, Ms, Scope, TaskState};
 
 use crate::select::Whom;
 use crate::sql::{Field, Row, Tx, Val};
@@ -56,19 +56,21 @@ const LOOKED_AT: u32 = 5_000;
 
 /// The next devices a job is for, after the device `cursor`. Of a share these are all devices the share is
 /// taken from: the rules choose.
-pub async fn enrol_chunk(tx: &mut Tx, job: &Job, cursor: Id, limit: u32) -> Result<Chunk, Error> {
-    let whom = whom(tx, job).await?;
+pub async fn enrol_chunk(tx: &mut Tx, job: &Job, cursor: Id, now: Ms, limit: u32) -> Result<Chunk, Error> {
+    let whom = whom(tx, job, now).await?;
     chunk(tx, job.product_id, &whom, cursor, limit, LOOKED_AT).await
 }
 
-/// Where a job's devices are found. A filter takes the time the job was made for now.
-async fn whom(tx: &mut Tx, job: &Job) -> Result<Whom, Error> {
+/// Where a job's devices are found. A filter takes the time the job was made for now, but goes with the clock in
+/// a dynamic one.
+async fn whom(tx: &mut Tx, job: &Job, now: Ms) -> Result<Whom, Error> {
+    let now = if job.kind == JobKind::Dynamic { now } else { job.created_at };
     match &job.scope {
         Scope::All | Scope::Percent { .. } => Ok(Whom::All),
         Scope::Named => Ok(Whom::Named(job.id)),
-        Scope::Filter { filter } => groups::filtered(tx, job.product_id, filter, job.created_at).await,
+        Scope::Filter { filter } => groups::filtered(tx, job.product_id, filter, now).await,
         Scope::Group { group, .. } => match groups::by_id(tx, *group).await? {
-            Some(group) => groups::whom(tx, &group, job.created_at).await,
+            Some(group) => groups::whom(tx, &group, now).await,
             None => Ok(Whom::Members(*group)),
         },
     }

@@ -41,3 +41,8 @@ pub async fn reserve_streams(tx: &mut Tx, n: u32) -> Result<u32, Error> {
     let row = tx.row(sql, vec![n.into(), n.into()]).await?.ok_or(Error::StreamsUsedUp)?;
     Ok(row.get::<u32>(0)? - n + 1)
 }
+
+/// Gives back the last `n` of the stream numbers that this transaction took.
+pub async fn return_streams(tx: &mut Tx, n: u32) -> Result<(), Error> {
+    tx.exec("update counter set value = value - ? where name = 'stream'", vec![n.into()]).await.map(drop)
+}

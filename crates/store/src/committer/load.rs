@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{Id, Job, JobKind, Ms, Rows, Session, TIME_ZONE_TAG, Task, TaskState};
+use rollout::{Id, Job, JobKind, Ms, Rows, Scope, Session, TIME_ZONE_TAG, Task, TaskState};
 
+use crate::groups::Group;
 use crate::sql::Tx;
-use crate::{Error, tags};
+use crate::{Error, groups, tags};
 
 /// Slots are counted up to here, so that no number of downloads makes a batch slow. The limit on downloads
 /// must be lower than this by at least a batch.
@@ -22,8 +23,18 @@ pub struct Keys {
     pub jobs: BTreeSet<Id>,
     /// Packages besides those of the jobs.
     pub packages: BTreeSet<Id>,
-    /// What devices say of their modules: device, module and version.
-    pub reports: Vec<(Id, String, String)>,
+    /// Devices that say the version of a module, and which.
+    pub reports: BTreeSet<(Id, String)>,
+    /// Whether devices of a dynamic job's enrolment are among these.
+    pub enrols_policy: bool,
+}
+
+impl Keys {
+    /// Whether a dynamic job may be for a device now.
+    fn asks_policies(&self, device: Id) -> bool {
+        let first = (device, String::new());
+        self.enrols_policy || self.reports.range(first..).next().is_some_and(|(id, _)| *id == device)
+    }
 }
 
 /// Loads the rows of `keys` and all that [`Rows`] promises beside them, in a number of statements that
@@ -37,6 +48,7 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     load_policies(tx, keys, &mut rows).await?;
     load_jobs(tx, keys, &mut rows).await?;
     load_matches(tx, keys, &mut rows).await?;
+    load_meanings(tx, keys, &mut rows).await?;
     load_packages(tx, keys, &mut rows).await?;
     load_products(tx, &mut rows).await?;
     if !rows.jobs.is_empty() {
@@ -98,26 +110,21 @@ async fn load_tasks(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Err
     Ok(())
 }
 
-/// The dynamic jobs that a report of another version may match: most batches have none, and ask nothing.
+/// The dynamic jobs that may be for who reports, or is enrolled.
 async fn load_policies(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
-    let (mut products, mut modules) = (BTreeSet::new(), BTreeSet::new());
-    for (device, module, version) in &keys.reports {
-        let known = rows.versions.get(&(*device, module.clone()));
-        if known.is_none_or(|known| known.version != *version) {
-            products.extend(rows.devices.get(device).map(|d| d.product_id));
-            modules.insert(module);
-        }
-    }
+    let asked = |device: &&rollout::Device| keys.asks_policies(device.id);
+    let products: BTreeSet<Id> = rows.devices.values().filter(asked).map(|d| d.product_id).collect();
     let products = list(&products);
+    let reported: BTreeSet<&String> = keys.reports.iter().map(|(_, module)| module).collect();
     for some in products.chunks(tx.dialect.max_rows()) {
         let (any, args) = tx.dialect.any(some);
         let sql = format!(
             "select j.id, p.module from job j join package p on p.id = j.package_id \
-             where j.product_id {any} and j.kind = 'DYNAMIC' and j.ended_at is null"
+             where j.product_id {any} and j.kind = 'DYNAMIC' and j.ended_at is null and j.closed_at is null"
         );
         for row in tx.rows(sql, args).await? {
             let (job, module): (Id, String) = (row.get(0)?, row.get(1)?);
-            rows.policies.extend(modules.contains(&module).then_some(job));
+            rows.policies.extend((keys.enrols_policy || reported.contains(&module)).then_some(job));
         }
     }
     Ok(())
@@ -139,6 +146,36 @@ async fn load_matches(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), E
         for row in tx.rows(sql, [args, ids.clone()].concat()).await? {
             rows.matches.insert((row.get(0)?, row.get(1)?), row.get(2)?);
         }
+    }
+    Ok(())
+}
+
+/// Whom policies mean that are for a filter or a group, and what their filters ask of the devices.
+async fn load_meanings(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
+    let mut of_groups = Vec::new();
+    for job in rows.policies.iter().filter_map(|job| rows.jobs.get(job)) {
+        match &job.scope {
+            Scope::Filter { filter } => drop(rows.meanings.insert(job.id, groups::parsed(filter)?)),
+            Scope::Group { group, .. } => of_groups.push((job.id, *group)),
+            Scope::All | Scope::Named | Scope::Percent { .. } => {}
+        }
+    }
+    let ids: BTreeSet<Id> = of_groups.iter().map(|(_, group)| *group).collect();
+    let found: Vec<Group> = tx.select_in("id", &list(&ids), "").await?;
+    for (job, group) in of_groups {
+        if let Some(group) = found.iter().find(|g| g.id == group) {
+            rows.meanings.insert(job, groups::filter_of(group)?);
+        }
+    }
+    if rows.meanings.is_empty() {
+        return Ok(());
+    }
+    let devices: Vec<Id> = rows.devices.keys().copied().filter(|id| keys.asks_policies(*id)).collect();
+    for (device, tags) in tags::of(tx, &devices).await? {
+        rows.labels.entry(device).or_default().tags = tags;
+    }
+    for (device, groups) in groups::of(tx, &devices).await? {
+        rows.labels.entry(device).or_default().groups = groups;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ pub use apply::{append_events, apply, connections, offered_until};
 pub(crate) use chunks::chunk;
 pub(crate) use chunks::tasks_in;
 pub use chunks::{Chunk, Unworked, enrol_chunk, ready_tasks, task_chunk};
-pub use clock::{Times, now, reserve_streams, times};
+pub use clock::{Times, now, reserve_streams, return_streams, times};
 pub(crate) use load::load_counts;
 pub use load::{Keys, MAX_SLOTS, load, slots_used, surroundings};
 pub use timers::{claim_timers, next_timer_at};

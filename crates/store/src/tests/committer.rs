@@ -249,14 +249,14 @@ on_both! {
         let all = sample::job(JOB);
         let share = rollout::Job { scope: Scope::Percent { thousandths: 1, threshold: 1 }, ..all.clone() };
         for job in [all, share] {
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 0, 2).await.unwrap(), chunk(&[10, 11], 11, false));
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 11, 2).await.unwrap(), chunk(&[14], 14, true));
-            assert_eq!(committer::enrol_chunk(&mut tx, &job, 14, 2).await.unwrap(), chunk(&[], 14, true));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 0, 5, 2).await.unwrap(), chunk(&[10, 11], 11, false));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 11, 5, 2).await.unwrap(), chunk(&[14], 14, true));
+            assert_eq!(committer::enrol_chunk(&mut tx, &job, 14, 5, 2).await.unwrap(), chunk(&[], 14, true));
         }
         let named = rollout::Job { scope: Scope::Named, ..sample::job(8) };
         jobs::create(&mut tx, &named, &[13, 12, 13]).await.unwrap();
-        assert_eq!(committer::enrol_chunk(&mut tx, &named, 0, 2).await.unwrap(), chunk(&[12, 13], 13, true));
-        assert_eq!(committer::enrol_chunk(&mut tx, &named, 12, 2).await.unwrap(), chunk(&[13], 13, true));
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 0, 5, 2).await.unwrap(), chunk(&[12, 13], 13, true));
+        assert_eq!(committer::enrol_chunk(&mut tx, &named, 12, 5, 2).await.unwrap(), chunk(&[13], 13, true));
         drop(tx);
         store.close().await;
     }
@@ -318,7 +318,9 @@ on_both! {
         let store = home.open().await;
         let mut tx = store.begin().await.unwrap();
         assert_eq!(committer::reserve_streams(&mut tx, 10).await.unwrap(), 1);
-        assert_eq!(committer::reserve_streams(&mut tx, 1).await.unwrap(), 11);
+        assert_eq!(committer::reserve_streams(&mut tx, 5).await.unwrap(), 11);
+        committer::return_streams(&mut tx, 4).await.unwrap();
+        assert_eq!(committer::reserve_streams(&mut tx, 1).await.unwrap(), 12);
         tx.exec("update counter set value = 4294967290 where name = 'stream'", vec![]).await.unwrap();
         assert!(matches!(committer::reserve_streams(&mut tx, 6).await, Err(Error::StreamsUsedUp)));
         assert_eq!(committer::reserve_streams(&mut tx, 5).await.unwrap(), u32::MAX - 4);

@@ -93,7 +93,8 @@ on_both! {
             // These tables are small: without this a walk would be the better plan.
             tx.script("set local enable_seqscan = off".into()).await.unwrap();
         }
-        let policy = rollout::Job { kind: rollout::JobKind::Dynamic, ..sample::job(JOB + 1) };
+        let scope = rollout::Scope::Filter { filter: "has tag.region".into() };
+        let policy = rollout::Job { kind: rollout::JobKind::Dynamic, scope, ..sample::job(JOB + 1) };
         jobs::create(&mut tx, &policy, &[]).await.unwrap();
         let meant = meaning(&mut tx, FILTERS[0]).await;
         let keys = Keys {
@@ -101,7 +102,8 @@ on_both! {
             tasks: [1, 2, 3].into(),
             jobs: [JOB].into(),
             packages: [PACKAGE].into(),
-            reports: vec![(10, "default".into(), "9".into())],
+            reports: [(10, "default".into())].into(),
+            enrols_policy: false,
         };
         let task = sample::task(100, JOB, 10);
         let changes = rollout::Changes {
@@ -130,11 +132,12 @@ on_both! {
             committer::chunk(&mut tx, PRODUCT, &Whom::All, 5, 10, 5_000),
             committer::chunk(&mut tx, PRODUCT, &Whom::Members(3), 5, 10, 5_000),
             committer::chunk(&mut tx, PRODUCT, &meant, 5, 10, 5_000),
-            committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 10),
+            committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 5, 10),
             committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
             committer::now(&mut tx, 5),
             events::drop_oldest(&mut tx, i64::MAX, 3),
             committer::reserve_streams(&mut tx, 5),
+            committer::return_streams(&mut tx, 5),
             devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             devices::lock(&mut tx, &[10, 11]),
@@ -251,7 +254,7 @@ async fn the_narrowest_index_is_used() {
     let store = filled(&home).await;
     let mut tx = store.begin().await.unwrap();
     tx.recorded = Some(vec![]);
-    let reports = vec![(10, "default".into(), "9".into())];
+    let reports = [(10, "default".into())].into();
     let keys = Keys { devices: [10, 11].into(), reports, ..Keys::default() };
     committer::load(&mut tx, &keys, 5).await.unwrap();
     committer::chunk(&mut tx, PRODUCT, &Whom::All, 5, 10, 5_000).await.unwrap();

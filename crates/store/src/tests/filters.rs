@@ -7,14 +7,14 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use rollout::filter::{Condition, Facts, Field, Filter, Moment, Order, Status, TimeField};
-use rollout::{Changes, Device, Id, ModuleVersion, Session};
+use rollout::{Changes, Device, Id, Ids, Input, Job, JobKind, Limits, ModuleVersion, Scope, Session};
 
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, PRODUCT};
-use crate::committer;
+use crate::committer::{self, Keys};
 use crate::groups;
-use crate::{Selection, Tx, Whom, devices, tags};
+use crate::{Selection, Tx, Whom, devices, jobs, tags};
 
 const NOW: i64 = 1_000_000;
 const GROUPS: [(&str, Id); 2] = [("north", 501), ("south", 502)];
@@ -201,5 +201,61 @@ on_both! {
         }
         drop(tx);
         store.close().await;
+    }
+
+    async fn those_a_policy_takes_are_those_its_filter_means(home: Home) {
+        let mut runner = TestRunner::new(Cases::default());
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        let fleet = fleet(&mut runner);
+        keep(&store, &mut tx, &fleet).await;
+        let speaks = |row: &&Row| row.online && row.versions.contains_key("default");
+        let takes = |row: &&Row| row.device.enabled && row.device.first_online_at.is_some();
+        for id in 1_000..1_020 {
+            let filter = filter().new_tree(&mut runner).unwrap().current();
+            let scope = Scope::Filter { filter: filter.to_string() };
+            let job = Job { kind: JobKind::Dynamic, work: None, scope, ..sample::job(id) };
+            jobs::create(&mut tx, &job, &[]).await.unwrap();
+            let said = |row: &Row| (row.device.id, "default".to_owned());
+            let keys = Keys {
+                devices: fleet.iter().filter(speaks).map(|row| row.device.id).collect(),
+                reports: fleet.iter().filter(speaks).map(said).collect(),
+                ..Keys::default()
+            };
+            let mut rows = committer::load(&mut tx, &keys, NOW).await.unwrap();
+            rows.policies = [id].into();
+            let report = |row: &Row| Input::Reported {
+                device: row.device.id,
+                epoch: 1,
+                module: "default".into(),
+                version: row.versions["default"].clone(),
+            };
+            let inputs = fleet.iter().filter(speaks).map(report).collect();
+            let changes = rollout::decide(rows, inputs, NOW, Limits::default(), &mut Numbers(id * 1_000));
+            let meant = |row: &&Row| {
+                let Row { device, online, tags, versions, groups } = row;
+                filter.matches(&Facts { device, online: *online, tags, versions, groups }, NOW)
+            };
+            let wanted: Vec<Id> =
+                fleet.iter().filter(speaks).filter(takes).filter(meant).map(|row| row.device.id).collect();
+            let taken: Vec<Id> = changes.tasks_new.iter().map(|task| task.device_id).collect();
+            assert_eq!(taken, wanted, "{filter}\n{fleet:#?}");
+        }
+        drop(tx);
+        store.close().await;
+    }
+}
+
+/// Numbers that count up.
+struct Numbers(Id);
+
+impl Ids for Numbers {
+    fn next_id(&mut self) -> Id {
+        self.0 += 1;
+        self.0
+    }
+
+    fn next_stream(&mut self) -> u32 {
+        self.next_id() as u32
     }
 }

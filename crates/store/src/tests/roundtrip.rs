@@ -387,7 +387,7 @@ impl Model {
             tasks: self.rows.tasks.keys().copied().collect(),
             jobs: JOBS.into(),
             packages: BTreeSet::from([PACKAGE]),
-            reports: vec![],
+            ..Keys::default()
         };
         let found = committer::load(&mut tx, &keys, 1000).await.unwrap();
         let mine = &self.rows;
