@@ -136,6 +136,7 @@ async fn what_does_not_change_is_named_with_the_reason() {
         let answer = change(&platform, &job, &body).await;
         assert_eq!(answer.problem(), code, "{body}: {}", answer.json);
         assert_eq!(answer.json["params"]["field"], field, "{body}: {}", answer.json);
+        assert_eq!(answer.status == StatusCode::CONFLICT, code == "jobStarted", "{body}");
         assert!(answer.json["detail"].as_str().unwrap().contains(field), "{}", answer.json);
     }
     let large = json!({"terms": {"tags": [{"key": "k", "value": "v".repeat(2_000)}]}});

@@ -203,7 +203,11 @@ fn refused(job: &Job, why: Unrevisable) -> OrderError {
             format!("the job {id} has started: startAt changes only before"),
         ),
     };
-    let error = OrderError::conflict(code, text).with("job", id);
+    let error = match why {
+        Unrevisable::TakesNone(_) => OrderError::invalid(code, text),
+        _ => OrderError::conflict(code, text),
+    };
+    let error = error.with("job", id);
     match field {
         Some(field) => error.with("field", field),
         None => error,
