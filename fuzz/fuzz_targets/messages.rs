@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use wire::Emit;
 use wire::message::{
-    BlockRequest, Get, GetReply, Inform, MAX_DESC, MAX_ID, MAX_VERSION, Notice, OldRequest, Progress,
+    BlockRequest, ConfigGet, ConfigPushReply, ConfigReply, Get, GetReply, Inform, MAX_DESC, MAX_ID, MAX_VERSION,
+    Notice, OldRequest, Post, PostReply, Progress, Shadow, TimeRequest,
 };
 
 macro_rules! round_trip {
@@ -37,4 +38,17 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = notice.offer().check();
     }
     round_trip!(GetReply, bytes);
+    if let Ok(ConfigGet { id }) = ConfigGet::parse(bytes) {
+        is_json(&ConfigReply::error(id, 6710));
+    }
+    if let Ok(Post { id, .. }) = Post::parse(bytes) {
+        is_json(&PostReply::no_logs(id));
+    }
+    let _ = (ConfigPushReply::parse(bytes), Shadow::parse(bytes), TimeRequest::parse(bytes));
 });
+
+fn is_json(message: &impl Emit) {
+    let mut buffer = vec![0; message.encoded_len()];
+    let text = message.emit_into(&mut buffer).expect("it is as long as it says");
+    assert!(wire::json::parse(text.as_bytes()).is_ok(), "{text}");
+}

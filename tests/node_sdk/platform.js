@@ -129,6 +129,11 @@ class Device {
     return `/ota/device/${word}/${PRODUCT_KEY}/${this.name}`;
   }
 
+  /** A topic `/ext/WORD/…/TAIL` of this device. */
+  ext(word, tail) {
+    return `/ext/${word}/${PRODUCT_KEY}/${this.name}/${tail}`;
+  }
+
   /** Publishes a message with QoS 1; resolves at its PUBACK. */
   publish(topic, message) {
     const publish = promisify(this.sdk.publish.bind(this.sdk));

@@ -102,6 +102,10 @@ counters! {
     custom_topic,
     /// PUBLISHes to system topics that have no answer here; dropped.
     unserved_topic,
+    /// PUBLISHes of properties, events, tags, logs and shadows, and questions for the time; answered, and not kept.
+    unkept,
+    /// PUBLISHes to such topics that cannot be read; dropped.
+    bad_unkept,
     /// Filters refused in SUBSCRIBEs.
     refused_subscribe,
     /// Messages handed to the platform.

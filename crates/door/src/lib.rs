@@ -52,6 +52,7 @@ mod terms;
 mod throttle;
 mod tls;
 mod turned;
+mod unkept;
 mod window;
 
 // The tests here share their platform with those in `tests`, which know the crate by its name.

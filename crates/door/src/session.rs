@@ -28,6 +28,7 @@ use crate::sessions::Mailbox;
 use crate::socket::{Turn, turn};
 use crate::subscriptions::Subscriptions;
 use crate::terms::{RECEIVE_MAXIMUM, Terms};
+use crate::unkept;
 use crate::{Closed, Config, Counters, Downlink, Passing, Platform, Session, StreamRefusal, Way};
 
 /// Uplinks that may wait for the platform before reading stops.
@@ -443,11 +444,15 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         self.show(Way::Up, publish.topic, publish.payload);
         self.check(publish)?;
         let reason = match self.permitted(publish.topic) {
-            Ok(Kind::FileDownload) => {
+            Ok(Topic { kind: Kind::FileDownload, .. }) => {
                 self.block_request(publish.payload);
                 reason::SUCCESS
             }
-            Ok(kind) => {
+            Ok(topic) if topic.kind.is_unkept() => {
+                self.answer_unkept(&topic, publish.payload);
+                reason::SUCCESS
+            }
+            Ok(Topic { kind, .. }) => {
                 let Driver { platform, session, counters, .. } = &self.driver;
                 count(&counters.uplinks);
                 let payload = Bytes::copy_from_slice(publish.payload);
@@ -463,9 +468,9 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         Ok(())
     }
 
-    /// The kind of a topic that this device may publish and somebody here listens to. The others are
-    /// counted, and their PUBACK of MQTT 5 has this reason.
-    fn permitted(&self, topic: &str) -> Result<Kind, u8> {
+    /// A topic that this device may publish and somebody here listens to. The others are counted, and
+    /// their PUBACK of MQTT 5 has this reason.
+    fn permitted<'t>(&self, topic: &'t str) -> Result<Topic<'t>, u8> {
         const FORBIDDEN: u8 = reason::NOT_AUTHORISED;
         let Driver { session, counters, .. } = &self.driver;
         let (counter, reason, words) = match Topic::parse(topic) {
@@ -473,16 +478,37 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             Some(topic) if !topic.belongs_to(&session.product_key, &session.device_name) => {
                 (&counters.forbidden_publish, FORBIDDEN, "the topic is another device's")
             }
-            Some(topic) => match topic.kind {
+            Some(known) => match known.kind {
                 Kind::User => (&counters.custom_topic, reason::SUCCESS, "nobody reads custom topics yet"),
                 Kind::Unserved => (&counters.unserved_topic, reason::SUCCESS, "the topic is not served yet"),
-                kind if kind.may_publish() => return Ok(kind),
+                kind if kind.may_publish() => return Ok(known),
                 _ => (&counters.forbidden_publish, FORBIDDEN, "only the platform publishes on this topic"),
             },
         };
         count(counter);
         note!(session, topic = start(topic), "a publish was dropped: {words}");
         Err(reason)
+    }
+
+    /// Answers what nothing is kept of. What waits for the device is bounded by the reading, which stops.
+    fn answer_unkept(&mut self, topic: &Topic<'_>, payload: &[u8]) {
+        let Driver { session, counters, .. } = &self.driver;
+        let answer = match unkept::answer(topic, payload) {
+            Ok(answer) => answer,
+            Err(error) => {
+                note!(session, %error, topic = start(&topic.to_string()), "a publish was dropped");
+                return count(&counters.bad_unkept);
+            }
+        };
+        count(&counters.unkept);
+        let Some(answer) = answer else { return };
+        let Some(qos) = self.subscriptions.delivery_on(&answer.topic) else {
+            return count(&counters.unsubscribed);
+        };
+        let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
+        if !self.publish(&answer.topic, qos, answer.payload.as_bytes()) {
+            self.oversize(answer.payload.len());
+        }
     }
 
     fn block_request(&mut self, payload: &[u8]) {

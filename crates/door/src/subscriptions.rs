@@ -14,11 +14,14 @@ pub(crate) struct Subscriptions {
     filters: Vec<(Box<str>, QoS)>,
     /// By the order of [`Kind::DOWNLINKS`]: the QoS to deliver with, `None` after UNSUBSCRIBE.
     delivery: [Option<QoS>; Kind::DOWNLINKS.len()],
+    /// Filters that were unsubscribed: what else they match is not sent.
+    ended: Vec<Box<str>>,
 }
 
 impl Default for Subscriptions {
     fn default() -> Self {
-        Self { filters: Vec::new(), delivery: [Some(QoS::AtMostOnce); Kind::DOWNLINKS.len()] }
+        let delivery = [Some(QoS::AtMostOnce); Kind::DOWNLINKS.len()];
+        Self { filters: Vec::new(), delivery, ended: Vec::new() }
     }
 }
 
@@ -27,6 +30,13 @@ impl Subscriptions {
     pub(crate) fn delivery(&self, kind: Kind) -> Option<QoS> {
         let at = Kind::DOWNLINKS.iter().position(|&downlink| downlink == kind)?;
         self.delivery[at]
+    }
+
+    /// The same for a message on a topic that is not of a kind with one topic.
+    pub(crate) fn delivery_on(&self, topic: &str) -> Option<QoS> {
+        let matching = self.filters.iter().filter(|(known, _)| filter_matches(known, topic));
+        let has_ended = || self.ended.iter().any(|filter| filter_matches(filter, topic));
+        matching.map(|&(_, qos)| qos).max().or_else(|| (!has_ended()).then_some(QoS::AtMostOnce))
     }
 
     /// Takes the filters of a SUBSCRIBE and gives their SUBACK codes.
@@ -63,6 +73,9 @@ impl Subscriptions {
     fn end(&mut self, session: &Session, filter: &str) -> u8 {
         let before = self.filters.len();
         self.filters.retain(|(known, _)| **known != *filter);
+        if self.ended.len() < MAX_FILTERS && valid_filter(filter) && !self.ended.iter().any(|f| **f == *filter) {
+            self.ended.push(filter.into());
+        }
         let ends_delivery = || {
             Kind::DOWNLINKS
                 .into_iter()
@@ -201,6 +214,23 @@ mod tests {
         subscriptions.unsubscribe(&session(), ["/sys/pk/dev1/#"].into_iter());
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), None);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
+    }
+
+    #[test]
+    fn answers_on_other_topics_come_unasked_too() {
+        let mut subscriptions = Subscriptions::default();
+        let reply = "/sys/pk/dev1/thing/event/alarm/post_reply";
+        assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
+        subscribe(&mut subscriptions, "/sys/pk/dev1/thing/event/+/post_reply", QoS::AtLeastOnce);
+        assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtLeastOnce));
+        subscriptions.unsubscribe(&session(), ["/sys/pk/dev1/thing/event/+/post_reply"].into_iter());
+        assert_eq!(subscriptions.delivery_on(reply), None);
+        assert_eq!(subscriptions.delivery_on("/shadow/get/pk/dev1"), Some(QoS::AtMostOnce));
+        subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
+        assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
+        let many: Vec<String> = (0..1_000).map(|n| format!("/pk/dev1/user/{n}")).collect();
+        subscriptions.unsubscribe(&session(), many.iter().map(String::as_str));
+        assert!(subscriptions.ended.len() <= MAX_FILTERS);
     }
 
     #[test]

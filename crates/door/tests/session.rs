@@ -125,7 +125,7 @@ async fn a_forbidden_publish_is_dropped_acknowledged_and_counted() {
         ("/ota/device/inform", "unknown_topic"),
         ("$SYS/broker", "unknown_topic"),
         (CUSTOM, "custom_topic"),
-        ("/sys/a1TestPk001/dev001/thing/event/property/post", "unserved_topic"),
+        ("/sys/a1TestPk001/dev001/thing/model/up_raw", "unserved_topic"),
     ]
     .into_iter()
     .enumerate()
@@ -358,4 +358,79 @@ async fn notices_to_a_device_that_does_not_read_are_bounded() {
         assert_eq!(client.receive().await.publish().payload, payload);
     }
     client.ping().await;
+}
+
+/// What stands on a topic after what a device said, read as JSON.
+async fn answered<S>(client: &mut common::client::Client<S>, topic: &str) -> serde_json::Value
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let received = client.receive().await;
+    let publish = received.publish();
+    assert_eq!((publish.topic, publish.qos), (topic, QoS::AtMostOnce));
+    serde_json::from_slice(publish.payload).unwrap()
+}
+
+#[tokio::test]
+async fn what_nothing_is_kept_of_is_answered_without_the_platform() {
+    let mut house = House::open().await;
+    let mut client = house.enter("dev001").await;
+    assert_eq!(house.told().await, Told::Connected(1, 1));
+    for tail in [
+        "event/property/post",
+        "event/property/batch/post",
+        "event/lamp:broken/post",
+        "deviceinfo/update",
+        "deviceinfo/delete",
+        "log/post",
+        "property/desired/get",
+        "config/log/get",
+    ] {
+        let topic = format!("/sys/a1TestPk001/dev001/thing/{tail}");
+        client.publish(&topic, None, br#"{"id":"7|x","params":[{"attrKey":"a"}]}"#).await;
+        let reply = answered(&mut client, &format!("{topic}_reply")).await;
+        assert_eq!((&reply["id"], &reply["code"]), (&"7|x".into(), &200.into()), "{tail}");
+        assert!(reply["data"].is_object() && reply["message"] == "success", "{tail}");
+    }
+    client.publish("/shadow/update/a1TestPk001/dev001", None, br#"{"method":"get"}"#).await;
+    let reply = answered(&mut client, "/shadow/get/a1TestPk001/dev001").await;
+    assert_eq!(reply["payload"]["status"], "success");
+    client.publish("/ext/ntp/a1TestPk001/dev001/request", None, br#"{"deviceSendTime":"12"}"#).await;
+    let reply = answered(&mut client, "/ext/ntp/a1TestPk001/dev001/response").await;
+    assert_eq!(reply["deviceSendTime"], "12");
+    let ms = |name: &str| reply[name].as_str().unwrap().parse::<u128>().unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    assert!(ms("serverRecvTime") <= ms("serverSendTime") && ms("serverSendTime").abs_diff(now) < 60_000);
+    assert_eq!((house.counted("unkept"), house.counted("uplinks")), (10, 0));
+}
+
+#[tokio::test]
+async fn what_nothing_is_kept_of_has_its_puback_and_may_be_wrong_in_any_way() {
+    let house = House::open().await;
+    let mut client = house.enter("dev001").await;
+    let post = "/sys/a1TestPk001/dev001/thing/event/property/post";
+    for payload in [&b"no json"[..], b"", b"[]", b"\xff", br#"{"id":"1","sys":{"ack":0}}"#] {
+        client.publish(post, Some(1), payload).await;
+        assert_eq!(client.receive().await.packet(), puback(1));
+    }
+    client.publish("/ext/ntp/a1TestPk001/dev001/request", Some(1), b"{}").await;
+    assert_eq!(client.receive().await.packet(), puback(1));
+    client.publish("/sys/a1TestPk001/dev002/thing/event/property/post", Some(1), b"{}").await;
+    assert_eq!(client.receive().await.packet(), puback(1));
+    assert_eq!((house.counted("bad_unkept"), house.counted("unkept")), (5, 1));
+}
+
+#[tokio::test]
+async fn answers_keep_to_what_was_subscribed() {
+    let house = House::open().await;
+    let mut client = house.enter("dev001").await;
+    let post = "/sys/a1TestPk001/dev001/thing/event/alarm/post";
+    let replies = "/sys/a1TestPk001/dev001/thing/event/+/post_reply";
+    assert_eq!(client.subscribe(&[(replies, QoS::AtLeastOnce)]).await, [1]);
+    client.publish(post, None, br#"{"id":"1"}"#).await;
+    assert_eq!(client.receive().await.publish().qos, QoS::AtLeastOnce);
+    client.unsubscribe(&[replies]).await;
+    client.publish(post, None, br#"{"id":"2"}"#).await;
+    client.ping().await;
+    assert_eq!(house.counted("unsubscribed"), 1);
 }

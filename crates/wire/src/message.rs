@@ -1,8 +1,9 @@
-//! The JSON messages (docs/protocol.md 4, 5, 6.1).
+//! The JSON messages (docs/protocol.md 3.5, 4, 5, 6.1, 8).
 //!
 //! Numbers may come as strings, ids as numbers, commas before closing brackets; unknown members are ignored.
 
 mod block_request;
+mod config;
 mod envelope;
 mod error;
 mod ext_data;
@@ -12,9 +13,11 @@ mod notice;
 mod offer;
 mod report;
 mod request_error;
+mod unkept;
 
 pub(crate) use block_request::block_head;
 pub use block_request::{BlockRequest, MAX_BLOCK, MAX_FILE_TOKEN, MAX_OFFSET, MIN_BLOCK};
+pub use config::{Config, ConfigGet, ConfigPush, ConfigPushReply, ConfigReply};
 pub(crate) use envelope::code;
 pub use error::{Error, Fault};
 pub use ext_data::ExtData;
@@ -24,3 +27,4 @@ pub use notice::Notice;
 pub use offer::{Digest, File, Files, MAX_FILES, MAX_URL, Offer, Source};
 pub use report::{Inform, MAX_DESC, MAX_VERSION, Progress};
 pub use request_error::RequestError;
+pub use unkept::{Post, PostReply, Shadow, ShadowReply, TimeReply, TimeRequest};

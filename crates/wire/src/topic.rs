@@ -31,6 +31,22 @@ pub enum Kind {
     FileDownload,
     /// Block, down (6.2).
     FileDownloadReply,
+    /// Question for the remote configuration, up (8).
+    ConfigGet,
+    /// Its answer, down (8).
+    ConfigGetReply,
+    /// Notice of a remote configuration, down (8).
+    ConfigPush,
+    /// What a device says to that notice, up (8).
+    ConfigPushReply,
+    /// A post of the thing model, tags or logs, up: acknowledged, and not kept (3.5).
+    Post,
+    /// Question for how to send logs, up; the answer is that none are wanted (3.5).
+    LogConfigGet,
+    /// A device's shadow, up: acknowledged, and not kept (3.5).
+    Shadow,
+    /// Question for the time, up (3.5).
+    Time,
     /// The device's own custom topics `/{pk}/{dn}/user/…`.
     User,
     /// Another system topic of the device that has no answer here: taken and ignored.
@@ -51,7 +67,7 @@ enum Shape {
 
 impl Kind {
     /// The kinds that have one topic per device.
-    pub const FIXED: [Kind; 8] = [
+    pub const FIXED: [Kind; 12] = [
         Kind::Inform,
         Kind::Upgrade,
         Kind::FirmwareGet,
@@ -60,25 +76,40 @@ impl Kind {
         Kind::Progress,
         Kind::FileDownload,
         Kind::FileDownloadReply,
+        Kind::ConfigGet,
+        Kind::ConfigGetReply,
+        Kind::ConfigPush,
+        Kind::ConfigPushReply,
     ];
 
     /// The system topics that the server publishes; they reach a device without SUBSCRIBE (3.2).
-    pub const DOWNLINKS: [Kind; 4] =
-        [Kind::Upgrade, Kind::FirmwareGetReply, Kind::Request, Kind::FileDownloadReply];
+    pub const DOWNLINKS: [Kind; 6] = [
+        Kind::Upgrade,
+        Kind::FirmwareGetReply,
+        Kind::Request,
+        Kind::FileDownloadReply,
+        Kind::ConfigGetReply,
+        Kind::ConfigPush,
+    ];
 
     /// Whether this is one of [`Kind::DOWNLINKS`].
     pub fn is_system_downlink(self) -> bool {
         Self::DOWNLINKS.contains(&self)
     }
 
-    /// Whether a device may publish it.
-    pub fn may_publish(self) -> bool {
-        !matches!(self, Kind::Upgrade | Kind::FirmwareGetReply | Kind::FileDownloadReply)
+    /// Whether nothing of it is kept, and it is answered all the same (3.5).
+    pub fn is_unkept(self) -> bool {
+        matches!(self, Kind::Post | Kind::LogConfigGet | Kind::Shadow | Kind::Time)
     }
 
-    /// Whether a device may subscribe to it.
+    /// Whether a device may publish it.
+    pub fn may_publish(self) -> bool {
+        self == Kind::Request || !self.is_system_downlink()
+    }
+
+    /// Whether a device may subscribe to it. Official devices do so to what they say to a notice, too.
     pub fn may_subscribe(self) -> bool {
-        self.is_system_downlink() || matches!(self, Kind::User | Kind::Unserved)
+        self.is_system_downlink() || matches!(self, Kind::ConfigPushReply | Kind::User | Kind::Unserved)
     }
 
     fn shape(self) -> Shape {
@@ -91,8 +122,12 @@ impl Kind {
             Kind::FirmwareGetReply => Shape::Thing("ota/firmware/get_reply"),
             Kind::FileDownload => Shape::Thing("file/download"),
             Kind::FileDownloadReply => Shape::Thing("file/download_reply"),
+            Kind::ConfigGet => Shape::Thing("config/get"),
+            Kind::ConfigGetReply => Shape::Thing("config/get_reply"),
+            Kind::ConfigPush => Shape::Thing("config/push"),
+            Kind::ConfigPushReply => Shape::Thing("config/push_reply"),
             Kind::User => Shape::User,
-            Kind::Unserved => Shape::Whole,
+            Kind::Post | Kind::LogConfigGet | Kind::Shadow | Kind::Time | Kind::Unserved => Shape::Whole,
         }
     }
 }
@@ -130,7 +165,7 @@ impl<'a> Topic<'a> {
         self.product_key == product_key && self.device_name == device_name
     }
 
-    /// For [`Kind::User`] what follows `/user/`, for [`Kind::Unserved`] the whole topic, else empty.
+    /// For [`Kind::User`] what follows `/user/`, for kinds in [`Kind::FIXED`] nothing, else the whole topic.
     pub fn rest(&self) -> &'a str {
         self.rest
     }
@@ -160,19 +195,36 @@ fn split(topic: &str) -> Option<Parts<'_>> {
             Shape::Thing(thing) => tail.strip_prefix("thing/") == Some(thing),
             _ => false,
         });
-        return Some(kind.map_or((Kind::Unserved, pk, dn, topic), |kind| (kind, pk, dn, "")));
+        return Some(kind.map_or((unkept(tail), pk, dn, topic), |kind| (kind, pk, dn, "")));
     }
     if let Some(rest) = topic.strip_prefix("/ext/session/") {
         let (pk, dn, _) = names(rest)?;
         return Some((Kind::Unserved, pk, dn, topic));
     }
+    if let Some(rest) = topic.strip_prefix("/ext/ntp/") {
+        let (pk, dn, word) = names(rest)?;
+        return Some((if word == "request" { Kind::Time } else { Kind::Unserved }, pk, dn, topic));
+    }
     if let Some(rest) = topic.strip_prefix("/shadow/") {
-        let (_, rest) = rest.split_once('/')?;
+        let (word, rest) = rest.split_once('/')?;
         let (pk, dn) = rest.split_once('/')?;
-        return Some((Kind::Unserved, pk, dn, topic));
+        return Some((if word == "update" { Kind::Shadow } else { Kind::Unserved }, pk, dn, topic));
     }
     let (pk, dn, tail) = names(topic.strip_prefix('/')?)?;
     Some((Kind::User, pk, dn, tail.strip_prefix("user/")?))
+}
+
+/// What a topic `/sys/{pk}/{dn}/{tail}` is for that has no kind of its own.
+fn unkept(tail: &str) -> Kind {
+    match tail.strip_prefix("thing/") {
+        Some("config/log/get") => Kind::LogConfigGet,
+        Some(
+            "deviceinfo/update" | "deviceinfo/delete" | "deviceinfo/get" | "log/post" | "property/desired/get"
+            | "property/desired/delete",
+        ) => Kind::Post,
+        Some(thing) if thing.starts_with("event/") && thing.ends_with("/post") => Kind::Post,
+        _ => Kind::Unserved,
+    }
 }
 
 fn ota<'a>(topic: &'a str, rest: &'a str) -> Option<Parts<'a>> {

@@ -1,11 +1,12 @@
-//! The JSON messages: docs/protocol.md 4.1, 5, 6.1.
+//! The JSON messages: docs/protocol.md 3.5, 4.1, 5, 6.1, 8.
 #![allow(clippy::unwrap_used)]
 
 use otaru_wire::Emit;
 use otaru_wire::json::RawStr;
 use otaru_wire::message::{
-    BlockRequest, Digest, Error, ExtData, Fault, File, Files, Get, GetReply, Id, Inform, Notice, Offer,
-    OldRequest, Progress, RequestError, Source,
+    BlockRequest, Config, ConfigGet, ConfigPush, ConfigPushReply, ConfigReply, Digest, Error, ExtData, Fault,
+    File, Files, Get, GetReply, Id, Inform, Notice, Offer, OldRequest, Post, PostReply, Progress, RequestError,
+    Shadow, ShadowReply, Source, TimeReply, TimeRequest,
 };
 
 const MD5: &str = "93230c3bde425a9d7984a594ac55ea1e";
@@ -594,4 +595,124 @@ fn block_requests_out_of_range_keep_their_id() {
         let cut = BlockRequest::parse(&whole.as_bytes()[..end]);
         assert!(matches!(cut, Err(RequestError::Unreadable(Error::Json(_)))), "{end}");
     }
+}
+
+#[test]
+fn questions_for_a_configuration() {
+    for (payload, raw) in [
+        // Node.js
+        (r#"{"id":"6e2c","version":"1.0","params":{"configScope":"product","getType":"file"},"method":"thing.config.get"}"#, "6e2c"),
+        // C SDK 3.x
+        (
+            r#"{ "id" : 0, "version":"1.0", "params" : { "configScope":"product", "getType":"file", "attributeKeys":"" }, "method":"thing.config.get" }"#,
+            "0",
+        ),
+        (r#"{"id":3}"#, "3"),
+        (r#"{"params":{}}"#, ""),
+    ] {
+        assert_eq!(ConfigGet::parse(payload.as_bytes()).unwrap(), ConfigGet { id: id(raw) }, "{payload}");
+    }
+    for (payload, name) in [
+        (r#"{"id":"1","params":{"configScope":"device"}}"#, "params.configScope"),
+        (r#"{"id":"1","params":{"configScope":"product","getType":7}}"#, "params.getType"),
+    ] {
+        match ConfigGet::parse(payload.as_bytes()) {
+            Err(RequestError::Parameter { id: repeated, error: Error::Field { field, .. } }) => {
+                assert_eq!((repeated, field), (id("1"), name));
+            }
+            other => panic!("{payload}: {other:?}"),
+        }
+    }
+    assert!(matches!(ConfigGet::parse(b"[1]"), Err(RequestError::Unreadable(_))));
+}
+
+fn config(url: &str) -> Config<'_> {
+    Config { id: text("cfg_01"), size: 3, sha256: SHA256, url: text(url) }
+}
+
+#[test]
+fn a_configuration_is_told_as_documented() {
+    let data = format!(
+        r#"{{"configId":"cfg_01","configSize":3,"sign":"{SHA256}","signMethod":"Sha256","url":"http://h:1883/a?b&c","getType":"file"}}"#
+    );
+    let config = config("http://h:1883/a?b&c");
+    let reply = emitted(&ConfigReply::found(id("7"), config).unwrap());
+    assert_eq!(reply, format!(r#"{{"id":"7","version":"1.0","code":200,"data":{data}}}"#));
+    let reply = emitted(&ConfigReply::error(id("7"), 6710));
+    assert_eq!(reply, r#"{"id":"7","version":"1.0","code":6710,"data":{}}"#);
+    let push = emitted(&ConfigPush::new(12, config).unwrap());
+    assert_eq!(push, format!(r#"{{"id":"12","version":"1.0","params":{data},"method":"thing.config.push"}}"#));
+}
+
+#[test]
+fn a_configuration_that_devices_cannot_read_is_not_told() {
+    let upper = Config { sha256: "BA78", ..config("http://h/a") };
+    for wrong in [upper, config("http://h/{a}"), config("")] {
+        assert!(ConfigReply::found(id("7"), wrong).is_err(), "{wrong:?}");
+        assert!(ConfigPush::new(1, wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_devices_say_to_a_push() {
+    for payload in [r#"{"id":"12","code":200,"data":{}}"#, r#"{"id":12,"code":"200"}"#] {
+        let reply = ConfigPushReply::parse(payload.as_bytes());
+        assert_eq!(reply, Ok(ConfigPushReply { version: 12, code: 200 }), "{payload}");
+    }
+    for payload in [r#"{"code":200}"#, r#"{"id":"x","code":200}"#, r#"{"id":"-1","code":200}"#, r#"{"id":"12"}"#] {
+        assert!(ConfigPushReply::parse(payload.as_bytes()).is_err(), "{payload}");
+    }
+}
+
+#[test]
+fn posts_are_answered_unless_they_want_no_answer() {
+    for (payload, raw, wants_answer) in [
+        // Node.js: an id with a topic, tags as a list
+        (
+            r#"{"id":"9a|exp-topic|/sys/pk/dn/thing/event/property/post_reply","version":"1.0","params":{"a":1},"method":"thing.event.property.post"}"#,
+            "9a|exp-topic|/sys/pk/dn/thing/event/property/post_reply",
+            true,
+        ),
+        (r#"{"id":"1","params":[{"attrKey":"SYS_SDK_LANGUAGE","attrValue":"NodeJS"}]}"#, "1", true),
+        (r#"{"id":5,"sys":{"ack":0},"params":{}}"#, "5", false),
+        (r#"{"id":5,"sys":{"ack":1}}"#, "5", true),
+        (r#"{"id":5,"sys":0}"#, "5", true),
+    ] {
+        assert_eq!(Post::parse(payload.as_bytes()), Ok(Post { id: id(raw), wants_answer }), "{payload}");
+    }
+    let received = emitted(&PostReply::received(id("a|/b")));
+    assert_eq!(received, r#"{"id":"a|/b","version":"1.0","code":200,"data":{},"message":"success"}"#);
+    let logs = emitted(&PostReply::no_logs(id("1")));
+    assert!(logs.contains(r#""code":200,"data":{"getType":"content","content":{"mode":0}}"#), "{logs}");
+}
+
+#[test]
+fn a_shadow_is_empty_and_takes_everything() {
+    let answer = |payload: &str| emitted(&ShadowReply { to: Shadow::parse(payload.as_bytes()).unwrap(), at_s: 1_700_000_000 });
+    assert_eq!(
+        answer(r#"{"method":"get"}"#),
+        r#"{"method":"reply","payload":{"status":"success","state":{},"metadata":{},"version":0},"timestamp":1700000000}"#
+    );
+    for method in ["update", "delete"] {
+        let payload = format!(r#"{{"method":"{method}","state":{{"reported":{{"a":1}}}},"version":1700000000123}}"#);
+        assert_eq!(
+            answer(&payload),
+            r#"{"method":"reply","payload":{"status":"success","version":1700000000123},"timestamp":1700000000}"#
+        );
+    }
+    assert!(answer(r#"{"method":"paint"}"#).contains(r#""status":"error""#));
+    assert!(Shadow::parse(b"no").is_err());
+}
+
+#[test]
+fn the_time_is_told_in_strings() {
+    for payload in [r#"{"deviceSendTime":"1571724098000"}"#, r#"{ "deviceSendTime" : 1571724098000 }"#] {
+        let TimeRequest { device_send_ms } = TimeRequest::parse(payload.as_bytes()).unwrap();
+        assert_eq!(
+            emitted(&TimeReply { device_send_ms, server_ms: 1_571_724_098_110 }),
+            r#"{"deviceSendTime":"1571724098000","serverRecvTime":"1571724098110","serverSendTime":"1571724098110"}"#
+        );
+    }
+    assert!(TimeRequest::parse(br#"{"deviceSendTime":"now"}"#).is_err());
+    assert!(TimeRequest::parse(b"{}").is_err());
 }

@@ -18,6 +18,10 @@ fn each_kind_has_its_topic() {
         (Kind::Progress, "/ota/device/progress/a1TestPk001/dev001"),
         (Kind::FileDownload, "/sys/a1TestPk001/dev001/thing/file/download"),
         (Kind::FileDownloadReply, "/sys/a1TestPk001/dev001/thing/file/download_reply"),
+        (Kind::ConfigGet, "/sys/a1TestPk001/dev001/thing/config/get"),
+        (Kind::ConfigGetReply, "/sys/a1TestPk001/dev001/thing/config/get_reply"),
+        (Kind::ConfigPush, "/sys/a1TestPk001/dev001/thing/config/push"),
+        (Kind::ConfigPushReply, "/sys/a1TestPk001/dev001/thing/config/push_reply"),
     ];
     assert_eq!(table.map(|(kind, _)| kind), Kind::FIXED);
     for (kind, text) in table {
@@ -37,16 +41,21 @@ fn who_may_do_what() {
         (Kind::Progress, true, false),
         (Kind::FileDownload, true, false),
         (Kind::FileDownloadReply, false, true),
+        (Kind::ConfigGet, true, false),
+        (Kind::ConfigGetReply, false, true),
+        (Kind::ConfigPush, false, true),
+        (Kind::ConfigPushReply, true, true),
+        (Kind::Post, true, false),
+        (Kind::LogConfigGet, true, false),
+        (Kind::Shadow, true, false),
+        (Kind::Time, true, false),
         (Kind::User, true, true),
         (Kind::Unserved, true, true),
     ];
     for (kind, publish, subscribe) in table {
         assert_eq!((kind.may_publish(), kind.may_subscribe()), (publish, subscribe), "{kind:?}");
-        assert_eq!(
-            kind.is_system_downlink(),
-            subscribe && kind != Kind::User && kind != Kind::Unserved,
-            "{kind:?}"
-        );
+        let others = [Kind::ConfigPushReply, Kind::User, Kind::Unserved];
+        assert_eq!(kind.is_system_downlink(), subscribe && !others.contains(&kind), "{kind:?}");
     }
 }
 
@@ -54,16 +63,29 @@ fn who_may_do_what() {
 fn other_topics_of_a_device_are_told_apart() {
     let user = Topic::parse("/a1TestPk001/dev001/user/a/b").unwrap();
     assert_eq!((user.kind, user.rest()), (Kind::User, "a/b"));
-    for text in [
-        "/sys/a1TestPk001/dev001/thing/deviceinfo/update",
-        "/sys/a1TestPk001/dev001/thing/ota/firmware/get2",
-        "/sys/a1TestPk001/dev001/rrpc/request/1",
-        "/ext/session/a1TestPk001/dev001/combine/login",
-        "/shadow/update/a1TestPk001/dev001",
-        "/ota/device/other/a1TestPk001/dev001",
+    for (kind, text) in [
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/deviceinfo/update"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/deviceinfo/delete"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/event/property/post"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/event/property/batch/post"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/event/lamp:broken/post"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/log/post"),
+        (Kind::Post, "/sys/a1TestPk001/dev001/thing/property/desired/get"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/thing/event/property/post_reply"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/thing/event"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/event/x/post"),
+        (Kind::LogConfigGet, "/sys/a1TestPk001/dev001/thing/config/log/get"),
+        (Kind::Time, "/ext/ntp/a1TestPk001/dev001/request"),
+        (Kind::Unserved, "/ext/ntp/a1TestPk001/dev001/response"),
+        (Kind::Shadow, "/shadow/update/a1TestPk001/dev001"),
+        (Kind::Unserved, "/shadow/get/a1TestPk001/dev001"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/thing/ota/firmware/get2"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/rrpc/request/1"),
+        (Kind::Unserved, "/ext/session/a1TestPk001/dev001/combine/login"),
+        (Kind::Unserved, "/ota/device/other/a1TestPk001/dev001"),
     ] {
         let topic = Topic::parse(text).unwrap();
-        assert_eq!((topic.kind, topic.rest()), (Kind::Unserved, text));
+        assert_eq!((topic.kind, topic.rest()), (kind, text));
         assert!(topic.belongs_to(PK, DN) && !topic.belongs_to(PK, "dev002") && !topic.belongs_to("pk", DN));
     }
 }
@@ -145,6 +167,8 @@ fn what_the_sdks_subscribe_to_is_granted() {
         "/sys/a1TestPk001/dev001/thing/service/property/set",
         "/sys/a1TestPk001/dev001/thing/config/push_reply",
         "/shadow/get/a1TestPk001/dev001",
+        "/ext/ntp/a1TestPk001/dev001/response",
+        "/ext/ntp/a1TestPk001/dev001/+",
         "/sys/a1TestPk001/dev001/thing/topo/add_reply",
         "/ext/session/a1TestPk001/dev001/combine/login_reply",
         "/sys/a1TestPk001/dev001/rrpc/request/+",
@@ -184,6 +208,8 @@ fn what_reaches_beyond_the_device_or_is_uplink_only_is_refused() {
         "/sys/a1TestPk001/dev002/#",
         "/ext/session/#",
         "/ext/+/a1TestPk001/dev001/#",
+        "/ext/ntp/a1TestPk001/+/response",
+        "/ext/ntp/#",
         "/shadow/#",
         "/shadow/get/#",
         "/ext/#",

@@ -330,7 +330,7 @@ fn not_hex(field: &'static str, method: Digest) -> Error {
     )
 }
 
-fn safe(text: RawStr<'_>, field: &'static str, max: usize) -> Result<(), Error> {
+pub(super) fn safe(text: RawStr<'_>, field: &'static str, max: usize) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::field(field, Fault::Missing));
     }
@@ -354,7 +354,7 @@ fn check_file(
     lower_hex(md5.ok_or(Error::field(md5_field, Fault::Missing))?, md5_field, Digest::Md5)
 }
 
-fn lower_hex(text: &str, field: &'static str, method: Digest) -> Result<(), Error> {
+pub(super) fn lower_hex(text: &str, field: &'static str, method: Digest) -> Result<(), Error> {
     let fits = text.len() == method.hex_len() && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if fits { Ok(()) } else { Err(not_hex(field, method)) }
 }

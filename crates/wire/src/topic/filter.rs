@@ -59,7 +59,7 @@ fn within(filter: &str, pk: &str, dn: &str) -> bool {
         Some("sys") => false,
         Some("shadow") => true,
         Some("ota") if levels.next() == Some("device") => true,
-        Some("ext") if levels.next() == Some("session") => false,
+        Some("ext") if matches!(levels.next(), Some("session" | "ntp")) => false,
         Some(first) => return first == pk && levels.next() == Some(dn) && levels.next() == Some("user"),
         None => return false,
     };
