@@ -18,6 +18,8 @@ pub(crate) enum List {
     JobTasks,
     Events,
     Groups,
+    Configurations,
+    DeviceConfigurations,
 }
 
 /// What a list is sorted by.

@@ -155,5 +155,7 @@ fn noun(kind: IdKind) -> &'static str {
         IdKind::Job => "job",
         IdKind::Task => "task",
         IdKind::Upload => "upload",
+        IdKind::Configuration => "configuration",
+        IdKind::Device => "device",
     }
 }

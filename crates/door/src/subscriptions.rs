@@ -73,7 +73,10 @@ impl Subscriptions {
     fn end(&mut self, session: &Session, filter: &str) -> u8 {
         let before = self.filters.len();
         self.filters.retain(|(known, _)| **known != *filter);
-        if self.ended.len() < MAX_FILTERS && valid_filter(filter) && !self.ended.iter().any(|f| **f == *filter) {
+        if self.ended.len() < MAX_FILTERS
+            && valid_filter(filter)
+            && !self.ended.iter().any(|f| **f == *filter)
+        {
             self.ended.push(filter.into());
         }
         let ends_delivery = || {

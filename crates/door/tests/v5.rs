@@ -234,7 +234,7 @@ async fn a_forbidden_publish_is_dropped_and_says_so_in_its_turn() {
         (3, NOTICE, reason::NOT_AUTHORISED),
         (4, "$SYS/broker", reason::NOT_AUTHORISED),
         (5, CUSTOM, reason::SUCCESS),
-        (6, "/sys/a1TestPk001/dev001/thing/event/property/post", reason::SUCCESS),
+        (6, "/sys/a1TestPk001/dev001/thing/model/up_raw", reason::SUCCESS),
     ] {
         client.publish(topic, Some(packet_id), b"{}").await;
         if packet_id == 2 {

@@ -8,7 +8,8 @@ use otaru::settings::{self, Data};
 
 use crate::client::Client;
 use crate::commands::{
-    backup, certs, device, events, frame, group, job, module, package, product, sim, stats, status, task,
+    backup, certs, config, device, events, frame, group, job, module, package, product, sim, stats, status,
+    task,
 };
 use crate::demo::{self, Demo};
 use crate::output;
@@ -75,6 +76,9 @@ enum Command {
     /// Groups of devices
     #[command(subcommand)]
     Group(group::Command),
+    /// Remote configuration: a file of each product that its devices fetch
+    #[command(subcommand)]
+    Config(config::Command),
     /// Modules: parts of a device with a version of their own
     #[command(subcommand)]
     Module(module::Command),
@@ -121,6 +125,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Device(device::Command::Run(options)) => return device::run_device(*options),
         Command::Device(command) => device::run(command, &client()?)?,
         Command::Group(command) => group::run(command, &client()?)?,
+        Command::Config(command) => config::run(command, &client()?)?,
         Command::Module(command) => module::run(command, &client()?)?,
         Command::Package(command) => package::run(command, &client()?)?,
         Command::Job(command) => return job::run(command, &client()?),

@@ -82,6 +82,11 @@ impl Client {
         read(self.send(Method::GET, path, None, ())?)
     }
 
+    /// A file as it is.
+    pub(crate) fn file(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(refused(self.send(Method::GET, path, None, ())?)?.body_mut().read_to_vec()?)
+    }
+
     pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         read(self.send(Method::POST, path, Some("application/json"), serde_json::to_vec(body)?)?)
     }

@@ -118,6 +118,33 @@ pub enum EventKind {
         /// Where it is now.
         state: PackageState,
     },
+    /// A product's remote configuration has a new version.
+    ConfigurationCreated {
+        /// Its number.
+        version: i64,
+    },
+    /// Devices of a product get its remote configuration, or no more.
+    ConfigurationEnabled {
+        /// The new setting.
+        enabled: bool,
+    },
+    /// A version was pushed: to one device if one is named, else to all of a product.
+    ConfigurationPushed {
+        /// Its number.
+        version: i64,
+    },
+    /// A device began to fetch a version.
+    ConfigurationFetched {
+        /// Its number.
+        version: i64,
+    },
+    /// A device answered the push of a version.
+    ConfigurationAnswered {
+        /// Its number.
+        version: i64,
+        /// 200 if it took it.
+        result: i32,
+    },
     /// A device connected.
     DeviceConnected,
     /// A device's connection ended.

@@ -144,7 +144,7 @@ async fn run(core: Arc<Core>, mut waiting: mpsc::UnboundedReceiver<Report>) {
 
 /// Why a transaction came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] Error),
     #[error("the rules failed")]
@@ -153,7 +153,7 @@ enum Failure {
 
 impl Failure {
     /// Whether every transaction would fail as well, however small.
-    fn is_unavailable(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         matches!(self, Self::Store(Error::Unavailable(_) | Error::Busy(_) | Error::Full(_)))
     }
 }
@@ -166,7 +166,7 @@ async fn once<T: Send + 'static>(
 }
 
 /// As [`once`], and anew if another transaction was in the way.
-async fn attempt<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
+pub(crate) async fn attempt<T, F>(work: impl Fn() -> F) -> Result<T, Failure>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,

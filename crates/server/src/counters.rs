@@ -14,6 +14,8 @@ door::counters! {
     get_messages,
     /// Questions for an update, in the old way.
     request_messages,
+    /// Questions for remote configurations, and answers to their pushes.
+    configuration_messages,
     /// Messages on topics that nothing here listens to.
     other_messages,
     /// Messages that cannot be read; acknowledged and dropped.
@@ -28,6 +30,8 @@ door::counters! {
     tasks_created,
     /// Notices handed to connections of devices.
     pushes,
+    /// Pushes of remote configurations handed to connections of devices.
+    configuration_pushes,
     /// Offers that could not be written as a message.
     unsendable,
     /// Devices found to be used by two clients.
@@ -46,6 +50,7 @@ impl Counters {
             Kind::Progress => &self.progress_messages,
             Kind::FirmwareGet => &self.get_messages,
             Kind::Request => &self.request_messages,
+            Kind::ConfigGet | Kind::ConfigPushReply => &self.configuration_messages,
             _ => &self.other_messages,
         }
     }

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use door::Downlink;
 use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, Protocol, SignMethod, Tag};
+use store::configurations::Configuration;
 use wire::Emit;
 use wire::json::RawStr;
-use wire::message::{self, Digest, ExtData, GetReply, Id, Notice, Source};
+use wire::message::{self, Config, ConfigPush, ConfigReply, Digest, ExtData, GetReply, Id, Notice, Source};
 use wire::topic::{Kind, Topic};
 
-use crate::links::Links;
+use crate::ids::IdKind;
+use crate::links::{Links, Subject};
 
 /// The number of a package's only file in its stream.
 pub(crate) const FILE_ID: u32 = 1;
@@ -17,8 +19,8 @@ pub(crate) const FILE_ID: u32 = 1;
 const CUSTOM: &str = "_package_udi";
 
 /// "Wrong parameter" and "system error" (docs/protocol.md 4.1).
-const WRONG_PARAMETER: i32 = 460;
-const SYSTEM_ERROR: i32 = 500;
+pub(crate) const WRONG_PARAMETER: i32 = 460;
+pub(crate) const SYSTEM_ERROR: i32 = 500;
 
 /// Makes messages for devices.
 #[derive(Clone)]
@@ -85,8 +87,8 @@ impl Writer {
         let url = match offer.protocol {
             Protocol::Mqtt => None,
             Protocol::Http => {
-                let base = self.public_url.as_ref().ok_or(OfferError::NoPublicUrl)?;
-                Some(format!("{base}{}", self.links.path(offer.task, now)))
+                let base = self.base()?;
+                Some(format!("{base}{}", self.links.path(Subject::Task(offer.task), now)))
             }
         };
         let ext_data = ext_data(offer);
@@ -105,6 +107,57 @@ impl Writer {
             ext_data,
             digest_sign: None,
             source,
+        })?)
+    }
+
+    /// Where devices find files.
+    pub(crate) fn base(&self) -> Result<&str, OfferError> {
+        self.public_url.as_deref().ok_or(OfferError::NoPublicUrl)
+    }
+
+    /// The answer to a device that asked for its configuration.
+    pub(crate) fn configuration(
+        &self,
+        id: Id<'_>,
+        configuration: &Configuration,
+        device: rollout::Id,
+        now: Ms,
+    ) -> Result<Downlink, OfferError> {
+        self.with_configuration(configuration, device, now, |config| {
+            let payload = bytes(&ConfigReply::found(id, config)?);
+            Ok(Downlink { kind: Kind::ConfigGetReply, payload })
+        })
+    }
+
+    /// The notice of a configuration.
+    pub(crate) fn configuration_push(
+        &self,
+        configuration: &Configuration,
+        device: rollout::Id,
+        now: Ms,
+    ) -> Result<Downlink, OfferError> {
+        let version = u32::try_from(configuration.version).unwrap_or(u32::MAX);
+        self.with_configuration(configuration, device, now, |config| {
+            let payload = bytes(&ConfigPush::new(version, config)?);
+            Ok(Downlink { kind: Kind::ConfigPush, payload })
+        })
+    }
+
+    fn with_configuration<T>(
+        &self,
+        configuration: &Configuration,
+        device: rollout::Id,
+        now: Ms,
+        then: impl FnOnce(Config<'_>) -> Result<T, message::Error>,
+    ) -> Result<T, OfferError> {
+        let Configuration { id, size, sha256, .. } = configuration;
+        let link = self.links.path(Subject::Configuration { configuration: *id, device }, now);
+        let (id, url) = (IdKind::Configuration.text(*id), format!("{}{link}", self.base()?));
+        Ok(then(Config {
+            id: RawStr::from_raw(&id).unwrap_or_default(),
+            size: u64::try_from(*size).unwrap_or(0),
+            sha256,
+            url: RawStr::from_raw(&url).unwrap_or_default(),
         })?)
     }
 
@@ -137,6 +190,11 @@ pub(crate) fn failed(ask: &Ask) -> Option<Downlink> {
 /// The answer to a question with a parameter that cannot be right.
 pub(crate) fn refused(id: Id<'_>) -> Downlink {
     error(id, WRONG_PARAMETER)
+}
+
+/// The answer to a device that asked for its configuration when there is none for it.
+pub(crate) fn no_configuration(id: Id<'_>, code: i32) -> Downlink {
+    Downlink { kind: Kind::ConfigGetReply, payload: bytes(&ConfigReply::error(id, code)) }
 }
 
 fn error(id: Id<'_>, code: i32) -> Downlink {

@@ -3,7 +3,7 @@
 use rollout::{Id, Ms};
 
 use crate::image::EspImage;
-use crate::links::Links;
+use crate::links::{Links, Subject};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -14,10 +14,13 @@ pub fn image_version(head: &[u8]) -> Option<String> {
 
 /// The path of a task's file.
 pub fn link(task: Id, now: Ms) -> String {
-    Links::new(KEY).path(task, now)
+    Links::new(KEY).path(Subject::Task(task), now)
 }
 
 /// The task whose file a path is for, if it is one of [`link`]'s and not too old.
 pub fn linked_task(path: &str, now: Ms) -> Option<Id> {
-    Links::new(KEY).check(path, now).ok()
+    match Links::new(KEY).check(path, now) {
+        Ok(Subject::Task(task)) => Some(task),
+        _ => None,
+    }
 }

@@ -52,9 +52,16 @@ pub enum IdKind {
     Task,
     /// `upl_…`
     Upload,
+    /// `cfg_…`
+    Configuration,
+    /// `dev_…`
+    Device,
 }
 
 impl IdKind {
+    const ALL: [Self; 6] =
+        [Self::Package, Self::Job, Self::Task, Self::Upload, Self::Configuration, Self::Device];
+
     /// The letters before the underscore.
     pub fn prefix(self) -> &'static str {
         match self {
@@ -62,6 +69,8 @@ impl IdKind {
             Self::Job => "job",
             Self::Task => "tsk",
             Self::Upload => "upl",
+            Self::Configuration => "cfg",
+            Self::Device => "dev",
         }
     }
 
@@ -102,10 +111,7 @@ impl FromStr for PublicId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (prefix, digits) = text.split_once('_').ok_or(())?;
-        let kind = [IdKind::Package, IdKind::Job, IdKind::Task, IdKind::Upload]
-            .into_iter()
-            .find(|k| k.prefix() == prefix)
-            .ok_or(())?;
+        let kind = IdKind::ALL.into_iter().find(|kind| kind.prefix() == prefix).ok_or(())?;
         if digits.len() != 13 {
             return Err(());
         }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod committer;
+mod configurations;
 mod core;
 mod counters;
 mod downlink;
@@ -48,6 +49,7 @@ pub use door::Way;
 pub use rollout;
 
 use crate::committer::Queue;
+use crate::configurations::Configurator;
 use crate::core::Core;
 use crate::downlink::Writer;
 use crate::links::Links;
@@ -80,6 +82,7 @@ pub struct Server {
     core: Arc<Core>,
     queue: Queue,
     logins: Logins,
+    configurations: Configurator,
     door_counters: Arc<door::Counters>,
     tls: Option<door::Tls>,
 }
@@ -102,7 +105,8 @@ impl Server {
         core.wake_at(core.now());
         let queue = committer::start(Arc::clone(&core));
         let logins = Logins::start(core.store.clone());
-        let server = Self { core, queue, logins, door_counters, tls };
+        let configurations = configurations::start(Arc::clone(&core)).await?;
+        let server = Self { core, queue, logins, configurations, door_counters, tls };
         start_expiry(&server);
         Ok(server)
     }

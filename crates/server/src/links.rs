@@ -1,8 +1,10 @@
 //! Signed, expiring file addresses (docs/protocol.md 7).
 //!
-//! `/ota/{task}/{expiry}-{signature}.bin`: the task's number says which file and whether it may
-//! still be read, the expiry is in seconds since 1970, the signature covers both. Short, because
-//! C SDK 3.x keeps 255 bytes for path and query.
+//! `/ota/{subject}/{expiry}-{signature}.bin`: the subject says which file and whether it may still be
+//! read, the expiry is in seconds since 1970, the signature covers both. Short, because C SDK 3.x
+//! keeps 255 bytes for path and query.
+
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rollout::{Id, Ms};
@@ -12,6 +14,41 @@ use crate::ids::IdKind;
 
 /// How long an address is good for: the cloud's 24 hours.
 pub(crate) const VALID_MS: Ms = 24 * 3_600_000;
+
+/// What an address is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The file of a task.
+    Task(Id),
+    /// A version of a configuration, for one device.
+    Configuration {
+        /// Which version.
+        configuration: Id,
+        /// Who was told this address.
+        device: Id,
+    },
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Task(task) => f.write_str(&IdKind::Task.text(task)),
+            Self::Configuration { configuration, device } => {
+                write!(f, "{}.{}", IdKind::Configuration.text(configuration), IdKind::Device.text(device))
+            }
+        }
+    }
+}
+
+impl Subject {
+    fn parse(text: &str) -> Option<Self> {
+        let Some((configuration, device)) = text.split_once('.') else {
+            return IdKind::Task.parse(text).map(Self::Task);
+        };
+        let configuration = IdKind::Configuration.parse(configuration)?;
+        Some(Self::Configuration { configuration, device: IdKind::Device.parse(device)? })
+    }
+}
 
 /// Makes and checks addresses with the installation's key.
 #[derive(Clone)]
@@ -36,33 +73,33 @@ impl Links {
         Self { key }
     }
 
-    /// The path for a task's file, good until a day after `now`.
-    pub(crate) fn path(&self, task: Id, now: Ms) -> String {
-        let (task, expiry) = (IdKind::Task.text(task), (now + VALID_MS) / 1_000);
-        let signature = hex(&self.mac(&task, expiry).finalize().into_bytes()[..16]);
-        format!("/ota/{task}/{expiry}-{signature}.bin")
+    /// The path for a file, good until a day after `now`.
+    pub(crate) fn path(&self, subject: Subject, now: Ms) -> String {
+        let (subject, expiry) = (subject.to_string(), (now + VALID_MS) / 1_000);
+        let signature = hex(&self.mac(&subject, expiry).finalize().into_bytes()[..16]);
+        format!("/ota/{subject}/{expiry}-{signature}.bin")
     }
 
-    /// The task whose file a path is for.
-    pub(crate) fn check(&self, path: &str, now: Ms) -> Result<Id, LinkError> {
-        let (task, expiry, signature) = parts(path).ok_or(LinkError::Unknown)?;
-        let id = IdKind::Task.parse(task).ok_or(LinkError::Unknown)?;
+    /// What a path is for.
+    pub(crate) fn check(&self, path: &str, now: Ms) -> Result<Subject, LinkError> {
+        let (text, expiry, signature) = parts(path).ok_or(LinkError::Unknown)?;
+        let subject = Subject::parse(text).ok_or(LinkError::Unknown)?;
         let given = unhex(signature).ok_or(LinkError::Forged)?;
-        self.mac(task, expiry).verify_truncated_left(&given).map_err(|_| LinkError::Forged)?;
-        if expiry.saturating_mul(1_000) < now { Err(LinkError::Expired) } else { Ok(id) }
+        self.mac(text, expiry).verify_truncated_left(&given).map_err(|_| LinkError::Forged)?;
+        if expiry.saturating_mul(1_000) < now { Err(LinkError::Expired) } else { Ok(subject) }
     }
 
-    fn mac(&self, task: &str, expiry: i64) -> Hmac<Sha256> {
+    fn mac(&self, subject: &str, expiry: i64) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(format!("{task}/{expiry}").as_bytes());
+        mac.update(format!("{subject}/{expiry}").as_bytes());
         mac
     }
 }
 
 fn parts(path: &str) -> Option<(&str, i64, &str)> {
-    let (task, rest) = path.strip_prefix("/ota/")?.split_once('/')?;
+    let (subject, rest) = path.strip_prefix("/ota/")?.split_once('/')?;
     let (expiry, signature) = rest.strip_suffix(".bin")?.split_once('-')?;
-    Some((task, expiry.parse().ok()?, signature))
+    Some((subject, expiry.parse().ok()?, signature))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -85,16 +122,28 @@ mod tests {
     #[test]
     fn an_address_is_good_for_a_day() {
         let links = Links::new([7; 32]);
-        let path = links.path(42, NOW);
-        assert!(path.len() <= 80, "{path}");
-        assert_eq!(links.check(&path, NOW + VALID_MS), Ok(42));
-        assert_eq!(links.check(&path, NOW + VALID_MS + 1_000), Err(LinkError::Expired));
+        for subject in [Subject::Task(42), Subject::Configuration { configuration: 42, device: i64::MAX }] {
+            let path = links.path(subject, NOW);
+            assert!(path.len() <= 96, "{path}");
+            assert_eq!(links.check(&path, NOW + VALID_MS), Ok(subject));
+            assert_eq!(links.check(&path, NOW + VALID_MS + 1_000), Err(LinkError::Expired));
+        }
+    }
+
+    #[test]
+    fn an_address_is_its_device_s_own() {
+        let links = Links::new([7; 32]);
+        let path = links.path(Subject::Configuration { configuration: 42, device: 1 }, NOW);
+        let other = path.replace(&IdKind::Device.text(1), &IdKind::Device.text(2));
+        assert_eq!(links.check(&other, NOW), Err(LinkError::Forged));
+        let (task, configuration) = (IdKind::Task.text(42), IdKind::Configuration.text(42));
+        assert_eq!(links.check(&path.replace(&configuration, &task), NOW), Err(LinkError::Unknown));
     }
 
     #[test]
     fn a_changed_address_is_refused() {
         let links = Links::new([7; 32]);
-        let path = links.path(42, NOW);
+        let path = links.path(Subject::Task(42), NOW);
         assert_eq!(Links::new([8; 32]).check(&path, NOW), Err(LinkError::Forged));
         let other = path.replace(&IdKind::Task.text(42), &IdKind::Task.text(43));
         assert_eq!(links.check(&other, NOW), Err(LinkError::Forged));

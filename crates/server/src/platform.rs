@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
-    Admitted, Blob, BoxFuture, Closed, FileRefusal, Passing, Platform, Refusal, Session, StreamRefusal,
-    Unavailable,
+    Admitted, Blob, BoxFuture, Closed, Downlink, FileRefusal, Passing, Platform, Refusal, Session,
+    StreamRefusal, Unavailable,
 };
-use rollout::{Id, Input, JobState, Package, Protocol, Task};
+use rollout::{Id, Input, JobState, Protocol, Task};
 use store::devices::Login;
 use store::{BlobFile, Owner, Tx, UnsealError};
 use tracing::{debug, error};
@@ -17,15 +17,18 @@ use wire::credentials::{PskIdentity, PskKey, Username};
 use wire::topic::Kind;
 
 use crate::Server;
+use crate::configurations;
 use crate::counters::Counters;
 use crate::downlink::FILE_ID;
 use crate::ids::IdKind;
-use crate::links::LinkError;
+use crate::links::{LinkError, Subject};
 use crate::uplink::{self, Unread};
 
 const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
 const EXPIRED: &str = "This address has expired: addresses are good for 24 hours. \
                        Ask for a new one on /sys/{productKey}/{deviceName}/thing/ota/firmware/get.";
+const SWITCHED_OFF: &str =
+    "The configuration this address was made for was switched off or removed, or its device is disabled.";
 const ENDED: &str =
     "The upgrade this address was made for has ended or was cancelled, or its device is disabled.";
 
@@ -48,6 +51,7 @@ impl Platform for Server {
 
     fn connected(&self, session: &Arc<Session>) {
         self.queue.presence(Input::Connected { device: session.device, epoch: session.epoch });
+        self.configurations.came(session);
     }
 
     fn disconnected(&self, session: &Arc<Session>, _why: Closed) {
@@ -60,8 +64,11 @@ impl Platform for Server {
         kind: Kind,
         payload: Bytes,
     ) -> BoxFuture<'static, Result<(), Unavailable>> {
-        let read = uplink::read(session, kind, &payload);
         Counters::add(self.core.counters.of(kind));
+        if matches!(kind, Kind::ConfigGet | Kind::ConfigPushReply) {
+            return self.configuration_uplink(session, kind, &payload);
+        }
+        let read = uplink::read(session, kind, &payload);
         let server = self.clone();
         let session = Arc::clone(session);
         Box::pin(async move {
@@ -69,11 +76,7 @@ impl Platform for Server {
                 Ok(None) => Ok(()),
                 Ok(Some(input)) => server.queue.report(input).await.map_err(|_| Unavailable),
                 Err(Unread { error, answer }) => {
-                    Counters::add(&server.core.counters.bad_messages);
-                    debug!(product = session.product_key, device = session.device_name, ?kind, %error, "a message was dropped");
-                    if let Some(answer) = answer {
-                        server.core.sessions.deliver(session.device, session.epoch, answer);
-                    }
+                    server.drop_message(&session, kind, &error, answer);
                     Ok(())
                 }
             }
@@ -104,7 +107,17 @@ impl Platform for Server {
             Err(refusal)
         };
         let task = match self.core.writer.links.check(target, self.core.now()) {
-            Ok(task) => task,
+            Ok(Subject::Task(task)) => task,
+            Ok(Subject::Configuration { configuration, device }) => {
+                return match self.open_configuration(configuration, device).await {
+                    Ok(Some(file)) => Ok(file),
+                    Ok(None) => refuse(FileRefusal::Forbidden(SWITCHED_OFF.into())),
+                    Err(error) => {
+                        error!(error, configuration, "the file of a configuration cannot be opened");
+                        Err(FileRefusal::Unavailable)
+                    }
+                };
+            }
             Err(LinkError::Unknown) => return refuse(FileRefusal::NotFound),
             Err(LinkError::Forged) => return refuse(FileRefusal::Forbidden(FORGED.into())),
             Err(LinkError::Expired) => return refuse(FileRefusal::Forbidden(EXPIRED.into())),
@@ -144,6 +157,56 @@ impl Server {
             Refusal::Unavailable
         })?;
         Ok((found, secret))
+    }
+
+    fn drop_message(
+        &self,
+        session: &Session,
+        kind: Kind,
+        error: &wire::message::Error,
+        answer: Option<Downlink>,
+    ) {
+        Counters::add(&self.core.counters.bad_messages);
+        debug!(product = session.product_key, device = session.device_name, ?kind, %error, "a message was dropped");
+        if let Some(answer) = answer {
+            self.core.sessions.deliver(session.device, session.epoch, answer);
+        }
+    }
+
+    fn configuration_uplink(
+        &self,
+        session: &Session,
+        kind: Kind,
+        payload: &[u8],
+    ) -> BoxFuture<'static, Result<(), Unavailable>> {
+        match configurations::read(kind, payload) {
+            Ok(word) => {
+                let (configurations, note) =
+                    (self.configurations.clone(), (session.device, session.epoch, word));
+                Box::pin(async move { configurations.say(note).await.map_err(|_| Unavailable) })
+            }
+            Err(configurations::Unread { error, answer }) => {
+                self.drop_message(session, kind, &error, answer);
+                Box::pin(std::future::ready(Ok(())))
+            }
+        }
+    }
+
+    /// The file of a version for a device that was told of it; nothing if it may not have it any more.
+    async fn open_configuration(&self, id: Id, device: Id) -> Result<Option<Arc<dyn Blob>>, AnyError> {
+        let mut tx = self.core.store.read().await?;
+        let Some(found) = store::configurations::get(&mut tx, id).await? else { return Ok(None) };
+        let settings = store::configurations::settings(&mut tx, &[found.product_id]).await?;
+        let is_on = settings.get(&found.product_id).is_none_or(|settings| settings.enabled);
+        let enabled = store::devices::get(&mut tx, device).await?.is_some_and(|view| view.device.enabled);
+        drop(tx);
+        if !is_on || !enabled {
+            return Ok(None);
+        }
+        let name = format!("configuration {}", IdKind::Configuration.text(found.id));
+        let file = self.open_blob(name, found.sha256, found.size).await?;
+        self.configurations.fetched(device, found.version);
+        Ok(Some(Arc::new(file)))
     }
 
     /// A device's secret.
@@ -198,33 +261,32 @@ impl Server {
         let enabled = device.is_some_and(|view| view.device.enabled);
         let readable =
             enabled && task.approved && !task.state.is_terminal() && job.state == JobState::InProgress;
-        let file = Arc::new(self.open_package(package).await?);
+        let name = format!("package {}", IdKind::Package.text(package.id));
+        let file = Arc::new(self.open_blob(name, package.sha256, package.size).await?);
         Ok(Some(Found { task, protocol: job.protocol, readable, file }))
     }
 
-    /// The file of a package, if it is there and as long as it was.
-    async fn open_package(&self, package: Package) -> Result<File, AnyError> {
-        let name = IdKind::Package.text(package.id);
-        let broken = |what: &dyn std::fmt::Display| {
-            format!("the file of the package {name}, blob {}: {what}", package.sha256)
-        };
-        let blob = self.core.store.blobs().open(&package.sha256).await.map_err(|error| broken(&error))?;
-        if i64::try_from(blob.len()) != Ok(package.size) {
-            let what = format!("it has {} bytes instead of {}", blob.len(), package.size);
+    /// The file of something, if it is there and as long as it was.
+    async fn open_blob(&self, of: String, sha256: String, size: i64) -> Result<File, AnyError> {
+        let broken = |what: &dyn std::fmt::Display| format!("the file of the {of}, blob {sha256}: {what}");
+        let blob = self.core.store.blobs().open(&sha256).await.map_err(|error| broken(&error))?;
+        if i64::try_from(blob.len()) != Ok(size) {
+            let what = format!("it has {} bytes instead of {size}", blob.len());
             return Err(broken(&what).into());
         }
-        let opened = Opened { blob, sha256: package.sha256, package: name, told: AtomicBool::new(false) };
+        let opened = Opened { blob, sha256, of, told: AtomicBool::new(false) };
         Ok(File(Arc::new(opened)))
     }
 }
 
-/// A package's file, as the door reads it.
+/// A file, as the door reads it.
 struct File(Arc<Opened>);
 
 struct Opened {
     blob: BlobFile,
     sha256: String,
-    package: String,
+    /// Whose file it is.
+    of: String,
     /// Whether the log has been told that it cannot be read.
     told: AtomicBool,
 }
@@ -232,7 +294,7 @@ struct Opened {
 impl Opened {
     fn tell(&self, error: &io::Error) {
         if !self.told.swap(true, Ordering::Relaxed) {
-            error!(%error, package = self.package, blob = self.sha256, "a package's file cannot be read");
+            error!(%error, of = self.of, blob = self.sha256, "a file cannot be read");
         }
     }
 }

@@ -214,6 +214,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         "delete from timer where kind in ('grace', 'quiet') and subject = ?",
         "delete from task where device_id = ?",
         "delete from device_tag where device_id = ?",
+        "delete from device_configuration where device_id = ?",
         "delete from module_version where device_id = ?",
         "delete from session where device_id = ?",
         "delete from device where id = ?",

@@ -11,6 +11,7 @@
 mod backup;
 mod blobs;
 pub mod committer;
+pub mod configurations;
 mod counter;
 pub mod devices;
 mod error;

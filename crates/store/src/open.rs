@@ -222,7 +222,7 @@ impl Store {
         &self.0.blobs
     }
 
-    /// Removes a blob if no package is made of it. False if it stays, or was not there.
+    /// Removes a blob if no package or configuration is made of it. False if it stays, or was not there.
     pub async fn remove_unused_blob(&self, sha256: &str) -> Result<bool, RemoveBlobError> {
         let ticket = self.blobs().ticket();
         let used = crate::packages::uses(&mut self.read().await?, sha256).await?;
@@ -240,7 +240,7 @@ impl Store {
         self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Removes files no package refers to: uploads that a crash cut short.
+    /// Removes files nothing refers to: uploads that a crash cut short.
     async fn sweep_blobs(&self) -> Result<(), OpenError> {
         let mut tx = self.read().await?;
         let used = crate::packages::digests(&mut tx).await?;

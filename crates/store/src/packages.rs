@@ -50,12 +50,14 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     Ok(Removal::Removed)
 }
 
-/// Whether any package is made of this blob.
+/// Whether any package or configuration is made of this blob.
 pub async fn uses(tx: &mut Tx, sha256: &str) -> Result<bool, Error> {
-    Ok(tx.row("select 1 from package where sha256 = ? limit 1", vec![sha256.into()]).await?.is_some())
+    let sql = "select 1 from package where sha256 = ? union all select 1 from configuration where sha256 = ? limit 1";
+    Ok(tx.row(sql, vec![sha256.into(), sha256.into()]).await?.is_some())
 }
 
-/// The blobs of all packages.
+/// The blobs of all packages and configurations.
 pub(crate) async fn digests(tx: &mut Tx) -> Result<BTreeSet<String>, Error> {
-    tx.rows("select distinct sha256 from package", vec![]).await?.iter().map(|row| row.get(0)).collect()
+    let sql = "select sha256 from package union select sha256 from configuration";
+    tx.rows(sql, vec![]).await?.iter().map(|row| row.get(0)).collect()
 }

@@ -6,6 +6,7 @@ use rollout::{
 };
 
 use crate::Error;
+use crate::configurations::{Configuration, OfDevice, Settings};
 use crate::groups::Group;
 use crate::modules::Module;
 use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
@@ -156,6 +157,25 @@ record!(
     hidden [int("open")], beside []
 );
 
+record!(
+    Configuration, "configuration", key ["id"],
+    fixed ["product_id", "version", "sha256", "size", "created_at"],
+    [id, product_id, version, sha256, size, created_at],
+    hidden [], beside []
+);
+record!(
+    Settings, "product_configuration", key ["product_id"],
+    fixed [],
+    [product_id, enabled, pushed],
+    hidden [], beside []
+);
+record!(
+    OfDevice, "device_configuration", key ["device_id"],
+    fixed ["product_id"],
+    [device_id, product_id, wanted, told, told_at, fetched, fetched_at, answered, answered_at, code],
+    hidden [], beside []
+);
+
 word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
 json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
@@ -290,6 +310,9 @@ pub(crate) fn tables() -> Vec<&'static Table> {
         Package::TABLE,
         Job::TABLE,
         Task::TABLE,
+        Configuration::TABLE,
+        Settings::TABLE,
+        OfDevice::TABLE,
     ];
     OTHERS.into_iter().chain(records).collect()
 }

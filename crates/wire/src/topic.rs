@@ -219,7 +219,11 @@ fn unkept(tail: &str) -> Kind {
     match tail.strip_prefix("thing/") {
         Some("config/log/get") => Kind::LogConfigGet,
         Some(
-            "deviceinfo/update" | "deviceinfo/delete" | "deviceinfo/get" | "log/post" | "property/desired/get"
+            "deviceinfo/update"
+            | "deviceinfo/delete"
+            | "deviceinfo/get"
+            | "log/post"
+            | "property/desired/get"
             | "property/desired/delete",
         ) => Kind::Post,
         Some(thing) if thing.starts_with("event/") && thing.ends_with("/post") => Kind::Post,

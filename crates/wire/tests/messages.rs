@@ -5,8 +5,8 @@ use otaru_wire::Emit;
 use otaru_wire::json::RawStr;
 use otaru_wire::message::{
     BlockRequest, Config, ConfigGet, ConfigPush, ConfigPushReply, ConfigReply, Digest, Error, ExtData, Fault,
-    File, Files, Get, GetReply, Id, Inform, Notice, Offer, OldRequest, Post, PostReply, Progress, RequestError,
-    Shadow, ShadowReply, Source, TimeReply, TimeRequest,
+    File, Files, Get, GetReply, Id, Inform, Notice, Offer, OldRequest, Post, PostReply, Progress,
+    RequestError, Shadow, ShadowReply, Source, TimeReply, TimeRequest,
 };
 
 const MD5: &str = "93230c3bde425a9d7984a594ac55ea1e";
@@ -601,7 +601,10 @@ fn block_requests_out_of_range_keep_their_id() {
 fn questions_for_a_configuration() {
     for (payload, raw) in [
         // Node.js
-        (r#"{"id":"6e2c","version":"1.0","params":{"configScope":"product","getType":"file"},"method":"thing.config.get"}"#, "6e2c"),
+        (
+            r#"{"id":"6e2c","version":"1.0","params":{"configScope":"product","getType":"file"},"method":"thing.config.get"}"#,
+            "6e2c",
+        ),
         // C SDK 3.x
         (
             r#"{ "id" : 0, "version":"1.0", "params" : { "configScope":"product", "getType":"file", "attributeKeys":"" }, "method":"thing.config.get" }"#,
@@ -641,7 +644,10 @@ fn a_configuration_is_told_as_documented() {
     let reply = emitted(&ConfigReply::error(id("7"), 6710));
     assert_eq!(reply, r#"{"id":"7","version":"1.0","code":6710,"data":{}}"#);
     let push = emitted(&ConfigPush::new(12, config).unwrap());
-    assert_eq!(push, format!(r#"{{"id":"12","version":"1.0","params":{data},"method":"thing.config.push"}}"#));
+    assert_eq!(
+        push,
+        format!(r#"{{"id":"12","version":"1.0","params":{data},"method":"thing.config.push"}}"#)
+    );
 }
 
 #[test]
@@ -659,7 +665,9 @@ fn what_devices_say_to_a_push() {
         let reply = ConfigPushReply::parse(payload.as_bytes());
         assert_eq!(reply, Ok(ConfigPushReply { version: 12, code: 200 }), "{payload}");
     }
-    for payload in [r#"{"code":200}"#, r#"{"id":"x","code":200}"#, r#"{"id":"-1","code":200}"#, r#"{"id":"12"}"#] {
+    for payload in
+        [r#"{"code":200}"#, r#"{"id":"x","code":200}"#, r#"{"id":"-1","code":200}"#, r#"{"id":"12"}"#]
+    {
         assert!(ConfigPushReply::parse(payload.as_bytes()).is_err(), "{payload}");
     }
 }
@@ -688,13 +696,16 @@ fn posts_are_answered_unless_they_want_no_answer() {
 
 #[test]
 fn a_shadow_is_empty_and_takes_everything() {
-    let answer = |payload: &str| emitted(&ShadowReply { to: Shadow::parse(payload.as_bytes()).unwrap(), at_s: 1_700_000_000 });
+    let answer = |payload: &str| {
+        emitted(&ShadowReply { to: Shadow::parse(payload.as_bytes()).unwrap(), at_s: 1_700_000_000 })
+    };
     assert_eq!(
         answer(r#"{"method":"get"}"#),
         r#"{"method":"reply","payload":{"status":"success","state":{},"metadata":{},"version":0},"timestamp":1700000000}"#
     );
     for method in ["update", "delete"] {
-        let payload = format!(r#"{{"method":"{method}","state":{{"reported":{{"a":1}}}},"version":1700000000123}}"#);
+        let payload =
+            format!(r#"{{"method":"{method}","state":{{"reported":{{"a":1}}}},"version":1700000000123}}"#);
         assert_eq!(
             answer(&payload),
             r#"{"method":"reply","payload":{"status":"success","version":1700000000123},"timestamp":1700000000}"#

@@ -3,6 +3,7 @@
 //! The types can be written and read, so that a client in Rust needs no others. Ids are texts like
 //! `job_01h2xk7m3c8p0`; times are RFC 3339 texts in UTC.
 
+mod configuration;
 mod device;
 mod event;
 mod forecast;
@@ -22,6 +23,7 @@ mod upload;
 mod waiting;
 mod window;
 
+pub use configuration::*;
 pub use device::*;
 pub use event::*;
 pub use forecast::*;

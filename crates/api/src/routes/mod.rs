@@ -1,5 +1,6 @@
 //! The endpoints, one file for each kind of thing.
 
+mod configurations;
 mod devices;
 mod events;
 mod groups;
@@ -94,6 +95,7 @@ fn small() -> OpenApiRouter<Api> {
         .merge(devices::routes())
         .merge(messages::routes())
         .merge(groups::routes())
+        .merge(configurations::routes())
         .merge(modules::routes())
         .merge(packages::routes())
         .merge(uploads::routes())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod configuration;
 mod document;
 mod gate;
 mod groups;

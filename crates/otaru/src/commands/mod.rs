@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod certs;
+pub(crate) mod config;
 pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod events;

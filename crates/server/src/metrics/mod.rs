@@ -27,11 +27,12 @@ const STATES: usize = TaskState::ALL.len();
 
 /// Counters of the door that say how much goes through it, and what a family is called that shows one.
 /// All others say by their name why something was refused, dropped or ended.
-const TRAFFIC: [(&str, &str); 9] = [
+const TRAFFIC: [(&str, &str); 10] = [
     ("connections", "otaru_connections_total"),
     ("sessions", "otaru_sessions_started_total"),
     ("tls_handshakes", "otaru_tls_handshakes_total"),
     ("tls_resumed", "otaru_tls_resumed_total"),
+    ("unkept", "otaru_unkept_messages_total"),
     ("downlinks", "otaru_downlinks_total"),
     ("blocks", "otaru_blocks_total"),
     ("block_bytes", "otaru_block_bytes_total"),
@@ -267,6 +268,7 @@ fn committer(measures: &Measures, now: &Now) -> [Family; 5] {
 fn tasks(counters: &Counters, measures: &Measures) -> Vec<Family> {
     let shown = [
         ("pushes", "otaru_pushes_total"),
+        ("configuration_pushes", "otaru_configuration_pushes_total"),
         ("unsendable", "otaru_unsendable_offers_total"),
         ("shared_identities", "otaru_shared_identities_total"),
         ("events", "otaru_events_total"),

@@ -152,7 +152,7 @@ fn sweep_part(folder: &Path, used: &BTreeSet<String>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
-            tracing::info!(file = %entry.path().display(), "removing a file no package refers to");
+            tracing::info!(file = %entry.path().display(), "removing a file nothing refers to");
             std::fs::remove_file(entry.path())?;
         }
     }

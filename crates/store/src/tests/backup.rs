@@ -8,10 +8,14 @@ use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PRODUCT};
 use crate::committer;
+use crate::configurations::{Configuration, Settings};
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::sql::Row;
-use crate::{Config, ImportError, OpenError, SCHEMA, Store, devices, groups, import, jobs, statistics, tags};
+use crate::{
+    Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, statistics,
+    tags,
+};
 
 /// Something in every table.
 async fn filled(home: &Home) -> Store {
@@ -49,6 +53,11 @@ async fn filled(home: &Home) -> Store {
     tags::set(&mut tx, &[sample::tag(10, "region", "欧洲")]).await.unwrap();
     groups::create(&mut tx, &sample::group(3, "北"), 9).await.unwrap();
     groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap();
+    let configuration = Configuration { sha256: stored.sha256.clone(), ..sample::configuration(1) };
+    configurations::create(&mut tx, &configuration).await.unwrap();
+    configurations::put_settings(&mut tx, &Settings::new(PRODUCT)).await.unwrap();
+    let known = configurations::devices(&mut tx, &[10]).await.unwrap();
+    configurations::put_devices(&mut tx, &Vec::from_iter(known.into_values())).await.unwrap();
     tx.commit().await.unwrap();
     drop(stored);
     store

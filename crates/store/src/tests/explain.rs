@@ -9,7 +9,8 @@ use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
-    Store, Whom, devices, events, groups, idempotency, jobs, modules, packages, statistics, tags, tasks,
+    Store, Whom, configurations, devices, events, groups, idempotency, jobs, modules, packages, statistics,
+    tags, tasks,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -168,6 +169,13 @@ on_both! {
             devices::names(&mut tx, [11, 12].into()),
             devices::gated_jobs(&mut tx, 299),
             devices::delete(&mut tx, 299),
+            configurations::devices(&mut tx, &[10, 11]),
+            configurations::present(&mut tx, &[PRODUCT]),
+            configurations::settings(&mut tx, &[PRODUCT]),
+            configurations::list(&mut tx, PRODUCT, Some(1), 10),
+            configurations::find(&mut tx, PRODUCT, 1),
+            configurations::list_devices(&mut tx, PRODUCT, Some(1), 10),
+            configurations::online(&mut tx, PRODUCT, "lamp", 10),
             groups::list(&mut tx, PRODUCT, Some("a"), 10),
             groups::some_members(&mut tx, 3, 10),
             groups::add(&mut tx, 3, &[(12, "lamp0012".to_owned())]),

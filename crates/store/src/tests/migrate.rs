@@ -10,7 +10,7 @@ use crate::migrate;
 use crate::open::make_folder;
 use crate::pools::Pools;
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, groups, meta, statistics, tags};
+use crate::{Clock, SCHEMA, configurations, groups, meta, statistics, tags};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -156,6 +156,8 @@ on_both! {
         assert_eq!(tags::of(&mut tx, &[10]).await.unwrap()[&10]["region"], "eu");
         groups::create(&mut tx, &sample::group(3, "north"), 9).await.unwrap();
         assert_eq!(groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap().len(), 1);
+        assert_eq!(configurations::devices(&mut tx, &[10]).await.unwrap()[&10].told, 0);
+        configurations::put_settings(&mut tx, &configurations::Settings::new(PRODUCT)).await.unwrap();
         drop(tx);
         store.close().await;
     }

@@ -3,6 +3,7 @@
 mod backup;
 mod blobs;
 mod committer;
+mod configurations;
 mod explain;
 mod filters;
 mod groups;

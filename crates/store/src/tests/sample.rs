@@ -5,6 +5,7 @@ use rollout::{
     TaskState,
 };
 
+use crate::configurations::Configuration;
 use crate::devices::NewDevice;
 use crate::groups::Group;
 use crate::tags::DeviceTag;
@@ -142,6 +143,18 @@ pub(super) fn new_device(store: &Store, device: Device) -> NewDevice {
     let owner = Owner::Device { product_key: "a1sample", device_name: &device.name };
     let secret = store.keyring().seal(owner, format!("secret of {}", device.name).as_bytes()).unwrap();
     NewDevice { device, secret }
+}
+
+/// A version of the product's configuration.
+pub(super) fn configuration(version: i64) -> Configuration {
+    Configuration {
+        id: 900 + version,
+        product_id: PRODUCT,
+        version,
+        sha256: format!("{version:064x}"),
+        size: 3,
+        created_at: 40,
+    }
 }
 
 /// A product, its package, one job and some devices.

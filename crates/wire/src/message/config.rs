@@ -20,7 +20,12 @@ impl<'a> ConfigGet<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, RequestError<'a>> {
         request(payload, |message, id| {
             if let Some(params) = message.get("params").and_then(|value| value.object()) {
-                expect(params, "configScope", Error::field("params.configScope", Fault::Not("product")), "product")?;
+                expect(
+                    params,
+                    "configScope",
+                    Error::field("params.configScope", Fault::Not("product")),
+                    "product",
+                )?;
                 expect(params, "getType", Error::field("params.getType", Fault::Not("file")), "file")?;
             }
             Ok(ConfigGet { id })
