@@ -277,11 +277,13 @@ where
 {
     let Welcome { terms, session } = welcome;
     let mailbox = Arc::new(Mailbox::new(door.config.queue_bytes));
-    let older = match door.sessions.enter(session.device, session.epoch, &mailbox) {
+    let mut ousted = None;
+    let older = match door.sessions.enter(&session, &mailbox) {
         Ok(Entered::Alone) => None,
-        Ok(Entered::TookOver(older)) => {
+        Ok(Entered::TookOver(older, legacy)) => {
             count(&door.counters.take_over);
-            Some(older)
+            ousted = Some(older).filter(|older| !older.has_client_of(&session));
+            Some(legacy)
         }
         Ok(Entered::Followed(older)) => Some(older),
         Err(no_seat) => {
@@ -303,6 +305,9 @@ where
     };
     count(&door.counters.sessions);
     note!(seat.session, peer = %seat.session.peer, epoch = seat.session.epoch, "a session began");
+    if let Some(older) = ousted {
+        seat.platform.ousted(&older);
+    }
     seat.platform.connected(&seat.session);
     drop(legacy);
     let driver = Driver {

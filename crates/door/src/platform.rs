@@ -10,6 +10,8 @@ use bytes::Bytes;
 use wire::credentials::{ClientId, PskIdentity, PskKey};
 use wire::topic::Kind;
 
+use crate::origin::Origin;
+
 /// The platform's number of a device.
 pub type DeviceId = i64;
 
@@ -36,6 +38,12 @@ pub trait Platform: Send + Sync + 'static {
     /// too long, and before its own first uplink. What is delivered from here on reaches the device after
     /// its CONNACK.
     fn connected(&self, session: &Arc<Session>);
+
+    /// A session that was alive is ended by another client of its device; [`Platform::connected`] of that one follows.
+    /// A device that comes back while its own old connection has not ended is the same client.
+    fn ousted(&self, older: &Session) {
+        let _ = older;
+    }
 
     /// A session ended, once per [`Platform::connected`]. After a take-over this comes later than
     /// `connected` of the newer session, and so may uplinks of the older one that took too long: compare
@@ -154,6 +162,19 @@ pub struct Session {
     pub peer: SocketAddr,
 }
 
+impl Session {
+    /// Whether both are of one client, as far as can be seen: at one address, with one client id. Of its parameters
+    /// those count that name the SDK; some change from login to login.
+    pub(crate) fn has_client_of(&self, other: &Self) -> bool {
+        Origin::of(self.peer.ip()) == Origin::of(other.peer.ip()) && self.client() == other.client()
+    }
+
+    fn client(&self) -> Option<[Option<&str>; 3]> {
+        let client = ClientId::parse(&self.client_id).ok()?;
+        Some([Some(client.id()), client.param("lan"), client.param("_v")])
+    }
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -235,4 +256,37 @@ pub enum FileRefusal {
     NotFound,
     /// 503: the platform cannot tell at present.
     Unavailable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(peer: [u8; 4], client_id: &str) -> Session {
+        Session {
+            device: 1,
+            epoch: 1,
+            product_key: "a1Pk".into(),
+            device_name: "dev001".into(),
+            client_id: client_id.into(),
+            keep_alive: 60,
+            peer: (peer, 5).into(),
+        }
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_address_and_its_client_id_but_for_what_changes() {
+        let python = |time: u32| {
+            format!("a&b|securemode=3,signmethod=hmacsha1,lan=Python,_v=1.2.13,timestamp={time}|")
+        };
+        let here = [192, 0, 2, 7];
+        let one = session(here, &python(1));
+        assert!(one.has_client_of(&session(here, &python(2))));
+        assert!(!one.has_client_of(&session([192, 0, 2, 8], &python(1))));
+        for other in
+            ["a&b|securemode=3,signmethod=hmacsha1|", "x|securemode=3,lan=Python,_v=1.2.13|", "no client id"]
+        {
+            assert!(!one.has_client_of(&session(here, other)), "{other}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use wire::topic::Kind;
 
-use crate::{Closed, DeviceId, Downlink, Epoch};
+use crate::{Closed, DeviceId, Downlink, Epoch, Session};
 
 const SHARDS: usize = 64;
 
@@ -29,7 +29,7 @@ struct Registry {
 
 #[derive(Debug)]
 struct Entry {
-    epoch: Epoch,
+    session: Arc<Session>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -88,25 +88,21 @@ impl Sessions {
     /// The number of the session that serves a device here.
     #[must_use]
     pub fn epoch(&self, device: DeviceId) -> Option<Epoch> {
-        lock(self.0.shard(device)).get(&device).map(|entry| entry.epoch)
+        lock(self.0.shard(device)).get(&device).map(|entry| entry.session.epoch)
     }
 
     /// Takes the device's seat and closes whoever sits there.
-    pub(crate) fn enter(
-        &self,
-        device: DeviceId,
-        epoch: Epoch,
-        mailbox: &Arc<Mailbox>,
-    ) -> Result<Entered, NoSeat> {
+    pub(crate) fn enter(&self, session: &Arc<Session>, mailbox: &Arc<Mailbox>) -> Result<Entered, NoSeat> {
+        let Session { device, epoch, .. } = **session;
         let mut shard = lock(self.0.shard(device));
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(NoSeat::Closed);
         }
-        if shard.get(&device).is_some_and(|entry| entry.epoch >= epoch) {
+        if shard.get(&device).is_some_and(|entry| entry.session.epoch >= epoch) {
             return Err(NoSeat::Outrun);
         }
-        match shard.insert(device, Entry { epoch, mailbox: mailbox.clone() }) {
-            Some(older) => Ok(older.mailbox.inherit()),
+        match shard.insert(device, Entry { session: session.clone(), mailbox: mailbox.clone() }) {
+            Some(older) => Ok(older.inherit()),
             None => {
                 self.0.online.fetch_add(1, Ordering::Relaxed);
                 Ok(Entered::Alone)
@@ -117,7 +113,7 @@ impl Sessions {
     /// Leaves the seat, unless a newer session has it.
     pub(crate) fn leave(&self, device: DeviceId, epoch: Epoch) {
         let mut shard = lock(self.0.shard(device));
-        if shard.get(&device).is_some_and(|entry| entry.epoch == epoch) {
+        if shard.get(&device).is_some_and(|entry| entry.session.epoch == epoch) {
             shard.remove(&device);
             self.0.online.fetch_sub(1, Ordering::Relaxed);
         }
@@ -126,7 +122,21 @@ impl Sessions {
     fn mailbox(&self, device: DeviceId, epoch: Option<Epoch>) -> Option<Arc<Mailbox>> {
         let shard = lock(self.0.shard(device));
         let entry = shard.get(&device)?;
-        epoch.is_none_or(|epoch| epoch == entry.epoch).then(|| entry.mailbox.clone())
+        epoch.is_none_or(|epoch| epoch == entry.session.epoch).then(|| entry.mailbox.clone())
+    }
+}
+
+impl Entry {
+    /// The session has to end, as a newer one has its seat.
+    fn inherit(self) -> Entered {
+        let (heir, legacy) = oneshot::channel();
+        let mut is_served = false;
+        self.mailbox.change(|mail| {
+            mail.heir = Some(heir);
+            is_served = mail.close.is_none();
+            mail.close.get_or_insert(Closed::TakenOver);
+        });
+        if is_served { Entered::TookOver(self.session, legacy) } else { Entered::Followed(legacy) }
     }
 }
 
@@ -140,8 +150,8 @@ impl Registry {
 #[derive(Debug)]
 pub(crate) enum Entered {
     Alone,
-    /// The older session was served until now.
-    TookOver(oneshot::Receiver<Legacy>),
+    /// This older session was served until now.
+    TookOver(Arc<Session>, oneshot::Receiver<Legacy>),
     /// The older session was ending already.
     Followed(oneshot::Receiver<Legacy>),
 }
@@ -225,18 +235,6 @@ impl Mailbox {
         self.change(|mail| {
             mail.close.get_or_insert(why);
         });
-    }
-
-    /// The session has to end, as a newer one has its seat.
-    fn inherit(&self) -> Entered {
-        let (heir, legacy) = oneshot::channel();
-        let mut is_served = false;
-        self.change(|mail| {
-            mail.heir = Some(heir);
-            is_served = mail.close.is_none();
-            mail.close.get_or_insert(Closed::TakenOver);
-        });
-        if is_served { Entered::TookOver(legacy) } else { Entered::Followed(legacy) }
     }
 
     /// Leaves something to the newer session, or drops it if that no longer waits.

@@ -36,6 +36,11 @@ pub enum Input {
         /// Its new connection.
         epoch: Epoch,
     },
+    /// Another client ended the device's connection, which was alive. Its own [`Input::Connected`] follows.
+    Ousted {
+        /// The device.
+        device: Id,
+    },
     /// A connection ended.
     Disconnected {
         /// The device.
@@ -327,6 +332,7 @@ impl Decider<'_> {
     fn input(&mut self, input: Input) {
         match input {
             Input::Connected { device, epoch } => self.connected(device, epoch),
+            Input::Ousted { device } => self.ousted(device),
             Input::Disconnected { device, epoch } => self.disconnected(device, epoch),
             Input::Reported { device, epoch, module, version } => {
                 self.reported(device, epoch, module, version)

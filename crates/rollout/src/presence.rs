@@ -26,10 +26,7 @@ impl Decider<'_> {
             row.last_online_at = Some(now);
         }
         self.device_event(device, EventKind::DeviceConnected);
-        match old {
-            Some(_) => self.taken_over(device),
-            None => self.forget_take_overs(device),
-        }
+        self.forget_take_overs(device);
         for task in self.unfinished(device) {
             self.resume_clock(task);
         }

@@ -161,7 +161,7 @@ impl Decider<'_> {
     fn pushable_to(&self, task: Id) -> Option<Epoch> {
         let row = self.rows.tasks.get(&task)?;
         let epoch = self.rows.sessions.get(&row.device_id)?.epoch;
-        (row.told_epoch != epoch && self.may_tell(task)).then_some(epoch)
+        (row.told_epoch != epoch && !self.is_shared(row.device_id) && self.may_tell(task)).then_some(epoch)
     }
 
     fn push_again(&mut self, job: Id) {

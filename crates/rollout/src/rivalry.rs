@@ -1,4 +1,5 @@
-//! Two clients with one identity: each one's connection ends the other's.
+//! Two clients with one identity: each one's connection ends the other's. A device whose own connections follow each
+//! other is none of them.
 
 use crate::decide::Decider;
 use crate::event::EventKind;
@@ -18,10 +19,14 @@ impl Decider<'_> {
         self.rows.devices.get(&device).is_some_and(|d| d.shared_since().is_some())
     }
 
-    /// A connection was ended by the device's next one.
-    pub(crate) fn taken_over(&mut self, device: Id) {
+    /// A connection was ended by another client.
+    pub(crate) fn ousted(&mut self, device: Id) {
         let now = self.now;
         if self.is_shared(device) {
+            return;
+        }
+        if !self.rows.devices.contains_key(&device) {
+            self.out.dropped += 1;
             return;
         }
         let Some(row) = self.device_mut(device) else { return };

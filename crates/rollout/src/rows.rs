@@ -72,7 +72,7 @@ impl Device {
     }
 }
 
-/// Connections of a device that were ended by its next one.
+/// Connections of a device that another client ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rivalry {

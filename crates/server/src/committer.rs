@@ -420,6 +420,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
             keys.reports.insert((*device, module.clone()));
         }
         Input::Connected { device, .. }
+        | Input::Ousted { device }
         | Input::Disconnected { device, .. }
         | Input::Progressed { device, .. }
         | Input::Asked { device, .. }

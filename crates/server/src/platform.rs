@@ -54,6 +54,10 @@ impl Platform for Server {
         self.configurations.came(session);
     }
 
+    fn ousted(&self, older: &Session) {
+        self.queue.presence(Input::Ousted { device: older.device });
+    }
+
     fn disconnected(&self, session: &Arc<Session>, _why: Closed) {
         self.queue.presence(Input::Disconnected { device: session.device, epoch: session.epoch });
     }

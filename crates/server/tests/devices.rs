@@ -315,15 +315,15 @@ async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stay
     let key = world.device("dev001").await;
     let package = world.package("2.0.0", &[7; 300]).await;
     let job = world.job(&package, &["dev001"]).await;
-    let mut device = Device::online(&world, &key, "1.0.0").await;
+    let mut device = Device::online_as("lamp", &world, &key, "1.0.0").await;
     device.notice().await;
-    for _ in 0..4 {
+    for id in ["script", "lamp", "script", "lamp"] {
         world.clock.advance(1_000);
-        device = Device::online(&world, &key, "1.0.0").await;
+        device = Device::online_as(id, &world, &key, "1.0.0").await;
         device.notice().await;
     }
     world.clock.advance(1_000);
-    let mut last = Device::online(&world, &key, "1.0.0").await;
+    let mut last = Device::online_as("script", &world, &key, "1.0.0").await;
     device.expect_close().await;
     last.ask_nothing_pushed().await;
     let row = world.server.device("a1TestPk001", "dev001").await.unwrap().device;
@@ -342,6 +342,24 @@ async fn two_clients_with_one_identity_are_named_and_pushed_to_once_one_has_stay
     world.clock.advance(1);
     assert_eq!(device.notice().await["data"]["version"], "2.0.0");
     assert_eq!(told_of_rivalry(&world).await, [named, EventKind::IdentitySettled]);
+}
+
+#[tokio::test]
+async fn a_device_that_comes_back_again_and_again_is_pushed_to() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let job = world.job(&world.package("2.0.0", &[7; 300]).await, &["dev001"]).await;
+    let mut old = Vec::new();
+    for _ in 0..8 {
+        world.clock.advance(1_000);
+        let mut device = Device::online(&world, &key, "1.0.0").await;
+        device.notice().await;
+        old.push(device);
+    }
+    assert_eq!((world.counter("shared_identities"), world.counter("take_over")), (0, 7));
+    assert_eq!(told_of_rivalry(&world).await, []);
+    world.until_all(&job, TaskState::Notified).await;
 }
 
 /// Logins of one moment are looked up together.

@@ -120,6 +120,7 @@ impl Story {
     fn act(&mut self, name: &str, what: &[&str]) {
         let device = *self.devices.get(name).unwrap_or_else(|| panic!("no device {name}"));
         match *what {
+            ["is", "ousted"] => self.world.run(Input::Ousted { device }),
             ["comes"] => drop(self.world.connect(device)),
             ["leaves"] => self.world.disconnect(device),
             ["reports", version] => self.world.report(device, DEFAULT_MODULE, version),

@@ -21,6 +21,7 @@ enum Op {
     ClosePolicy(usize),
     Revise { job: usize, what: usize, on: bool },
     Connect { device: usize },
+    Oust { device: usize },
     Disconnect { device: usize, late: bool },
     Report { device: usize, module: usize, version: usize, late: bool },
     Progress { device: usize, module: usize, step: i32, late: bool },
@@ -52,6 +53,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => job.clone().prop_map(Op::ClosePolicy),
         2 => (0..4_usize, 0..7_usize, any::<bool>()).prop_map(|(job, what, on)| Op::Revise { job, what, on }),
         5 => device.clone().prop_map(|device| Op::Connect { device }),
+        4 => device.clone().prop_map(|device| Op::Oust { device }),
         3 => (device.clone(), late()).prop_map(|(device, late)| Op::Disconnect { device, late }),
         8 => (device.clone(), module.clone(), 0..VERSIONS.len(), late())
             .prop_map(|(device, module, version, late)| Op::Report { device, module, version, late }),
@@ -286,6 +288,7 @@ impl Play {
                 self.epochs[device] = self.last_epoch;
                 Input::Connected { device: self.devices[device], epoch: self.last_epoch }
             }
+            Op::Oust { device } => Input::Ousted { device: self.devices[device] },
             Op::Disconnect { device, late } => {
                 Input::Disconnected { device: self.devices[device], epoch: self.epoch(device, late) }
             }

@@ -5,10 +5,11 @@ use otaru_rollout::*;
 
 use crate::world::{GRACE, MINUTE, Order, Pick, SECOND, World};
 
-/// The device's next connection ends the one before it, so many times.
+/// Another client ends the device's connection, so many times.
 fn take_over(world: &mut World, device: Id, times: usize, every: Ms) {
     for _ in 0..times {
         world.pass(every);
+        world.run(Input::Ousted { device });
         world.connect(device);
     }
 }
@@ -55,6 +56,18 @@ fn slower_ones_are_not_named() {
     let [device] = world.online();
     take_over(&mut world, device, 50, 75 * SECOND);
     assert_eq!(told(&world, device), [&EventKind::IdentitySettled; 0]);
+}
+
+#[test]
+fn a_device_that_comes_back_before_its_old_connection_has_ended_is_no_rival_of_itself() {
+    let mut world = World::new();
+    let [device] = world.online();
+    for _ in 0..20 {
+        world.pass(SECOND);
+        world.connect(device);
+    }
+    assert_eq!(told(&world, device), [&EventKind::IdentitySettled; 0]);
+    world.run(Input::Ousted { device: 999 });
 }
 
 #[test]

@@ -194,6 +194,7 @@ impl Wanted {
         }
         match input {
             Input::Connected { device, .. }
+            | Input::Ousted { device }
             | Input::Disconnected { device, .. }
             | Input::Reported { device, .. }
             | Input::Progressed { device, .. }

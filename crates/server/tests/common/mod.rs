@@ -288,11 +288,12 @@ impl Device {
 
     /// Connects; without a CONNACK there is no connection.
     pub async fn try_dial(world: &World, key: &DeviceKey) -> Option<(Self, u8)> {
-        Self::try_dial_in(Version::V311, world, key).await
+        Self::try_dial_in(Version::V311, world, key, &key.name).await
     }
 
-    async fn try_dial_in(version: Version, world: &World, key: &DeviceKey) -> Option<(Self, u8)> {
-        let client_id = format!("a1TestPk001.{}|securemode=3,signmethod=hmacsha256|", key.name);
+    /// `id` is how the client calls itself.
+    async fn try_dial_in(version: Version, world: &World, key: &DeviceKey, id: &str) -> Option<(Self, u8)> {
+        let client_id = format!("{id}|securemode=3,signmethod=hmacsha256|");
         let user = Username { device_name: &key.name, product_key: "a1TestPk001" };
         let client = ClientId::parse(&client_id).unwrap();
         let password = password(Hmac::HmacSha256, key.secret.as_bytes(), &client, &user);
@@ -327,9 +328,17 @@ impl Device {
 
     /// Connects in a version of MQTT.
     pub async fn connect_in(version: Version, world: &World, key: &DeviceKey) -> Self {
-        let dialled = Self::try_dial_in(version, world, key).await;
+        let dialled = Self::try_dial_in(version, world, key, &key.name).await;
         let (device, code) = dialled.expect("closed before CONNACK");
         assert_eq!(code, 0, "CONNACK");
+        device
+    }
+
+    /// As [`Self::online`], by another client with the device's identity.
+    pub async fn online_as(id: &str, world: &World, key: &DeviceKey, version: &str) -> Self {
+        let (mut device, code) = Self::try_dial_in(Version::V311, world, key, id).await.unwrap();
+        assert_eq!(code, 0, "CONNACK");
+        device.report(version).await;
         device
     }
 
