@@ -187,15 +187,16 @@ pub async fn set_enabled(tx: &mut Tx, id: Id, enabled: bool) -> Result<bool, Err
     Ok(tx.exec(sql, vec![enabled.into(), id.into()]).await? == 1)
 }
 
-/// The jobs with a gate that a device has tasks of.
+/// The jobs with a gate that a device has tasks of and that have not ended.
 pub async fn gated_jobs(tx: &mut Tx, id: Id) -> Result<Vec<Id>, Error> {
-    let sql = "select id from job where gate is not null \
+    let sql = "select id from job where gate is not null and ended_at is null \
                and id in (select job_id from task where device_id = ?) order by id";
     tx.rows(sql, vec![id.into()]).await?.iter().map(|row| row.get(0)).collect()
 }
 
-/// Removes a device with its session, versions, timers and tasks; the tasks leave their jobs' counts, those of the
-/// waves too: let the gates ([`gated_jobs`]) be looked at.
+/// Removes a device with its session, versions, timers and tasks. Jobs that have ended count its tasks for ever: they
+/// are history. Those of the others leave the counts, those of the waves too: let the gates ([`gated_jobs`]) be
+/// looked at.
 /// A device with unfinished tasks is in use: cancel them first, and take it out of the statistics
 /// ([`crate::statistics::forget`]).
 pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
@@ -226,9 +227,12 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
 
 async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
     let lock = tx.dialect.for_update();
-    let jobs = "select id from job where id in (select job_id from task where device_id = ?) order by id";
+    let jobs = "select id from job where ended_at is null \
+                and id in (select job_id from task where device_id = ?) order by id";
     tx.rows(format!("{jobs}{lock}"), vec![device.into()]).await?;
-    let sql = "select job_id, state, count(*) from task where device_id = ? group by job_id, state order by job_id, state";
+    let sql = "select task.job_id, task.state, count(*) from task join job on job.id = task.job_id \
+               where task.device_id = ? and job.ended_at is null \
+               group by task.job_id, task.state order by task.job_id, task.state";
     for row in tx.rows(sql, vec![device.into()]).await? {
         let mut fields = row.fields();
         let (job, state, n): (Id, TaskState, i64) = (fields.next()?, fields.next()?, fields.next()?);
@@ -241,7 +245,7 @@ async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
 /// What was counted since the start or the last resume stays: it has happened.
 async fn uncount_in_waves(tx: &mut Tx, device: Id) -> Result<(), Error> {
     let sql = "select job.id, job.gate, task.wave, task.state from task join job on job.id = task.job_id \
-               where task.device_id = ? and job.gate is not null";
+               where task.device_id = ? and job.gate is not null and job.ended_at is null";
     let mut gates: BTreeMap<Id, Gate> = BTreeMap::new();
     for row in tx.rows(sql, vec![device.into()]).await? {
         let mut fields = row.fields();
