@@ -1,8 +1,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use server::rollout::{self, EventKind};
 use server::{IdKind, Names, Numbered};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{Hold, Reason};
 use crate::time;
 
 /// One thing that happened.
@@ -77,9 +79,7 @@ pub struct FollowQuery {
 impl Event {
     pub(crate) fn of(numbered: Numbered, names: &Names) -> Self {
         let Numbered { seq, event } = numbered;
-        let mut params = members(&event.kind);
-        let code = params.remove("code").and_then(|c| c.as_str().map(String::from)).unwrap_or_default();
-        public_ids(&mut params);
+        let (code, params) = told(&event.kind);
         Self {
             seq,
             at: time::text(event.at),
@@ -93,30 +93,50 @@ impl Event {
     }
 }
 
-fn members(kind: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(kind) {
+/// The code of what happened, and its values as the rest of the API tells them.
+fn told(kind: &EventKind) -> (String, Map<String, Value>) {
+    let mut params = members(kind);
+    let code = params.remove("code").and_then(|c| c.as_str().map(String::from)).unwrap_or_default();
+    for (name, value) in public(kind) {
+        params.remove(name.strip_suffix("Id").unwrap_or(name));
+        params.insert(name.into(), value);
+    }
+    (code, params)
+}
+
+/// The values that are kept in another form than they are told: row numbers, milliseconds, waves from 0,
+/// thousandths.
+fn public(kind: &EventKind) -> Vec<(&'static str, Value)> {
+    match kind {
+        EventKind::PackageCreated { package }
+        | EventKind::PackageRemoved { package }
+        | EventKind::PackageState { package, .. } => {
+            vec![("packageId", IdKind::Package.text(*package).into())]
+        }
+        EventKind::JobHeld { hold } => vec![("hold", members(&Hold::from(*hold)).into())],
+        EventKind::WaveOpened { wave } => vec![("wave", (wave + 1).into())],
+        EventKind::TaskState { reason: Some(reason), .. } => vec![("reason", reason_of(reason))],
+        EventKind::TaskRetry { at, reason, .. } => {
+            vec![("at", time::text(*at).into()), ("reason", reason_of(reason))]
+        }
+        _ => vec![],
+    }
+}
+
+fn reason_of(reason: &rollout::Reason) -> Value {
+    members(&Reason::from(reason.clone())).into()
+}
+
+fn members(told: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(told) {
         Ok(Value::Object(members)) => members,
         _ => Map::new(),
     }
 }
 
-/// Row numbers and milliseconds stay inside; outside they are ids and times.
-fn public_ids(params: &mut Map<String, Value>) {
-    for (name, kind) in [("package", IdKind::Package), ("task", IdKind::Task), ("job", IdKind::Job)] {
-        if let Some(number) = params.get(name).and_then(Value::as_i64) {
-            params.remove(name);
-            params.insert(format!("{name}Id"), kind.text(number).into());
-        }
-    }
-    if let Some(at) = params.get("at").and_then(Value::as_i64) {
-        params.insert("at".into(), time::text(at).into());
-    }
-    params.values_mut().filter_map(Value::as_object_mut).for_each(public_ids);
-}
-
 #[cfg(test)]
 mod tests {
-    use server::rollout::{self, EventKind, Reason, TaskState};
+    use server::rollout::{Halt, Id, PackageState, Reason, TaskState};
 
     use super::*;
 
@@ -148,5 +168,43 @@ mod tests {
                 "productKey": "a1Pk", "jobId": IdKind::Job.text(3), "taskId": IdKind::Task.text(4),
             })
         );
+    }
+
+    /// Whatever the API tells elsewhere, an event tells in the same units.
+    #[test]
+    fn an_event_tells_values_as_the_rest_of_the_api_does() {
+        use serde_json::json;
+        let halted = |halt| EventKind::JobHeld { hold: rollout::Hold::Halted { halt } };
+        let package: Id = 5;
+        for (kind, told_as) in [
+            (EventKind::WaveOpened { wave: 1 }, json!({"wave": 2})),
+            (
+                halted(Halt::FailureRate { failed: 3, offered: 20, limit: 12_500 }),
+                json!({"hold": {"kind": "halted", "halt": {
+                    "code": "failureRate", "failed": 3, "offered": 20, "limitPercent": 12.5}}}),
+            ),
+            (
+                halted(Halt::Evidence { failed: 3, ended: 4, accepted: 1_000, rejected: 10_000 }),
+                json!({"hold": {"kind": "halted", "halt": {
+                    "code": "evidence", "failed": 3, "ended": 4, "acceptedPercent": 1.0, "rejectedPercent": 10.0}}}),
+            ),
+            (
+                halted(Halt::WaveStalled { wave: 0, minutes: 60 }),
+                json!({"hold": {"kind": "halted", "halt": {"code": "waveStalled", "wave": 1, "minutes": 60}}}),
+            ),
+            (EventKind::JobHeld { hold: rollout::Hold::Paused }, json!({"hold": {"kind": "paused"}})),
+            (
+                EventKind::TaskRetry { attempt: 2, at: 1_000, reason: Reason::Overwritten { job: 3 } },
+                json!({"attempt": 2, "at": "1970-01-01T00:00:01.000Z",
+                    "reason": {"code": "overwritten", "jobId": IdKind::Job.text(3)}}),
+            ),
+            (
+                EventKind::PackageState { package, state: PackageState::Verified },
+                json!({"packageId": IdKind::Package.text(5), "state": "VERIFIED"}),
+            ),
+            (EventKind::GroupJoined { group: "a".into() }, json!({"group": "a"})),
+        ] {
+            assert_eq!(Value::from(told(&kind).1), told_as, "{kind:?}");
+        }
     }
 }
