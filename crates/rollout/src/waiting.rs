@@ -60,6 +60,8 @@ pub enum Waiting {
         /// When.
         at: Ms,
     },
+    /// The device is disabled: it may not log in.
+    Disabled,
     /// The device is not connected.
     Offline,
     /// The device must ask: its job pushes nothing.
@@ -107,6 +109,7 @@ pub fn waiting(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Wait
     let job = rows.jobs.get(&task.job_id)?;
     Some(match () {
         () if job.state == JobState::Canceled => Waiting::Canceling,
+        () if task.has_begun() && is_disabled(rows, task) => Waiting::Disabled,
         () if task.has_begun() => at_work(rows, task),
         () if job.is_over(now) => Waiting::Canceling,
         () if task.state == TaskState::Confirm => Waiting::AwaitsApproval,
@@ -116,6 +119,7 @@ pub fn waiting(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Wait
         () if job.gate.as_ref().is_some_and(|g| task.wave > g.wave) => {
             Waiting::WaveNotOpen { wave: task.wave }
         }
+        () if is_disabled(rows, task) => Waiting::Disabled,
         () if let Some(opens_at) = rows.closed_until(task.id, now) => Waiting::OutsideWindow { opens_at },
         () => match unheard(rows, task) {
             Some(reported) => {
@@ -124,6 +128,10 @@ pub fn waiting(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Option<Wait
             None => before_progress(rows, task, limits, now),
         },
     })
+}
+
+fn is_disabled(rows: &Rows, task: &Task) -> bool {
+    rows.devices.get(&task.device_id).is_some_and(|device| !device.enabled)
 }
 
 fn at_work(rows: &Rows, task: &Task) -> Waiting {

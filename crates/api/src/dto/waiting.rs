@@ -63,6 +63,8 @@ pub enum Waiting {
         #[schema(format = DateTime)]
         at: String,
     },
+    /// The device is disabled: it may not log in.
+    Disabled,
     /// The device is not connected.
     Offline,
     /// The device must ask: its job pushes nothing.
@@ -132,6 +134,7 @@ impl From<rollout::Waiting> for Waiting {
             Row::ModuleCase { expected, reported } => Self::ModuleCase { expected, reported },
             Row::QueuedBehind { task } => Self::QueuedBehind { task_id: IdKind::Task.text(task) },
             Row::RetryAt { at } => Self::RetryAt { at: time::text(at) },
+            Row::Disabled => Self::Disabled,
             Row::Offline => Self::Offline,
             Row::NotPushed => Self::NotPushed,
             Row::AwaitsReport { until } => Self::AwaitsReport { until: time::text(until) },

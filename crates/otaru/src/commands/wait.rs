@@ -50,6 +50,7 @@ pub(crate) fn waits(waiting: &Waiting) -> String {
         }
         Waiting::QueuedBehind { task_id } => format!("queued behind {task_id}"),
         Waiting::RetryAt { at } => format!("tries again at {}", when(at)),
+        Waiting::Disabled => "the device is disabled".into(),
         Waiting::Offline => "device is offline".into(),
         Waiting::NotPushed => "device must ask, the job does not push".into(),
         Waiting::AwaitsReport { until } => format!("device may report its version until {}", when(until)),

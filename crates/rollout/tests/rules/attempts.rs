@@ -327,6 +327,14 @@ fn what_a_task_waits_for_is_said() {
     assert_eq!(waits(&world, job, a), Some(Waiting::Downloading));
     world.disconnect(a);
     assert_eq!(waits(&world, job, a), Some(Waiting::Offline));
+    for device in [a, b] {
+        let enable =
+            |world: &mut World, enabled| world.tables.devices.get_mut(&device).unwrap().enabled = enabled;
+        let before = waits(&world, job, device);
+        enable(&mut world, false);
+        assert_eq!(waits(&world, job, device), Some(Waiting::Disabled), "instead of {before:?}");
+        enable(&mut world, true);
+    }
     world.report(b, DEFAULT_MODULE, "2");
     assert_eq!(waits(&world, job, b), None);
 
