@@ -112,7 +112,7 @@ impl Otaru {
             let list: Vec<Value> = (first..last)
                 .map(|number| json!({"deviceName": device_name(number), "deviceSecret": SECRET}))
                 .collect();
-            let made = self.post(&format!("/products/{PRODUCT}/devices/import"), &json!(list))?;
+            let made = self.post(&format!("/products/{PRODUCT}/import-devices"), &json!(list))?;
             if made["refused"] != 0 {
                 bail!("devices were refused: {made}");
             }
@@ -188,6 +188,7 @@ impl Otaru {
 fn order(package: &str, scope: &Value, need_push: bool, rate: i64) -> Value {
     // Loads come back again and again without progress; no attempt fails for that.
     let terms = json!({"mostPushes": 0, "startTimeoutMinutes": 0});
+    let rate = need_push.then_some(rate);
     json!({"packageId": package, "kind": "STATIC", "scope": scope,
         "needPush": need_push, "ratePerMinute": rate, "terms": terms})
 }

@@ -54,13 +54,18 @@ pub(crate) fn paging<K: Key>(
     cursor: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Paging<K>, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        let text = format!("limit={limit} is out of range; a page has 1 to {MAX_LIMIT} items");
-        return Err(Problem::unprocessable("badLimit", text).with("limit", limit).with("max", MAX_LIMIT));
-    }
+    let limit = within(limit.unwrap_or(DEFAULT_LIMIT), MAX_LIMIT, "items are on a page")?;
     let after = cursor.map(|text| decode(list, text)).transpose()?;
     Ok(Paging { after, limit })
+}
+
+/// A query's `limit`, if it is from 1 to `max`.
+pub(crate) fn within(limit: u32, max: u32, what: &str) -> Result<u32, Problem> {
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    let text = format!("limit={limit} is out of range; 1 to {max} {what}");
+    Err(Problem::unprocessable("badLimit", text).with("limit", limit).with("max", max))
 }
 
 /// The cursor of the page after the row with this key.

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
-use server::IdKind;
+use server::{IdKind, OrderError};
 
 use crate::Problem;
 
@@ -61,22 +61,20 @@ pub(crate) fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     given.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected))
 }
 
-/// How a list of devices is written.
-pub(crate) enum ListType {
-    Csv,
-    Json,
-}
-
-/// How the list in a body is written, by its `Content-Type`.
-pub(crate) fn list_type(headers: &HeaderMap) -> Result<ListType, Problem> {
-    if has_type(headers, "text/csv") {
-        return Ok(ListType::Csv);
+/// A list of devices in a body, by its `Content-Type`: a CSV text, or JSON of a type `J`.
+pub(crate) async fn list<J: DeserializeOwned, T>(
+    request: Request,
+    csv: impl FnOnce(&[u8]) -> Result<T, OrderError>,
+    json: impl FnOnce(J) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let (parts, body) = request.into_parts();
+    let is_csv = has_type(&parts.headers, "text/csv");
+    if !is_csv && !has_type(&parts.headers, "application/json") {
+        let detail = "a device list is `Content-Type: text/csv` or `Content-Type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notADeviceList", detail));
     }
-    if has_type(headers, "application/json") {
-        return Ok(ListType::Json);
-    }
-    let detail = "a device list is `Content-Type: text/csv` or `Content-Type: application/json`";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notADeviceList", detail))
+    let body = collect(body, MAX_IMPORT).await?;
+    if is_csv { Ok(csv(&body)?) } else { json(parse(&body)?) }
 }
 
 /// The whole body, if it is no longer than `max` bytes.

@@ -1,5 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::Problem;
+
 /// RFC 3339 in UTC with milliseconds. Times before 1970 do not occur.
 pub(crate) fn text(ms: i64) -> String {
     let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
@@ -12,6 +14,16 @@ pub(crate) fn text(ms: i64) -> String {
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let time = humantime::parse_rfc3339(text).ok()?;
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+/// The time in a field of a request, if that is given.
+pub(crate) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    parse(text).map(Some).ok_or_else(|| {
+        let detail =
+            format!("{field} {text:?} is no time: write it as RFC 3339 in UTC, like 2026-11-23T01:00:00Z");
+        Problem::unprocessable("timeInvalid", detail).with("field", field)
+    })
 }
 
 #[cfg(test)]

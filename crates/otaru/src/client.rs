@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use api::Problem;
-use api::dto::Page;
-use serde::Serialize;
+use api::dto::{Listed, Page};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
@@ -33,8 +33,9 @@ pub(crate) struct Refused(pub(crate) Problem);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { detail, code, .. } = &self.0;
-        write!(f, "{detail}{} [{code}]", consent(code))
+        let Problem { detail, code, params, .. } = &self.0;
+        write!(f, "{detail}{} [{code}]", consent(code))?;
+        unknown_names(params).iter().try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
 
@@ -254,6 +255,26 @@ fn consent(code: &str) -> &'static str {
     }
 }
 
+/// Most names of a list that people are shown one by one.
+const SHOWN: usize = 10;
+
+/// Names of a list that are no devices: the first, and the lines of all.
+pub(crate) fn listed(first: &[Listed], lines: &str) -> Vec<String> {
+    let name = |listed: &Listed| format!("line {}: {:?}", listed.line, listed.device_name);
+    let mut told: Vec<String> = first.iter().take(SHOWN).map(name).collect();
+    if first.len() > SHOWN {
+        told.push(format!("in all, lines {lines}"));
+    }
+    told
+}
+
+/// What a refusal tells of names of a list that are no devices.
+fn unknown_names(params: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let first = params.get("first").and_then(|first| Vec::<Listed>::deserialize(first).ok());
+    let lines = params.get("lines").and_then(|lines| lines.as_str());
+    first.zip(lines).map_or(vec![], |(first, lines)| listed(&first, lines))
+}
+
 /// Names and values as a query.
 pub(crate) fn joined(query: &[(&str, &str)]) -> String {
     let given: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
@@ -268,7 +289,24 @@ pub(crate) fn segment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_refused_list_is_told_with_the_lines_of_all_wrong_names() {
+        let told = |names: u64| {
+            let first: Vec<_> =
+                (1..=names).map(|n| serde_json::json!({"line": n, "deviceName": format!("x{n}")})).collect();
+            let params = serde_json::json!({"unknown": names, "first": first, "lines": "1-99,200"});
+            let problem = serde_json::json!({"type": "about:blank", "title": "", "status": 422, "detail": "wrong",
+                "code": "deviceListInvalid", "params": params});
+            Refused(serde_json::from_value(problem).unwrap()).to_string()
+        };
+        let (few, many) = (told(2), told(100));
+        assert_eq!(few.lines().skip(1).collect::<Vec<_>>(), [r#"    line 1: "x1""#, r#"    line 2: "x2""#]);
+        assert_eq!(many.lines().count(), 12);
+        assert!(many.ends_with("    in all, lines 1-99,200"), "{many}");
+    }
 
     #[test]
     fn a_name_stays_one_part_of_the_path() {

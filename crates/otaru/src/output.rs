@@ -24,7 +24,7 @@ pub(crate) fn part(text: &str) {
 
 /// A line to standard output, of a text without end: false once nobody reads it.
 pub(crate) fn next_line(text: &str) -> bool {
-    writeln!(io::stdout().lock(), "{}", printable(text)).is_ok()
+    writeln!(io::stdout().lock(), "{}", in_line(text)).is_ok()
 }
 
 /// A line to standard error, for what is not the answer.

@@ -6,7 +6,7 @@ use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, Task, TaskState, Timer, W
 
 impl Job {
     /// Whether its scheduled end has come.
-    pub(crate) fn is_over(&self, now: Ms) -> bool {
+    pub fn is_over(&self, now: Ms) -> bool {
         self.terms.end_at.is_some_and(|end| end <= now)
     }
 

@@ -61,4 +61,4 @@ pub use rows::*;
 pub use spread::spread;
 pub use terms::{Evidence, FailureLimits, Overwrite, Share, Tag, Terms, Wave, WaveGroup};
 pub use waiting::{Waiting, waiting};
-pub use window::{SERVER_ZONE, TIME_ZONE_TAG, Window, ZONE_REACH_MS, Zone};
+pub use window::{Openings, SERVER_ZONE, TIME_ZONE_TAG, Window, ZONE_REACH_MS, Zone};

@@ -77,14 +77,15 @@ impl Zone {
 }
 
 /// The windows of a job on the clocks of one zone. Without a window it is always open.
-pub(crate) struct Openings<'a> {
+#[derive(Debug)]
+pub struct Openings<'a> {
     windows: &'a [Window],
     zone: &'a Zone,
 }
 
 impl Openings<'_> {
     /// The first moment from `from` on at which a window is open.
-    pub(crate) fn opens_at(&self, from: Ms) -> Ms {
+    pub fn opens_at(&self, from: Ms) -> Ms {
         if self.windows.is_empty() {
             return from;
         }
@@ -115,7 +116,7 @@ impl Openings<'_> {
     }
 
     /// The moment until which windows have been open for so long since `from`.
-    pub(crate) fn after_open(&self, from: Ms, open: Ms) -> Ms {
+    pub fn after_open(&self, from: Ms, open: Ms) -> Ms {
         if self.windows.is_empty() {
             return from.saturating_add(open);
         }
@@ -165,9 +166,9 @@ impl Openings<'_> {
 }
 
 impl Terms {
-    /// The first moment from `from` on at which a window is open by clocks that show UTC.
-    pub fn opens_at(&self, from: Ms) -> Ms {
-        Openings { windows: &self.windows, zone: &UTC }.opens_at(from)
+    /// Its windows on the clocks of a zone.
+    pub fn openings<'a>(&'a self, zone: &'a Zone) -> Openings<'a> {
+        Openings { windows: &self.windows, zone }
     }
 }
 

@@ -16,6 +16,11 @@ pub fn zone_name(text: &str) -> Option<String> {
     find(text)?.iana_name().map(Into::into)
 }
 
+/// A moment in RFC 3339, for people.
+pub(crate) fn moment(ms: Ms) -> String {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).to_string()
+}
+
 /// Adds to the rows of jobs with windows what the clocks of their zones show around `now`.
 pub(crate) fn fill(rows: &mut Rows, of_server: &str, now: Ms) {
     if rows.jobs.values().all(|job| job.terms.windows.is_empty()) {

@@ -5,7 +5,9 @@ mod common;
 
 use bytes::Bytes;
 use common::*;
-use otaru_server::rollout::{JobKind, JobState, PackageState, Protocol, Reason, SignMethod, TaskState};
+use otaru_server::rollout::{
+    JobKind, JobState, PackageState, Protocol, Reason, SignMethod, TaskState, Terms,
+};
 use otaru_server::{
     DeviceFilter, EventFilter, NewDevice, NewJob, NewModule, NewPackage, NewProduct, NewScope, Paging,
 };
@@ -251,6 +253,64 @@ async fn an_ended_verification_does_not_take_a_verdict_away() {
 }
 
 #[tokio::test]
+async fn a_job_that_has_ended_counts_devices_that_are_removed_later() {
+    let world = World::new().await;
+    world.product().await;
+    let (good, bad) = (world.device("dev001").await, world.device("dev002").await);
+    let package = world.package("2.0.0", b"x").await;
+    let job = world.job(&package, &["dev001", "dev002"]).await;
+    for (key, step) in [(&good, None), (&bad, Some(-1))] {
+        let mut device = Device::online(&world, key, "1.0.0").await;
+        device.notice().await;
+        match step {
+            Some(step) => device.progress(step, "no").await,
+            None => device.report("2.0.0").await,
+        }
+    }
+    world.until_job(&job, JobState::Completed).await;
+    for name in ["dev001", "dev002"] {
+        world.server.remove_device(PK, name).await.unwrap();
+    }
+    let counts = world.server.job(job.id).await.unwrap().counts;
+    assert_eq!((counts.get(TaskState::Succeeded), counts.get(TaskState::Failed)), (1, 1));
+    assert_eq!(world.server.reupgrade_job(job.id).await.unwrap_err().code, "nothingToReupgrade");
+}
+
+#[tokio::test]
+async fn what_was_never_approved_or_is_over_does_not_start_again() {
+    let world = World::new().await;
+    world.product().await;
+    world.device("dev001").await;
+    let package = world.package("2.0.0", b"x").await;
+    let job = async |terms| {
+        let made = world.job_of(NewJob { scope: named(&["dev001"]), terms, ..new_job(&package) }).await;
+        world.until(&made, "enrolled", |job, _| job.work.is_none()).await;
+        let task = world.tasks(&made).await.remove(0).task;
+        world.server.cancel_task(task.id).await.unwrap();
+        (made.id, task.id)
+    };
+    let refused = async |(job, task), codes: [&str; 2]| {
+        let errors = [
+            world.server.reupgrade_job(job).await.unwrap_err(),
+            world.server.reupgrade_task(task).await.unwrap_err(),
+        ];
+        assert_eq!(errors.each_ref().map(|e| e.code), codes);
+        errors
+    };
+    let unapproved = job(Terms { need_confirm: true, ..Terms::as_the_cloud() }).await;
+    let [of_job, _] = refused(unapproved, ["nothingToReupgrade", "taskNotApproved"]).await;
+    assert!(of_job.text.contains("approved"), "{}", of_job.text);
+
+    let end_at = Some(START + 60_000);
+    let ends = job(Terms { end_at, ..Terms::as_the_cloud() }).await;
+    world.server.reupgrade_task(ends.1).await.unwrap();
+    world.server.cancel_task(ends.1).await.unwrap();
+    world.clock.advance(60_000);
+    let [of_job, _] = refused(ends, ["jobOver", "jobOver"]).await;
+    assert_eq!(of_job.params["endAt"], "2026-11-22T10:01:00Z");
+}
+
+#[tokio::test]
 async fn nothing_starts_again_for_a_package_that_is_gone() {
     let world = World::new().await;
     world.product().await;
@@ -279,7 +339,8 @@ async fn a_device_is_removed_with_what_it_has() {
     device.expect_close().await;
     world.until_job(&job, JobState::Completed).await;
     assert!(world.tasks(&job).await.is_empty());
-    assert_eq!(world.server.job(job.id).await.unwrap().counts.total(), 0);
+    let counts = world.server.job(job.id).await.unwrap().counts;
+    assert_eq!((counts.get(TaskState::Canceled), counts.total()), (1, 1), "what happened stays");
     assert_eq!(Device::dial(&world, &key).await.1, 5);
     world.server.remove_package(package.id).await.unwrap();
     world.server.remove_product(PK).await.unwrap();

@@ -104,7 +104,7 @@ async fn what_contradicts_itself_is_refused_before_anything_is_made() {
     let wrong: Vec<(&str, Terms)> = vec![
         ("scheduleInvalid", Terms { start_at: Some(1), ..Terms::default() }),
         ("scheduleInvalid", Terms { end_at: Some(1), ..Terms::default() }),
-        ("scheduleInvalid", Terms { end_running: true, ..Terms::default() }),
+        ("termsContradict", Terms { end_running: true, ..Terms::default() }),
         ("srcVersionsInvalid", Terms { src_versions: vec!["1".into(); 2], ..Terms::default() }),
         ("noDeviceMatched", Terms { src_versions: vec!["0.9".into()], ..Terms::default() }),
         ("tagsInvalid", Terms { tags: tag("no blanks", ""), ..Terms::default() }),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Device, DeviceKey, World, named, new_job};
+use common::{Device, DeviceKey, START, World, named, new_job};
 use otaru_server::NewJob;
 use otaru_server::rollout::{FailureLimits, Halt, Hold, Job, JobState, Share, TaskState, Terms, Wave};
 
@@ -162,7 +162,7 @@ async fn waves_that_do_not_grow_are_refused() {
         Terms { waves: waves(&[5, 5]), ..Terms::default() },
         Terms { waves: waves(&[0]), ..Terms::default() },
         Terms { waves: vec![percent(1_000), waves(&[5])[0]], ..Terms::default() },
-        Terms { soak_ms: 48 * 60 * MINUTE, ..Terms::default() },
+        Terms { waves: waves(&[5]), ..Terms::default() },
         Terms {
             limits: FailureLimits { failures: Some(-1), ..FailureLimits::default() },
             ..Terms::default()
@@ -172,4 +172,30 @@ async fn waves_that_do_not_grow_are_refused() {
         let new = NewJob { terms: terms.clone(), scope: named(&["dev001"]), ..new_job(&package) };
         assert_eq!(world.server.create_job(new).await.unwrap_err().code, "gateInvalid", "{terms:?}");
     }
+    let two = || waves(&[5, 9]);
+    let contradictions = [
+        (Terms { soak_ms: 48 * 60 * MINUTE, ..Terms::default() }, ["maxWaitMinutes", "soakMinutes"]),
+        (
+            Terms {
+                waves: two(),
+                soak_ms: 60 * MINUTE,
+                end_at: Some(START + 60 * MINUTE),
+                ..Terms::default()
+            },
+            ["soakMinutes", "endAt"],
+        ),
+        (Terms { end_running: true, ..Terms::default() }, ["endRunning", "endAt"]),
+        (Terms { src_versions: vec!["2.0.0".into()], ..Terms::default() }, ["srcVersions", "packageId"]),
+    ];
+    for (terms, fields) in contradictions {
+        let new = NewJob { terms, scope: named(&["dev001"]), ..new_job(&package) };
+        for error in [
+            world.server.create_job(new.clone()).await.unwrap_err(),
+            world.server.forecast_job(&new).await.unwrap_err(),
+        ] {
+            assert_eq!((error.code, &error.params["fields"]), ("termsContradict", &fields.to_vec().into()));
+        }
+    }
+    let later = Terms { waves: two(), end_at: Some(START + 60 * MINUTE + 1), ..Terms::default() };
+    world.job_of(NewJob { terms: later, scope: named(&["dev001"]), ..new_job(&package) }).await;
 }

@@ -46,6 +46,13 @@ pub async fn list_by_job(
     Ok(Slice::cut(items, limit, |view| view.task.id))
 }
 
+/// Whether a job has a failed or cancelled task that was approved, or needed no approval.
+pub async fn any_to_restart(tx: &mut Tx, job: Id) -> Result<bool, Error> {
+    let sql =
+        "select 1 from task where job_id = ? and state in ('FAILED', 'CANCELED') and approved = 1 limit 1";
+    Ok(tx.row(sql, vec![job.into()]).await?.is_some())
+}
+
 /// Tasks of a device after the one numbered `after`.
 pub async fn list_by_device(
     tx: &mut Tx,

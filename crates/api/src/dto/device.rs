@@ -181,6 +181,9 @@ pub struct Import {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportResult {
+    /// Its line in the file, or its place in the list, from 1.
+    #[schema(example = 3)]
+    pub line: u64,
     /// The device; absent if it was to be named here and was not made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_name: Option<String>,

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::time;
+
 /// What a job would do if it were made now.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -16,6 +18,10 @@ pub struct Forecast {
     /// The first hundred names of a list that are no devices of the product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Listed>,
+    /// The lines that all of these names stand in, as `3,7-9`; what is beyond 10 000 such spans is `…`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(example = "3,7-9")]
+    pub unknown_lines: String,
     /// Tasks by wave.
     pub waves: Vec<i64>,
     /// Bytes of the job's largest notice as an MQTT packet.
@@ -74,15 +80,23 @@ pub struct Excluded {
     pub other_source: i64,
 }
 
-/// How much a job carries, and how long it takes when every device is connected and nothing fails.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+/// How much a job carries, and how long it takes when every device is connected, approved at once, and nothing fails.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// Bytes of files, over all devices.
     pub bytes: i64,
-    /// Seconds from the first notice to the last success, of those in its windows: by the job's rate, the byte
-    /// budgets, the downloads at once, and the time each wave soaks.
+    /// When the first device can be told: after `startAt`, in one of `windows`, by the product's clock.
+    #[schema(format = DateTime, example = "2026-11-23T21:00:00.000Z")]
+    pub starts_at: String,
+    /// When the last device can have succeeded: by the job's rate, the byte budgets, the downloads at once, the windows,
+    /// and the time each wave soaks.
+    #[schema(format = DateTime, example = "2026-11-23T23:12:00.000Z")]
+    pub done_at: String,
+    /// Seconds from the one to the other.
     pub seconds: i64,
+    /// Whether `endAt` comes before that: then the last devices are not told.
+    pub cut_short: bool,
     /// What each device is taken to download in a second: an assumption.
     #[schema(example = 32_768)]
     pub bytes_per_second: i64,
@@ -109,7 +123,8 @@ impl From<server::Forecast> for Forecast {
             of_matched: of_matched.into(),
             on_target,
             excluded: excluded.into(),
-            unknown: unknown.into_iter().map(listed).collect(),
+            unknown: unknown.first.into_iter().map(listed).collect(),
+            unknown_lines: unknown.lines,
             waves,
             largest_notice,
             estimate: estimate.into(),
@@ -147,7 +162,9 @@ impl From<server::Excluded> for Excluded {
 
 impl From<server::Estimate> for Estimate {
     fn from(estimate: server::Estimate) -> Self {
-        let server::Estimate { bytes, seconds, bytes_per_second, downloads } = estimate;
-        Self { bytes, seconds, bytes_per_second, downloads }
+        let server::Estimate { bytes, starts_at, done_at, cut_short, bytes_per_second, downloads } = estimate;
+        let seconds = (done_at - starts_at) / 1_000;
+        let (starts_at, done_at) = (time::text(starts_at), time::text(done_at));
+        Self { bytes, starts_at, done_at, seconds, cut_short, bytes_per_second, downloads }
     }
 }

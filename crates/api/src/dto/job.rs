@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Forecast, TaskState, Terms};
+use super::{Forecast, TaskState, Terms, together};
 use crate::extract::id;
 use crate::{Problem, time};
 
@@ -32,9 +32,10 @@ pub struct Job {
     /// Minutes from a task's first progress to its failure; absent is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_minutes: Option<i64>,
-    /// Most pushes in any minute.
+    /// Most pushes in any minute; absent if nothing is pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 10_000)]
-    pub rate_per_minute: i64,
+    pub rate_per_minute: Option<i64>,
     /// What else is settled.
     pub terms: Terms,
     /// What holds it: nothing of it is pushed or answered, running downloads go on.
@@ -310,7 +311,7 @@ pub struct NewJob {
     /// Minutes from a task's first progress to its failure; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_minutes: Option<i64>,
-    /// Most pushes in any minute; 10 000 if absent.
+    /// Most pushes in any minute; 10 000 if absent. Not with `needPush` false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_minute: Option<i64>,
     /// What else is settled; as usual if absent.
@@ -455,8 +456,8 @@ impl Job {
             protocol: row.protocol.into(),
             need_push: row.need_push,
             timeout_minutes: row.timeout_ms.map(|ms| ms / 60_000),
-            rate_per_minute: row.rate_per_minute,
-            terms: row.terms.into(),
+            rate_per_minute: row.need_push.then_some(row.rate_per_minute),
+            terms: Terms::from(row.terms).without_idle(row.need_push),
             hold: row.hold.map(Into::into),
             progress: row.gate.map(Into::into),
             busy: row.work.is_some(),
@@ -478,6 +479,7 @@ impl TryFrom<NewJob> for server::NewJob {
     type Error = Problem;
 
     fn try_from(new: NewJob) -> Result<Self, Problem> {
+        together::check(&new)?;
         Ok(Self {
             package: id(IdKind::Package, &new.package_id)?,
             kind: new.kind.into(),

@@ -3,9 +3,9 @@ use serde_json::{Map, Value};
 use server::rollout;
 use utoipa::ToSchema;
 
-use super::terms::{kbit, moment, ms, some_limit};
+use super::terms::{kbit, ms, some_limit};
 use super::{NewScope, Tag, Window, given};
-use crate::Problem;
+use crate::{Problem, time};
 
 /// What to change of a job; absent members stay. It holds for all that happens from now on, also to the tasks
 /// that are there; none of them is taken back.
@@ -151,8 +151,8 @@ impl TryFrom<TermsChange> for server::TermsChange {
             rollback_fails: terms.rollback_fails,
             start_timeout_ms: terms.start_timeout_minutes.map(ms).map(some_limit),
             most_pushes: terms.most_pushes.map(some_limit),
-            start_at: terms.start_at.map(|at| moment("startAt", at)).transpose()?,
-            end_at: terms.end_at.map(|at| moment("endAt", at)).transpose()?,
+            start_at: terms.start_at.map(|at| time::moment("startAt", at.as_deref())).transpose()?,
+            end_at: terms.end_at.map(|at| time::moment("endAt", at.as_deref())).transpose()?,
             end_running: terms.end_running,
             windows: windows.transpose()?,
             kbit_per_second: terms.max_mbit_per_second.map(|mbit| mbit.map(kbit).transpose()).transpose()?,

@@ -19,6 +19,7 @@ mod statistics;
 mod status;
 mod task;
 mod terms;
+mod together;
 mod upload;
 mod waiting;
 mod window;

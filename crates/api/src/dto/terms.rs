@@ -18,7 +18,7 @@ pub struct Terms {
     /// The same as `attempts`, without the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<i32>,
-    /// Minutes from a failed attempt to the next; 1 if absent, 0 is at once.
+    /// Minutes from a failed attempt to the next; 1 if absent, 0 is at once. Only for 2 or more `attempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1)]
     pub retry_interval_minutes: Option<i64>,
@@ -31,7 +31,8 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 30)]
     pub start_timeout_minutes: Option<i64>,
-    /// Pushes without progress after which the attempt has failed; 5 if absent, 0 is no limit.
+    /// Pushes without progress after which the attempt has failed; 5 if absent, 0 is no limit. Not with
+    /// `needPush` false.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 5)]
     pub most_pushes: Option<i32>,
@@ -82,19 +83,19 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
     /// Waves of a static job, each with all before it: groups first, then per cent or numbers of its devices,
-    /// those of the groups among them. The last takes what is left. One wave for all if empty.
+    /// those of the groups among them. The last takes what is left. At least two; one for all if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<Wave>,
-    /// Successes in a wave before the next opens; 90 per cent of its tasks if absent.
+    /// Successes in a wave before the next opens; 90 per cent of its tasks if absent. Only with `waves`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_success: Option<Share>,
-    /// Minutes from enough successes to the next wave; 60 if absent.
+    /// Minutes from enough successes to the next wave; 60 if absent. Only with `waves`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 60)]
     pub soak_minutes: Option<i64>,
     /// Minutes from the opening of a wave after which devices that have not ended are waited for no longer:
     /// the next wave opens if enough of those that ended succeeded, else the job halts; 1440 if absent, 0 is
-    /// no limit.
+    /// no limit. Only with `waves`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1_440)]
     pub max_wait_minutes: Option<i64>,
@@ -298,8 +299,8 @@ impl TryFrom<Terms> for rollout::Terms {
             need_confirm: terms.need_confirm.unwrap_or(usual.need_confirm),
             src_versions: terms.src_versions,
             only_new: terms.only_new.unwrap_or(usual.only_new),
-            start_at: moment("startAt", terms.start_at)?,
-            end_at: moment("endAt", terms.end_at)?,
+            start_at: time::moment("startAt", terms.start_at.as_deref())?,
+            end_at: time::moment("endAt", terms.end_at.as_deref())?,
             end_running: terms.end_running.unwrap_or(usual.end_running),
             windows: terms.windows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             kbit_per_second: terms.max_mbit_per_second.map(kbit).transpose()?,
@@ -372,15 +373,6 @@ pub(super) fn kbit(mbit: f64) -> Result<i64, Problem> {
     }
     let detail = format!("maxMbitPerSecond {mbit} is not allowed: 0.001 to 1000000, in steps of 0.001");
     Err(Problem::unprocessable("numberInvalid", detail).with("field", "maxMbitPerSecond"))
-}
-
-pub(super) fn moment(field: &'static str, text: Option<String>) -> Result<Option<i64>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let detail =
-        || format!("{field} {text:?} is no time: write it as RFC 3339 in UTC, like 2026-11-23T01:00:00Z");
-    let ms = time::parse(&text)
-        .ok_or_else(|| Problem::unprocessable("timeInvalid", detail()).with("field", field))?;
-    Ok(Some(ms))
 }
 
 pub(super) fn ms(minutes: i64) -> i64 {

@@ -10,7 +10,7 @@ use crate::dto::{
     Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult,
     Login, NewDevice, Page, PageQuery, Tagging, Task,
 };
-use crate::extract::{Json, ListType, MAX_IMPORT, Path, Query, collect, list_type, parse};
+use crate::extract::{Json, Path, Query, list};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -43,7 +43,7 @@ async fn create_device(
 /// From a JSON array, or from a CSV text. Its first line may name the columns, in any order: `deviceName`, and if
 /// wanted `deviceSecret` and `productKey`; without such a line they are name and secret. Secrets may be missing. What is wrong with one device does not hold up
 /// the others.
-#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/import", tag = "devices",
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/import-devices", tag = "devices",
     params(("productKey" = String, Path, description = "The product.")),
     request_body(content((Vec<NewDevice> = "application/json"),
         (String = "text/csv", example = "deviceName,deviceSecret\nlamp-0001,\n"))),
@@ -53,15 +53,18 @@ async fn import_devices(
     Path(product_key): Path<String>,
     request: Request,
 ) -> Answer<axum::Json<Import>> {
-    let list = device_list(&product_key, request).await?;
-    let names: Vec<Option<String>> = list.iter().map(|new| new.device_name.clone()).collect();
-    let made = api.server.import_devices(&product_key, list).await?;
-    let results: Vec<ImportResult> = names
+    let csv = |file: &[u8]| server::csv_devices(file, &product_key);
+    let json = |list: Vec<NewDevice>| Ok((1..).zip(list.into_iter().map(server::NewDevice::from)).collect());
+    let list: Vec<(u64, server::NewDevice)> = list(request, csv, json).await?;
+    let asked: Vec<_> = list.iter().map(|(line, new)| (*line, new.device_name.clone())).collect();
+    let made =
+        api.server.import_devices(&product_key, list.into_iter().map(|(_, new)| new).collect()).await?;
+    let results: Vec<ImportResult> = asked
         .into_iter()
         .zip(made)
-        .map(|(name, made)| match made {
-            Ok(made) => ImportResult { device_name: Some(made.device.name), problem: None },
-            Err(error) => ImportResult { device_name: name, problem: Some(error.into()) },
+        .map(|((line, name), made)| match made {
+            Ok(made) => ImportResult { line, device_name: Some(made.device.name), problem: None },
+            Err(error) => ImportResult { line, device_name: name, problem: Some(error.into()) },
         })
         .collect();
     let refused = results.iter().filter(|result| result.problem.is_some()).count();
@@ -72,7 +75,7 @@ async fn import_devices(
 ///
 /// At once and together: if one of the names is not of the product, nothing is cancelled. Devices are not told;
 /// what they are downloading stops.
-#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/cancel-tasks", tag = "devices",
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/cancel-tasks", tag = "devices",
     params(("productKey" = String, Path, description = "The product.")),
     request_body = CancelOf,
     responses((status = 200, body = CanceledTasks, description = "The tasks that were cancelled.")))]
@@ -84,17 +87,6 @@ async fn cancel_device_tasks(
     let canceled = api.server.cancel_device_tasks(&product_key, &cancel.try_into()?).await?;
     let task_ids = canceled.into_iter().map(|task| IdKind::Task.text(task)).collect();
     Ok(axum::Json(CanceledTasks { task_ids }))
-}
-
-async fn device_list(product_key: &str, request: Request) -> Answer<Vec<server::NewDevice>> {
-    let (parts, body) = request.into_parts();
-    match list_type(&parts.headers)? {
-        ListType::Csv => Ok(server::csv_devices(&collect(body, MAX_IMPORT).await?, product_key)?),
-        ListType::Json => {
-            let list: Vec<NewDevice> = parse(&collect(body, MAX_IMPORT).await?)?;
-            Ok(list.into_iter().map(Into::into).collect())
-        }
-    }
 }
 
 /// Change the tags of many devices
@@ -112,11 +104,7 @@ async fn tag_devices(
     Path(product_key): Path<String>,
     request: Request,
 ) -> Answer<axum::Json<Bulk>> {
-    let (parts, body) = request.into_parts();
-    let changes = match list_type(&parts.headers)? {
-        ListType::Csv => server::csv_tags(&collect(body, MAX_IMPORT).await?)?,
-        ListType::Json => parse::<Tagging>(&collect(body, MAX_IMPORT).await?)?.into(),
-    };
+    let changes = list(request, server::csv_tags, |tagging: Tagging| Ok(tagging.into())).await?;
     Ok(axum::Json(api.server.tag_devices(&product_key, changes).await?.into()))
 }
 

@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{Bulk, Group, GroupChange, Members, NewGroup, Page, PageQuery};
-use crate::extract::{Json, ListType, MAX_IMPORT, Path, Query, collect, list_type, parse};
+use crate::extract::{Json, Path, Query, list};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -128,10 +128,6 @@ async fn change_members(
     request: Request,
     way: Membership,
 ) -> Answer<axum::Json<Bulk>> {
-    let (parts, body) = request.into_parts();
-    let members = match list_type(&parts.headers)? {
-        ListType::Csv => server::csv_members(&collect(body, MAX_IMPORT).await?)?,
-        ListType::Json => parse::<Members>(&collect(body, MAX_IMPORT).await?)?.try_into()?,
-    };
+    let members = list(request, server::csv_members, |members: Members| members.try_into()).await?;
     Ok(axum::Json(api.server.change_members(product_key, group, members, way).await?.into()))
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use server::{News, Watching};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, Interval, interval_at};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,13 +44,13 @@ async fn watch_device(
 ) -> Answer<impl IntoResponse> {
     let last = last_event_id(&headers)?;
     let watching = api.server.watch_device(&product_key, &device_name).await?;
-    Ok(Sse::new(Viewer::new(watching, last, api.server.news()).into_stream()))
+    let heart = KeepAlive::new().interval(HEARTBEAT).text("still here");
+    Ok(Sse::new(Viewer::new(watching, last, api.server.news()).into_stream()).keep_alive(heart))
 }
 
 struct Viewer {
     watching: Watching,
     ready: VecDeque<Event>,
-    heart: Interval,
     news: News,
     is_gone: bool,
 }
@@ -64,8 +63,7 @@ impl Viewer {
         let ready = std::iter::once(Event::default().comment("watching"))
             .chain(before.iter().filter(|message| message.number > known).map(written))
             .collect();
-        let heart = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        Self { watching, ready, heart, news, is_gone: false }
+        Self { watching, ready, news, is_gone: false }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -84,7 +82,6 @@ impl Viewer {
         }
         let heard = tokio::select! {
             heard = self.watching.live.recv() => heard,
-            _ = self.heart.tick() => return Some(Event::default().comment("still here")),
             () = self.news.over() => Err(RecvError::Closed),
         };
         Some(match heard {

@@ -4,11 +4,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
+use crate::cursor::within;
 use crate::dto::{
     HistoryQuery, UpgradeQuery, UpgradeStatistics, VersionHistory, VersionQuery, VersionStatistics,
 };
 use crate::extract::{Path, Query, id};
-use crate::{Problem, time};
+use crate::time;
 
 const DEFAULT_VERSIONS: u32 = 10;
 const MAX_VERSIONS: u32 = 200;
@@ -76,22 +77,9 @@ async fn get_upgrades(
 }
 
 fn most(limit: Option<u32>) -> Answer<u32> {
-    let limit = limit.unwrap_or(DEFAULT_VERSIONS);
-    if (1..=MAX_VERSIONS).contains(&limit) {
-        return Ok(limit);
-    }
-    let text = format!("limit={limit} is out of range; 1 to {MAX_VERSIONS} versions are told of one by one");
-    Err(Problem::unprocessable("badLimit", text).with("limit", limit).with("max", MAX_VERSIONS))
+    within(limit.unwrap_or(DEFAULT_VERSIONS), MAX_VERSIONS, "versions are told of one by one")
 }
 
 fn span(from: Option<&str>, until: Option<&str>) -> Answer<Span> {
-    Ok(Span { from: at("from", from)?, until: at("until", until)? })
-}
-
-fn at(field: &'static str, text: Option<&str>) -> Answer<Option<i64>> {
-    let Some(text) = text else { return Ok(None) };
-    time::parse(text).map(Some).ok_or_else(|| {
-        let detail = format!("`{field}` is {text:?}, which is no time; write it as 2026-11-22T10:00:00Z");
-        Problem::unprocessable("badTime", detail).with("field", field)
-    })
+    Ok(Span { from: time::moment("from", from)?, until: time::moment("until", until)? })
 }

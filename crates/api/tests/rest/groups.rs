@@ -11,7 +11,7 @@ const GROUPS: &str = "/products/a1TestPk001/groups";
 async fn platform() -> Platform {
     let platform = Platform::with_product().await;
     let names: Vec<_> = (0..9).map(|n| json!({"deviceName": format!("tram-{n}")})).collect();
-    platform.made("/products/a1TestPk001/devices/import", &Value::from(names).to_string()).await;
+    platform.made("/products/a1TestPk001/import-devices", &Value::from(names).to_string()).await;
     let tagged = json!({"deviceNames": ["tram-0", "tram-3", "tram-6"], "tags": {"region": "eu"}});
     platform.made("/products/a1TestPk001/device-tags", &tagged.to_string()).await;
     platform

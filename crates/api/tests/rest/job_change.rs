@@ -124,7 +124,7 @@ async fn what_does_not_change_is_named_with_the_reason() {
         (terms("startAt", json!("2099-01-01T00:00:00Z")), "jobStarted", "startAt"),
         (terms("endAt", json!("2001-01-01T00:00:00Z")), "scheduleInvalid", "endAt"),
         (terms("endAt", json!("tomorrow")), "timeInvalid", "endAt"),
-        (terms("endRunning", json!(true)), "scheduleInvalid", "endRunning"),
+        (terms("endRunning", json!(true)), "termsContradict", "endRunning"),
         (terms("attempts", json!(0)), "numberInvalid", "attempts"),
         (terms("attempts", json!("2")), "badField", "terms.attempts"),
         (terms("speed", json!(1)), "badField", "terms.speed"),

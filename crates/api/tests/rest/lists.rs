@@ -35,7 +35,7 @@ async fn a_list_is_read_page_by_page() {
 async fn devices_are_listed_by_name_and_a_cursor_stays_in_its_list() {
     let platform = Platform::with_product().await;
     let names = r#"[{"deviceName":"lamp-3"},{"deviceName":"lamp-2"},{"deviceName":"tram-1"}]"#;
-    platform.made("/products/a1TestPk001/devices/import", names).await;
+    platform.made("/products/a1TestPk001/import-devices", names).await;
     let (items, lengths) = pages(&platform, "/products/a1TestPk001/devices", 2).await;
     assert_eq!(lengths, [2, 2]);
     let names: Vec<_> = items.iter().map(|device| device["deviceName"].as_str().unwrap()).collect();
@@ -54,13 +54,15 @@ async fn an_import_tells_of_each_line() {
     let platform = Platform::with_product().await;
     let csv =
         "deviceName,deviceSecret\r\nlamp-1,\nlamp-2,0123456789abcdef0123456789abcdef\na b,\n\nlamp-2,\n";
-    let path = "/products/a1TestPk001/devices/import";
+    let path = "/products/a1TestPk001/import-devices";
     let answer = platform.send(with(request(Method::POST, path, csv), "content-type", "text/csv")).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
     assert_eq!((&answer.json["created"], &answer.json["refused"]), (&1.into(), &3.into()));
     let results = answer.json["results"].as_array().unwrap();
     let names: Vec<_> = results.iter().map(|result| result["deviceName"].as_str().unwrap()).collect();
     assert_eq!(names, ["lamp-1", "lamp-2", "a b", "lamp-2"]);
+    let lines: Vec<_> = results.iter().map(|result| result["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [2, 3, 4, 6]);
     let statuses: Vec<_> = results.iter().map(|result| result["problem"]["status"].as_u64()).collect();
     assert_eq!(statuses, [Some(409), None, Some(422), Some(409)]);
 
@@ -125,5 +127,17 @@ async fn things_are_changed_and_removed() {
             StatusCode::NOT_FOUND,
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_device_may_be_called_like_an_order() {
+    let platform = Platform::with_product().await;
+    for name in ["import", "cancel-tasks", "import-devices", "tasks"] {
+        platform.made("/products/a1TestPk001/devices", &format!(r#"{{"deviceName":"{name}"}}"#)).await;
+        let path = format!("/products/a1TestPk001/devices/{name}");
+        assert_eq!(platform.get(&path).await.json["deviceName"], name);
+        let gone = platform.send(request(Method::DELETE, &path, "")).await;
+        assert_eq!(gone.status, StatusCode::NO_CONTENT, "{name}: {}", gone.json);
     }
 }

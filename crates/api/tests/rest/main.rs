@@ -16,5 +16,6 @@ mod problems;
 mod statistics;
 mod stream;
 mod tags;
+mod together;
 mod uploads;
 mod windows;

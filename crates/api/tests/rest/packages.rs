@@ -61,7 +61,14 @@ async fn a_job_is_made_cancelled_and_started_again() {
     let told = platform.post("/jobs/dry-run", &body.to_string()).await;
     assert_eq!((told.status, &told.json["matched"]), (StatusCode::OK, &1.into()));
     let created = platform.made("/jobs", &body.to_string()).await;
-    assert_eq!(created["forecast"], told.json, "a dry run tells what is then made");
+    let but_for_the_moment = |mut forecast: serde_json::Value| {
+        for time in ["startsAt", "doneAt"] {
+            assert!(forecast["estimate"].as_object_mut().unwrap().remove(time).is_some());
+        }
+        forecast
+    };
+    let (made, told) = (but_for_the_moment(created["forecast"].clone()), but_for_the_moment(told.json));
+    assert_eq!(made, told, "a dry run tells what is then made");
     assert_eq!((&created["forecast"]["matched"], &created["forecast"]["onTarget"]), (&1.into(), &0.into()));
     let job = &created["job"];
     assert_eq!(

@@ -16,7 +16,7 @@ async fn wrong_paths_and_methods_are_told() {
     for (method, path) in [
         (Method::DELETE, "/products"),
         (Method::PUT, "/products/a1TestPk001"),
-        (Method::GET, "/products/a1TestPk001/devices/import"),
+        (Method::GET, "/products/a1TestPk001/import-devices"),
         (Method::GET, "/jobs/job_0000000000000/cancel"),
         (Method::POST, "/status"),
         (Method::POST, "/openapi.json"),
@@ -48,7 +48,7 @@ async fn a_wrong_body_is_told_by_its_field() {
             Some("deviceSecret"),
         ),
         (
-            "/products/a1TestPk001/devices/import",
+            "/products/a1TestPk001/import-devices",
             r#"[{},{"deviceName":1}]"#,
             unprocessable,
             "badField",
@@ -93,7 +93,7 @@ async fn a_body_must_say_that_it_is_json_and_be_short() {
     assert_eq!(platform.send(charset).await.status, StatusCode::CREATED);
 
     let list =
-        with(request(Method::POST, &format!("{PK}/devices/import"), "a"), "content-type", "text/plain");
+        with(request(Method::POST, &format!("{PK}/import-devices"), "a"), "content-type", "text/plain");
     assert_eq!(platform.send(list).await.problem(), "notADeviceList");
 
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(1 << 20));
@@ -136,7 +136,7 @@ async fn what_is_not_there_is_told() {
     for (method, path, body) in [
         (Method::PATCH, "/products/nobody", "{}"),
         (Method::POST, "/products/nobody/devices", "{}"),
-        (Method::POST, "/products/nobody/devices/import", "[{}]"),
+        (Method::POST, "/products/nobody/import-devices", "[{}]"),
         (Method::PATCH, "/products/a1TestPk001/devices/nobody", r#"{"enabled":false}"#),
         (Method::POST, "/products/nobody/modules", r#"{"name":"MCU"}"#),
         (Method::POST, "/products/nobody/packages?version=1", "x"),

@@ -81,7 +81,7 @@ impl Following {
 async fn devices(platform: &Platform, from: usize, n: usize) {
     let names: Vec<_> = (from..from + n).map(|i| format!(r#"{{"deviceName":"many-{i:05}"}}"#)).collect();
     let list = format!("[{}]", names.join(","));
-    platform.made("/products/a1TestPk001/devices/import", &list).await;
+    platform.made("/products/a1TestPk001/import-devices", &list).await;
 }
 
 #[tokio::test]

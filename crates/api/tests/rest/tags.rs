@@ -50,7 +50,7 @@ async fn a_wrong_tag_changes_nothing() {
 async fn many_are_tagged_at_once_and_a_wrong_line_is_told() {
     let platform = Platform::with_product().await;
     let names: Vec<_> = (0..600).map(|n| json!({"deviceName": format!("tram-{n:03}")})).collect();
-    platform.made("/products/a1TestPk001/devices/import", &Value::from(names).to_string()).await;
+    platform.made("/products/a1TestPk001/import-devices", &Value::from(names).to_string()).await;
     let all: Vec<_> = (0..600).map(|n| format!("tram-{n:03}")).chain(["nobody".into()]).collect();
     let body = json!({"deviceNames": all, "tags": {"region": "eu"}}).to_string();
     let done = platform.made(MANY, &body).await;

@@ -48,8 +48,13 @@ async fn minutes_out_of_range_are_refused_before_a_job_is_made() {
         ("timeoutMinutes", 1, week),
     ] {
         let order = |minutes: i64| {
-            let mut body: serde_json::Value =
-                serde_json::from_str(&job(&package, &json!({"attempts": 1}))).unwrap();
+            let waves = json!([{"kind": "count", "n": 1}, {"kind": "percent", "percent": 100}]);
+            let terms = match field {
+                "soakMinutes" | "maxWaitMinutes" => json!({"waves": waves}),
+                "timeoutMinutes" => json!({"attempts": 1}),
+                _ => json!({}),
+            };
+            let mut body: serde_json::Value = serde_json::from_str(&job(&package, &terms)).unwrap();
             let place = if field == "timeoutMinutes" { &mut body } else { &mut body["terms"] };
             place[field] = minutes.into();
             body.to_string()
@@ -72,7 +77,7 @@ async fn minutes_out_of_range_are_refused_before_a_job_is_made() {
         }
     }
     assert_eq!(platform.get("/jobs").await.json["items"], json!([]));
-    let one = json!({"attempts": 1, "retryIntervalMinutes": i64::MAX});
+    let one = json!({"retryIntervalMinutes": i64::MAX});
     assert_eq!(platform.post("/jobs", &job(&package, &one)).await.problem(), "retryIntervalInvalid");
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Import, NewDevice};
+use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Import, ImportResult, NewDevice};
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
@@ -216,16 +216,16 @@ fn quoted(secret: &str) -> String {
 
 fn import(list: &ImportFile, client: &Client) -> anyhow::Result<()> {
     let (file, size) = open(&list.file)?;
-    let path = format!("{}/devices/import", product::path(&list.product_key));
+    let path = format!("{}/import-devices", product::path(&list.product_key));
     let import: Import = client.upload(&path, "text/csv", size, file)?;
     list.format.show(&import, |import| {
-        let refused = import
-            .results
-            .iter()
-            .filter_map(|r| Some((or_dash(r.device_name.as_ref()), r.problem.as_ref()?)));
-        let rows: Vec<_> = refused.map(|(name, problem)| vec![name, problem.detail.clone()]).collect();
+        let row = |r: &ImportResult| {
+            let problem = r.problem.as_ref()?;
+            Some(vec![r.line.to_string(), or_dash(r.device_name.as_ref()), problem.detail.clone()])
+        };
+        let rows: Vec<_> = import.results.iter().filter_map(row).collect();
         if !rows.is_empty() {
-            Table::new(&["REFUSED", "WHY"]).print(rows);
+            Table::new(&["LINE", "REFUSED", "WHY"]).print(rows);
         }
         out!("{} devices made, {} refused", import.created, import.refused);
     })?;
@@ -239,7 +239,7 @@ fn import(list: &ImportFile, client: &Client) -> anyhow::Result<()> {
 }
 
 fn cancel_tasks(cancel: Cancel, client: &Client) -> anyhow::Result<()> {
-    let path = format!("{}/devices/cancel-tasks", product::path(&cancel.product_key));
+    let path = format!("{}/cancel-tasks", product::path(&cancel.product_key));
     let which = CancelOf { device_names: cancel.device_names, job_id: cancel.job, module: cancel.module };
     let canceled: CanceledTasks = client.post(&path, &which)?;
     cancel.format.show(&canceled, |canceled| {

@@ -1,11 +1,12 @@
 use api::dto::Forecast;
 
+use super::when;
+use crate::client::listed;
 use crate::output::out;
 
 /// Tells people what a job would do.
 pub(super) fn show(found: &Forecast) {
-    let Forecast { matched, of_matched, on_target, excluded, unknown, waves, largest_notice, estimate } =
-        found;
+    let Forecast { matched, of_matched, on_target, excluded, waves, largest_notice, estimate, .. } = found;
     out!("{matched} devices get a task; {on_target} more have the version already");
     let tell = |n: i64, what: &str| {
         if n > 0 {
@@ -20,7 +21,7 @@ pub(super) fn show(found: &Forecast) {
     tell(of_matched.replacing, "of them drop another upgrade for this one");
     tell(of_matched.conflicting, "of them fail at once, because of another upgrade");
     tell(excluded.unknown, "are left out: no devices of the product");
-    unknown.iter().for_each(|u| out!("    line {}: {:?}", u.line, u.device_name));
+    listed(&found.unknown, &found.unknown_lines).iter().for_each(|line| out!("    {line}"));
     tell(excluded.outside_share, "are left out: outside the share");
     tell(excluded.disabled, "are left out: disabled");
     tell(excluded.never_connected, "are left out: they have never connected");
@@ -39,6 +40,11 @@ pub(super) fn show(found: &Forecast) {
         estimate.bytes_per_second / 1_024,
         estimate.downloads
     );
+    let (starts, done) = (when(&estimate.starts_at), when(&estimate.done_at));
+    out!("the first can be told at {starts}, the last can be done at {done}");
+    if estimate.cut_short {
+        out!("its end comes before that: the last of them will not be told");
+    }
 }
 
 fn duration(seconds: i64) -> String {

@@ -151,7 +151,7 @@ struct Terms {
     #[arg(long, value_name = "MINUTES")]
     timeout: Option<i64>,
     /// Most pushes in any minute [default: 10000]
-    #[arg(long, value_name = "PER_MINUTE")]
+    #[arg(long, value_name = "PER_MINUTE", conflicts_with = "no_push")]
     rate: Option<i64>,
     /// Mbit/s that the files offered may need together; spaces offers, and never slows a download down
     /// [default: no limit]
@@ -214,14 +214,14 @@ struct Waves {
     #[arg(long, value_name = "WAVES", value_delimiter = ',', value_parser = wave)]
     waves: Vec<Wave>,
     /// Successes in a wave before the next opens [default: 90%]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "waves")]
     min_success: Option<Share>,
     /// Minutes from enough successes to the next wave [default: 60]
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", requires = "waves")]
     soak: Option<i64>,
     /// Minutes after which silent devices are waited for no longer: the next wave opens if enough of those that
     /// ended succeeded, else the job halts; 0 is no limit [default: 1440]
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", requires = "waves")]
     max_wait: Option<i64>,
     /// Halt when more devices have failed
     #[arg(long, value_name = "N")]
@@ -286,7 +286,7 @@ struct Retries {
     #[arg(long, value_name = "MINUTES")]
     start_timeout: Option<i64>,
     /// Pushes without progress before the attempt has failed, 0 is no limit [default: 5]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "no_push")]
     most_pushes: Option<i32>,
     /// What becomes of this job's task when another of the device has not ended: it fails, it takes
     /// the other's place unless that is in progress, or it waits
@@ -525,8 +525,8 @@ fn waves(progress: &Progress) -> String {
 
 fn attempts(terms: &api::dto::Terms) -> String {
     let attempts = terms.attempts.unwrap_or_default();
-    let interval = terms.retry_interval_minutes.unwrap_or_default();
-    if attempts > 1 { format!("{attempts}, {interval} min apart") } else { attempts.to_string() }
+    let apart = terms.retry_interval_minutes.map(|minutes| format!(", {minutes} min apart"));
+    format!("{attempts}{}", apart.unwrap_or_default())
 }
 
 fn windows(windows: &[Window]) -> String {
@@ -539,6 +539,7 @@ fn windows(windows: &[Window]) -> String {
 fn show(job: &Job) {
     let budget = job.terms.max_mbit_per_second.map(|mbit| format!("{mbit} Mbit/s"));
     let timeout = job.timeout_minutes.map(|minutes| format!("{minutes} min"));
+    let rate = job.rate_per_minute.map(|rate| format!("{rate} a minute"));
     facts(&[
         ("job", job.id.clone()),
         ("product", job.product_key.clone()),
@@ -558,7 +559,7 @@ fn show(job: &Job) {
         ("protocol", spelt(&job.protocol)),
         ("push", if job.need_push { "yes" } else { "no, devices ask" }.into()),
         ("timeout", or_dash(timeout.as_ref())),
-        ("rate", format!("{} a minute", job.rate_per_minute)),
+        ("rate", or_dash(rate.as_ref())),
         ("byte budget", or_dash(budget.as_ref())),
         ("windows", windows(&job.terms.windows)),
         ("held", job.hold.as_ref().map_or("no".into(), held)),

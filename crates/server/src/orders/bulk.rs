@@ -57,6 +57,15 @@ pub(super) fn check_width(line: u64, row: &csv::StringRecord, columns: usize) ->
     Err(csv_invalid(text).with("line", line))
 }
 
+/// Refuses a first line that names a column twice.
+pub(super) fn check_columns(head: &[&str], same: impl Fn(&str, &str) -> bool) -> Result<(), OrderError> {
+    let again = (1..head.len()).find(|n| head[..*n].iter().any(|before| same(before, head[*n])));
+    match again {
+        None => Ok(()),
+        Some(n) => Err(csv_invalid(format!("its first line names the column {:?} twice", head[n]))),
+    }
+}
+
 /// Reads a CSV file with a column `deviceName` and whatever others.
 pub(super) fn sheet(file: &[u8]) -> Result<Sheet, OrderError> {
     let (file, mut reader) = csv_rows(file);
@@ -66,6 +75,8 @@ pub(super) fn sheet(file: &[u8]) -> Result<Sheet, OrderError> {
     let name = name.ok_or_else(|| {
         csv_invalid("its first line must name the columns, separated by commas, and one of them deviceName")
     })?;
+    let same = |a: &str, b: &str| a == b || [a, b].iter().all(|c| c.eq_ignore_ascii_case("deviceName"));
+    check_columns(&head.iter().collect::<Vec<_>>(), same)?;
     let columns = head.iter().enumerate().filter(|(place, _)| *place != name);
     let columns = columns.map(|(place, cell)| (place, cell.to_owned())).collect();
     let mut rows = Vec::new();
@@ -91,10 +102,57 @@ pub(super) fn line_of(file: &[u8], record: &csv::StringRecord) -> u64 {
     place.line() + passed as u64
 }
 
+/// Most runs of lines in one answer.
+const MOST_SPANS: usize = 10_000;
+
+/// Lines, in their order, as `3,7-9`. What is beyond the bound is `…`.
+pub(super) fn spans(lines: impl Iterator<Item = u64>) -> String {
+    let mut spans: Vec<(u64, u64)> = Vec::new();
+    let mut rest = "";
+    for line in lines {
+        let full = spans.len() == MOST_SPANS;
+        match spans.last_mut() {
+            Some((_, last)) if line <= *last + 1 => *last = line,
+            _ if full => {
+                rest = ",…";
+                break;
+            }
+            _ => spans.push((line, line)),
+        }
+    }
+    let text =
+        |(first, last): (u64, u64)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    spans.into_iter().map(text).collect::<Vec<_>>().join(",") + rest
+}
+
 pub(super) fn check_length(devices: usize) -> Result<(), OrderError> {
     if devices <= MOST_LISTED {
         return Ok(());
     }
     let text = format!("{devices} devices are too many for one order: at most {MOST_LISTED}");
     Err(OrderError::invalid("listTooLong", text).with("most", MOST_LISTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_in_a_row_are_told_as_one_span() {
+        let told = |lines: &[u64]| spans(lines.iter().copied());
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&[7]), "7");
+        assert_eq!(told(&[3, 7, 7, 8, 9, 20, 21]), "3,7-9,20-21");
+    }
+
+    #[test]
+    fn a_list_that_is_all_wrong_has_a_bounded_answer() {
+        let every_other = spans((0..1_000_000).map(|n| 2 * n + 1));
+        assert!(
+            every_other.starts_with("1,3,5,") && every_other.ends_with(",19999,…"),
+            "{}",
+            every_other.len()
+        );
+        assert_eq!(spans(1..=1_000_000), "1-1000000");
+    }
 }

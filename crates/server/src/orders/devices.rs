@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use rollout::{Changes, Device, EventKind, Id, Product, Timer};
+use serde_json::{Value, json};
 use store::devices::{DeviceView, Filter};
 use store::{Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
-use super::bulk::{check_width, csv_invalid, csv_rows, line_of};
+use super::bulk::{check_columns, check_width, csv_invalid, csv_rows, line_of, spans};
 use super::filters::selection_in;
 use super::groups::group_in;
 use super::products::random_text;
@@ -75,8 +76,8 @@ const MOST_IMPORTED: usize = 1_000_000;
 const IMPORT_CHUNK: usize = 500;
 
 /// Reads a CSV file with the columns `deviceName` and, if wanted, `deviceSecret` and `productKey`. A first
-/// line may name them, in any order; without it they are name and secret.
-pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, OrderError> {
+/// line may name them, in any order; without it they are name and secret. Gives each device's line, too.
+pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<(u64, NewDevice)>, OrderError> {
     let (file, mut reader) = csv_rows(file);
     let mut rows = reader.records().peekable();
     let columns = match rows.peek() {
@@ -87,7 +88,11 @@ pub fn csv_devices(file: &[u8], product_key: &str) -> Result<Vec<NewDevice>, Ord
         rows.next();
     }
     let columns = columns.unwrap_or_else(|| vec![Column::Name, Column::Secret]);
-    let device = |row: csv::Result<_>| csv_device(file, &row.map_err(csv_invalid)?, &columns, product_key);
+    let device = |row: csv::Result<_>| {
+        let row = row.map_err(csv_invalid)?;
+        let device = csv_device(file, &row, &columns, product_key)?;
+        Ok::<_, OrderError>(device.map(|device| (line_of(file, &row), device)))
+    };
     let devices = rows.filter_map(|row| device(row).transpose());
     let devices: Vec<_> = devices.collect::<Result<_, _>>()?;
     if devices.is_empty() {
@@ -103,6 +108,25 @@ pub struct Listed {
     pub line: u64,
     /// The name.
     pub device_name: String,
+}
+
+/// The names of a list that are no devices of the product.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// How many.
+    pub n: usize,
+    /// The first hundred.
+    pub first: Vec<Listed>,
+    /// The lines that all of them stand in, as `3,7-9`; what is beyond 10 000 such spans is `…`.
+    pub lines: String,
+}
+
+impl Unknown {
+    fn of(mut listed: Vec<Listed>) -> Self {
+        let (n, lines) = (listed.len(), spans(listed.iter().map(|listed| listed.line)));
+        listed.truncate(MOST_FIRST);
+        Self { n, first: listed, lines }
+    }
 }
 
 /// Reads the names of a list: separated by commas or line ends, or in the column `deviceName` of a file as
@@ -155,6 +179,7 @@ fn columns(first: &csv::StringRecord) -> Result<Option<Vec<Column>>, OrderError>
             "its first line names a column {cell:?}; known are deviceName, deviceSecret and productKey"
         ))),
     };
+    check_columns(&first.iter().collect::<Vec<_>>(), |a, b| folded(a) == folded(b))?;
     first.iter().map(column).collect::<Result<_, _>>().map(Some)
 }
 
@@ -427,8 +452,8 @@ pub(super) async fn devices_named(
     Err(OrderError::not_found("deviceNotFound", text).with("missing", missing.len()).with("first", first))
 }
 
-/// Most lines an answer about a list tells of.
-pub(super) const MOST_LINES: usize = 100;
+/// Most names of a list that an answer tells of one by one.
+const MOST_FIRST: usize = 100;
 
 /// The numbers of the devices of a list, and the names in it that are none. Those are refused, unless they
 /// may be left out.
@@ -437,30 +462,27 @@ pub(super) async fn devices_listed(
     product: &Product,
     csv: &str,
     leave_out: bool,
-) -> Result<(Vec<Id>, Vec<Listed>), OrderError> {
+) -> Result<(Vec<Id>, Unknown), OrderError> {
     let list = csv_names(csv, &product.product_key)?;
     let names: BTreeSet<&String> = list.iter().map(|listed| &listed.device_name).collect();
     let names: Vec<String> = names.into_iter().cloned().collect();
     let found = store::devices::ids_of(tx, product.id, &names).await.map_err(failed("read devices"))?;
     let all = list.len();
-    let unknown: Vec<Listed> =
-        list.into_iter().filter(|listed| !found.contains_key(&listed.device_name)).collect();
-    match unknown.first().filter(|_| !leave_out) {
+    let is_unknown = |listed: &Listed| !found.contains_key(&listed.device_name);
+    let unknown = Unknown::of(list.into_iter().filter(is_unknown).collect());
+    match unknown.first.first().filter(|_| !leave_out) {
         None => Ok((found.into_values().collect(), unknown)),
         Some(Listed { line, device_name }) => {
             let text = format!(
                 "{} of the {all} names of the list are no devices of the product {:?}, the first in line {line}: {device_name:?}. Nothing was made; correct the list, or have them left out",
-                unknown.len(),
-                product.product_key,
+                unknown.n, product.product_key,
             );
-            let lines: Vec<serde_json::Value> = unknown
-                .iter()
-                .take(MOST_LINES)
-                .map(|u| serde_json::json!({ "line": u.line, "deviceName": u.device_name }))
-                .collect();
+            let told = |u: &Listed| json!({ "line": u.line, "deviceName": u.device_name });
+            let first: Vec<Value> = unknown.first.iter().map(told).collect();
             Err(OrderError::invalid("deviceListInvalid", text)
-                .with("unknown", unknown.len())
-                .with("lines", lines))
+                .with("unknown", unknown.n)
+                .with("lines", unknown.lines)
+                .with("first", first))
         }
     }
 }
@@ -497,8 +519,9 @@ mod tests {
         for list in lists {
             let devices = csv_devices(list.as_bytes(), "pk").unwrap();
             let read: Vec<_> =
-                devices.iter().map(|d| (d.device_name.as_deref(), d.device_secret.as_deref())).collect();
+                devices.iter().map(|(_, d)| (d.device_name.as_deref(), d.device_secret.as_deref())).collect();
             assert_eq!(read, [(Some("dev001"), Some("s1")), (Some("dev002"), None)]);
+            assert_eq!(devices[1].0, 3, "{list:?}");
         }
     }
 
@@ -531,6 +554,7 @@ mod tests {
             ("", "no device"),
             ("deviceName\n\n", "no device"),
             ("deviceName,nickname\ndev001,Hall\n", "\"nickname\""),
+            ("deviceName,Device Name\ndev001,dev002\n", "\"Device Name\" twice"),
             ("dev001;s1\n", "commas"),
             ("dev001,s1,pk\n", "line 1"),
             ("deviceName,productKey\ndev001,pk\n\r\ndev002,other\n", "line 4"),

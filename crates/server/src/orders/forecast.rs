@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 use rollout::{
-    Aim, Candidate, Fit, Id, Limits, Meeting, Overwrite, Package, Product, Rival, Scope, Share, Terms, Wave,
-    WaveGroup, spread,
+    Aim, Candidate, Fit, Id, Limits, Meeting, Ms, Overwrite, Package, Product, Rival, Scope, Share, Terms,
+    Wave, WaveGroup, Zone, spread,
 };
 use store::targets::{Alike, Among};
 use store::{Tx, Whom};
 
-use super::devices::{Listed, MOST_LINES, devices_listed, devices_named};
+use super::devices::{Unknown, devices_listed, devices_named};
 use super::failed;
 use super::filters::selection_in;
 use super::groups::group_in;
 use super::jobs::{NewJob, NewScope};
 use crate::Server;
 use crate::error::OrderError;
+use crate::zones;
 
 /// What a job would do if it were made now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub struct Forecast {
     pub on_target: i64,
     /// Devices that get none for another reason, each counted once.
     pub excluded: Excluded,
-    /// The first names of a list that are no devices of the product.
-    pub unknown: Vec<Listed>,
+    /// The names of a list that are no devices of the product.
+    pub unknown: Unknown,
     /// Tasks by wave.
     pub waves: Vec<i64>,
     /// Bytes of its largest notice as an MQTT packet.
@@ -76,13 +77,18 @@ pub struct Excluded {
     pub other_source: i64,
 }
 
-/// How much a job carries, and how long it takes when every device is connected and nothing fails.
+/// How much a job carries, and how long it takes when every device is connected and nothing fails; its windows by the
+/// clock of the product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Bytes of files, over all devices.
     pub bytes: i64,
-    /// Seconds from the first notice to the last success, with the times between waves.
-    pub seconds: i64,
+    /// When the first device can be told: after the job's start, in a window.
+    pub starts_at: Ms,
+    /// When the last can have succeeded.
+    pub done_at: Ms,
+    /// Whether the job's end comes before that.
+    pub cut_short: bool,
     /// What a device is taken to download in a second.
     pub bytes_per_second: i64,
     /// How many download at once.
@@ -126,7 +132,7 @@ impl Server {
         largest_notice: usize,
     ) -> Result<Prospect, OrderError> {
         let mut tx = self.read().await?;
-        let mut unknown = Vec::new();
+        let mut unknown = Unknown::default();
         let (mut whom, mut targets) = (Whom::All, vec![]);
         let mut scope = match &new.scope {
             NewScope::All => Scope::All,
@@ -156,19 +162,20 @@ impl Server {
         let mut kinds = kinds(&mut tx, new, package, &scope, among, &groups).await?;
         drop(tx);
         let wave_groups: Vec<WaveGroup> = groups.into_iter().map(|(group, _)| group).collect();
-        let mut excluded = Excluded { unknown: len(&unknown), ..Excluded::default() };
+        let mut excluded = Excluded { unknown: unknown.n as i64, ..Excluded::default() };
         if let NewScope::Percent { thousandths } = new.scope {
             let threshold = threshold(&kinds, thousandths);
             scope = share_of(thousandths, threshold);
             excluded.outside_share = cut(&mut kinds, threshold);
         }
-        unknown.truncate(MOST_LINES);
         let waves = waves(&new.terms.waves, &kinds);
         let terms = Terms { wave_groups, waves, ..new.terms.clone() };
         let mut forecast = Forecast { largest_notice, excluded, unknown, ..Forecast::default() };
         kinds.iter().for_each(|kind| forecast.add(kind, &terms));
         forecast.waves = wave_sizes(&terms, &kinds, forecast.matched);
-        forecast.estimate = estimate(new, package, &forecast, self.core.limits);
+        let (now, limits) = (self.core.now(), self.core.limits);
+        let zone = zones::around(product.timezone.as_ref().unwrap_or(&self.core.timezone), now);
+        forecast.estimate = estimate(&terms, &Speed::of(new, package, limits), &forecast, &zone, now);
         Ok(Prospect { scope, targets, terms, forecast })
     }
 
@@ -338,19 +345,63 @@ impl Excluded {
     }
 }
 
-/// Notices leave at the job's rate and within the byte budgets, downloads run side by side as far as the platform
-/// lets them, and waves soak one after the other. Time outside the windows is left out.
-fn estimate(new: &NewJob, package: &Package, forecast: &Forecast, limits: Limits) -> Estimate {
+/// How fast notices leave: at the job's rate, within the byte budgets, and as many at once as may download.
+struct Speed {
+    per_minute: Option<i64>,
+    kbit_per_second: Option<i64>,
+    downloads: i64,
+    /// Bytes of the file.
+    size: i64,
+}
+
+impl Speed {
+    fn of(new: &NewJob, package: &Package, limits: Limits) -> Self {
+        Self {
+            per_minute: new.need_push.then(|| new.rate()),
+            kbit_per_second: new.terms.kbit_per_second.into_iter().chain(limits.kbit_per_second).min(),
+            downloads: limits.downloads,
+            size: package.size,
+        }
+    }
+
+    /// Seconds of one download.
+    fn each(&self) -> i64 {
+        ceil(self.size, BYTES_PER_SECOND)
+    }
+
+    /// Seconds until so many devices have been told.
+    fn telling(&self, devices: i64) -> i64 {
+        let bytes = devices.saturating_mul(self.size);
+        let by_rate = self.per_minute.map_or(0, |rate| ceil(devices * 60, rate));
+        let by_budget = self.kbit_per_second.map_or(0, |kbit| ceil(bytes, (kbit * 1_000 / 8).max(1)));
+        let by_downloads = (ceil(devices, self.downloads) - 1).max(0) * self.each();
+        by_rate.max(by_budget).max(by_downloads)
+    }
+}
+
+/// Devices are told wave by wave, each after the one before has soaked; only in windows, and whoever is told
+/// finishes outside them too.
+fn estimate(terms: &Terms, speed: &Speed, forecast: &Forecast, zone: &Zone, now: Ms) -> Estimate {
+    let openings = terms.openings(zone);
+    let starts_at = openings.opens_at(terms.start_at.map_or(now, |at| at.max(now)));
     let devices = forecast.matched - forecast.of_matched.conflicting;
-    let each = ceil(package.size, BYTES_PER_SECOND);
-    let by_rate = ceil(devices * 60, new.rate());
-    let by_downloads = ceil(devices, limits.downloads) * each;
-    let bytes = devices.saturating_mul(package.size);
-    let budgets = new.terms.kbit_per_second.into_iter().chain(limits.kbit_per_second);
-    let by_budget = budgets.map(|kbit| ceil(bytes, (kbit * 1_000 / 8).max(1))).max().unwrap_or(0);
-    let soaks = len(&forecast.waves).saturating_sub(1) * (new.terms.soak_ms / 1_000);
-    let seconds = if devices == 0 { 0 } else { by_downloads.max(by_rate.max(by_budget) + each) + soaks };
-    Estimate { bytes, seconds, bytes_per_second: BYTES_PER_SECOND, downloads: limits.downloads }
+    let (mut left, mut at, mut done_at) = (devices, starts_at, starts_at);
+    for size in &forecast.waves {
+        let told = left.min(*size);
+        left -= told;
+        if told > 0 {
+            done_at = openings.after_open(at, speed.telling(told) * 1_000) + speed.each() * 1_000;
+            at = done_at + terms.soak_ms;
+        }
+    }
+    Estimate {
+        bytes: devices.saturating_mul(speed.size),
+        starts_at,
+        done_at,
+        cut_short: terms.end_at.is_some_and(|end| end < done_at),
+        bytes_per_second: BYTES_PER_SECOND,
+        downloads: speed.downloads,
+    }
 }
 
 fn ceil(n: i64, by: i64) -> i64 {
@@ -364,6 +415,8 @@ fn len<T>(list: &[T]) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use rollout::Window;
+
     use super::*;
 
     /// Devices numbered from 0, of one kind.
@@ -428,6 +481,70 @@ mod tests {
         assert_eq!(sizes(&[percent(1_000)], 5), [5], "the last takes what is left");
         assert_eq!(sizes(&[wave(Share::Count { n: 9 })], 5), [5]);
         assert_eq!(sizes(&[], 5), [5]);
+    }
+
+    const HOUR: Ms = 3_600_000;
+    /// Monday, 2023-11-13T00:00:00Z.
+    const MONDAY: Ms = 1_699_833_600_000;
+
+    /// Of files that take a minute each to download.
+    fn estimated(terms: &Terms, per_minute: i64, waves: &[i64], zone: &Zone) -> Estimate {
+        let size = 60 * BYTES_PER_SECOND;
+        let speed = Speed { per_minute: Some(per_minute), kbit_per_second: None, downloads: 500, size };
+        let matched = waves.iter().sum();
+        let forecast = Forecast { matched, waves: waves.to_vec(), ..Forecast::default() };
+        estimate(terms, &speed, &forecast, zone, MONDAY)
+    }
+
+    #[test]
+    fn an_estimate_waits_for_the_start_the_windows_and_the_waves() {
+        let night = Window { days: 0b111_1111, from: 22 * 60, to: 24 * 60 };
+        let terms = Terms { soak_ms: HOUR, ..Terms::default() };
+        let windows = Terms { windows: vec![night], ..terms.clone() };
+        let utc = Zone::default();
+        let minute = HOUR / 60;
+        let told = |terms: &Terms, waves: &[i64], zone: &Zone| {
+            let found = estimated(terms, 1, waves, zone);
+            (found.starts_at - MONDAY, found.done_at - MONDAY)
+        };
+        assert_eq!(told(&terms, &[], &utc), (0, 0));
+        assert_eq!(told(&terms, &[0], &utc), (0, 0));
+        assert_eq!(told(&terms, &[30], &utc), (0, 31 * minute));
+        assert_eq!(told(&terms, &[30, 30], &utc), (0, HOUR + 62 * minute));
+        assert_eq!(told(&terms, &[0, 30], &utc), (0, 31 * minute), "an empty wave does not soak");
+        let later = Terms { start_at: Some(MONDAY + 7 * HOUR), ..terms.clone() };
+        assert_eq!(told(&later, &[30], &utc), (7 * HOUR, 7 * HOUR + 31 * minute));
+        // Two hours a night: 150 devices take until the second night.
+        let nights = (22 * HOUR, (24 + 22) * HOUR + 31 * minute);
+        assert_eq!(told(&windows, &[150], &utc), nights);
+        let shanghai = Zone(vec![(MONDAY, 8 * HOUR)]);
+        assert_eq!(told(&windows, &[150], &shanghai), (nights.0 - 8 * HOUR, nights.1 - 8 * HOUR));
+        // The second wave has soaked outside the window.
+        assert_eq!(told(&windows, &[110, 5], &utc), (22 * HOUR, (24 + 22) * HOUR + 6 * minute));
+    }
+
+    #[test]
+    fn an_estimate_says_that_the_end_comes_first() {
+        let ends = |end| {
+            let terms = Terms { end_at: Some(MONDAY + end), ..Terms::default() };
+            estimated(&terms, 1, &[30], &Zone::default()).cut_short
+        };
+        assert!(ends(HOUR / 2) && !ends(HOUR));
+    }
+
+    #[test]
+    fn the_slowest_of_rate_budget_and_downloads_decides() {
+        let speed = |per_minute, kbit_per_second, downloads| Speed {
+            per_minute,
+            kbit_per_second,
+            downloads,
+            size: 1_000_000,
+        };
+        assert_eq!(speed(None, None, 500).telling(500), 0);
+        assert_eq!(speed(Some(60), None, 500).telling(500), 500);
+        assert_eq!(speed(Some(60), Some(8_000), 500).telling(1_000), 1_000);
+        assert_eq!(speed(Some(6_000), Some(800), 500).telling(10), 100);
+        assert_eq!(speed(None, None, 100).telling(500), 4 * 31);
     }
 
     #[test]

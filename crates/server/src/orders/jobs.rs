@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rollout::{
     CancelStates, Changes, Counts, EventKind, Gate, Hold, Id, Input, Job, JobKind, JobState, Overwrite,
-    Package, PackageState, Product, Protocol, Share, SignMethod, Task, TaskState, Terms, Timer, Wave, Work,
+    Package, PackageState, Product, Protocol, Share, SignMethod, Task, Terms, Timer, Wave, Work,
 };
 use serde_json::{Value, json};
 use store::committer::{self as rows, Keys};
@@ -21,6 +21,7 @@ use crate::core::Unit;
 use crate::downlink::OfferError;
 use crate::error::OrderError;
 use crate::ids::IdKind;
+use crate::zones::moment;
 
 /// What a new job is made of.
 #[derive(Clone, Debug)]
@@ -128,6 +129,7 @@ impl Server {
         let (package, prospect) = self.prospect(new).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, self.core.now())?;
+        check_soaks(&new.terms, self.core.now())?;
         Ok(prospect.forecast)
     }
 
@@ -183,6 +185,7 @@ impl Server {
         let mut package = package_in(&mut unit.tx, package.id).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, unit.now)?;
+        check_soaks(&new.terms, unit.now)?;
         let terms = prospect.terms.clone();
         let gate = Gate::of(&terms, unit.now);
         let work = (!terms.only_new).then_some(Work::Enrol { cursor: 0 });
@@ -349,18 +352,9 @@ impl Server {
     pub async fn reupgrade_job(&self, id: Id) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
-        if job.work.is_some() {
-            let text = format!(
-                "the job {} is still busy with its last order; try again in a moment",
-                IdKind::Job.text(id)
-            );
-            return Err(OrderError::conflict("jobBusy", text).with("job", IdKind::Job.text(id)));
-        }
-        check_again(&mut unit.tx, &job).await?;
-        if job.counts.get(TaskState::Failed) + job.counts.get(TaskState::Canceled) == 0 {
-            let text =
-                format!("the job {} has no failed or cancelled task to start again", IdKind::Job.text(id));
-            return Err(OrderError::conflict("nothingToReupgrade", text).with("job", IdKind::Job.text(id)));
+        unit.check_again(&job).await?;
+        if !store::tasks::any_to_restart(&mut unit.tx, id).await.map_err(failed("read tasks"))? {
+            return Err(nothing_to_reupgrade(&job));
         }
         unit.order(Input::ReupgradeJob(id)).await?;
         unit.finish().await?;
@@ -374,6 +368,36 @@ impl Unit {
         let inputs = vec![input];
         let changes = self.decide(&keys(&inputs), inputs).await.map_err(failed("carry out an order"))?;
         Ok(changes.tasks.len() + changes.jobs.len())
+    }
+
+    /// Whether tasks of a job may start again.
+    pub(super) async fn check_again(&mut self, job: &Job) -> Result<(), OrderError> {
+        let refuse =
+            |code, text: String| Err(OrderError::conflict(code, text).with("job", IdKind::Job.text(job.id)));
+        let name = IdKind::Job.text(job.id);
+        if job.work.is_some() {
+            return refuse(
+                "jobBusy",
+                format!("the job {name} is still busy with its last order; try again in a moment"),
+            );
+        }
+        if let Some(end) = job.terms.end_at.filter(|_| job.is_over(self.now)) {
+            let end = moment(end);
+            let text = format!(
+                "the job {name} reached its end at {end}: nothing of it starts again after that. Make a new job for these devices"
+            );
+            return refuse("jobOver", text).map_err(|error| error.with("endAt", end));
+        }
+        let package = package_in(&mut self.tx, job.package_id).await?;
+        if rollout::may_run_again(job, Some(&package)) {
+            return Ok(());
+        }
+        let id = IdKind::Package.text(package.id);
+        let text = format!(
+            "the package {id} is {}: the verification {name} has ended and starts again only from UNVERIFIED or FAILED",
+            word(json!(package.state))
+        );
+        refuse("packageNotVerifiable", text).map_err(|error| error.with("package", id))
     }
 
     /// Cancels what devices have not finished, as far as it is wanted; tells which tasks those are.
@@ -414,6 +438,7 @@ pub(super) fn check_terms(new: &NewJob) -> Result<(), OrderError> {
     check_conflicts(terms)?;
     check_lists(terms)?;
     check_gates(new)?;
+    check_end(terms)?;
     check_windows(terms)?;
     check_budget(terms)?;
     check_policy(new)
@@ -436,7 +461,8 @@ fn check_scope(new: &NewJob) -> Result<(), OrderError> {
         }
         NewScope::Named(_) => Ok(()),
         _ if new.kind == JobKind::Verify => {
-            Err(OrderError::invalid("verifyNamesDevices", "a verification is for devices named one by one"))
+            let text = "a verification is for devices named one by one: give a scope of kind named";
+            Err(OrderError::invalid("verifyNamesDevices", text).with("fields", ["scope", "kind"]))
         }
         _ => Ok(()),
     }
@@ -473,9 +499,30 @@ fn check_policy(new: &NewJob) -> Result<(), OrderError> {
     Ok(())
 }
 
+/// Nobody who runs the target is upgraded to it, and a difference is for one version only.
+fn check_listed_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
+    let listed = &new.terms.src_versions;
+    let refuse = |text: String| {
+        Err(OrderError::invalid("termsContradict", text).with("fields", ["srcVersions", "packageId"]))
+    };
+    if listed.contains(&package.version) {
+        return refuse(format!(
+            "srcVersions names {:?}, which is the version of the package: no device that reports it is upgraded. Leave it out",
+            package.version
+        ));
+    }
+    match &package.src_version {
+        Some(source) if listed.iter().any(|version| version != source) => refuse(format!(
+            "the package is a difference to the version {source:?}, and srcVersions names others: it may name that one, or be left out"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Some SDKs report a made-up version before the real one, at every connect: whoever is for any version but the
 /// target is for that one too.
 pub(super) fn check_sources(new: &NewJob, package: &Package) -> Result<(), OrderError> {
+    check_listed_sources(new, package)?;
     let all = matches!(new.scope, NewScope::All) && new.terms.src_versions.is_empty();
     if new.kind != JobKind::Dynamic || !all || package.src_version.is_some() {
         return Ok(());
@@ -496,11 +543,16 @@ fn check_retry(new: &NewJob) -> Result<(), OrderError> {
         "retryIntervalMinutes {interval} is not allowed: 0 to {most}{}",
         if timeout.is_some() { ", so that it is shorter than timeoutMinutes" } else { "" }
     );
-    Err(OrderError::invalid("retryIntervalInvalid", text)
+    let error = OrderError::invalid("retryIntervalInvalid", text)
         .with("field", "retryIntervalMinutes")
         .with("value", interval)
         .with("least", 0)
-        .with("most", most))
+        .with("most", most);
+    Err(if timeout.is_some() {
+        error.with("fields", ["retryIntervalMinutes", "timeoutMinutes"])
+    } else {
+        error
+    })
 }
 
 fn check_conflicts(terms: &Terms) -> Result<(), OrderError> {
@@ -529,7 +581,14 @@ fn check_gates(new: &NewJob) -> Result<(), OrderError> {
         (Share::Percent { .. }, Share::Count { .. }) => false,
     };
     if terms.count_waves() > 0 && new.kind == JobKind::Verify {
-        return refuse("waves", "a verification has no waves: it is for a few devices named one by one");
+        let text = "waves are for a job of kind STATIC: a verification is for a few devices named one by one";
+        return Err(OrderError::invalid("policyInvalid", text).with("fields", ["waves", "kind"]));
+    }
+    if terms.count_waves() == 1 && new.kind == JobKind::Static {
+        return refuse(
+            "waves",
+            "waves names only one, and the last takes all that is left: name at least two, as 10 and 100 per cent, or leave waves out",
+        );
     }
     let groups: BTreeSet<&str> = terms.wave_groups.iter().map(|wave| wave.name.as_str()).collect();
     if terms.count_waves() > MOST_WAVES
@@ -546,7 +605,13 @@ fn check_gates(new: &NewJob) -> Result<(), OrderError> {
         return refuse("minSuccess", "minSuccess must be at least one success, or 0.001 to 100 per cent");
     }
     if terms.max_wait_ms.is_some_and(|wait| wait < terms.soak_ms) {
-        return refuse("maxWaitMinutes", "maxWaitMinutes must not be shorter than soakMinutes");
+        let (wait, soak) = (terms.max_wait_ms.map_or(0, minutes), minutes(terms.soak_ms));
+        let text = format!(
+            "maxWaitMinutes {wait} must not be shorter than soakMinutes {soak}: raise the one (0 is no limit) or lower the other"
+        );
+        return Err(
+            OrderError::invalid("termsContradict", text).with("fields", ["maxWaitMinutes", "soakMinutes"])
+        );
     }
     let limits = &terms.limits;
     if limits.failures.is_some_and(|n| n < 0)
@@ -615,6 +680,38 @@ fn check_first_wave(prospect: &Prospect) -> Result<(), OrderError> {
     Err(OrderError::conflict("firstWaveEmpty", text).with("field", "waves").with("group", group))
 }
 
+/// What can be told of a schedule without a clock.
+fn check_end(terms: &Terms) -> Result<(), OrderError> {
+    let refuse = |fields: [&'static str; 2], text: &str| {
+        Err(OrderError::invalid("termsContradict", text).with("field", fields[0]).with("fields", fields))
+    };
+    match (terms.start_at, terms.end_at) {
+        (_, None) if terms.end_running => refuse(
+            ["endRunning", "endAt"],
+            "endRunning true says what becomes of running tasks at endAt: give endAt too, or leave it out",
+        ),
+        (Some(start), Some(end)) if end <= start => {
+            refuse(["endAt", "startAt"], "endAt must lie after startAt")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Between its start and its end there is time for all waves of a new job to soak, but the last.
+fn check_soaks(terms: &Terms, now: i64) -> Result<(), OrderError> {
+    let Some(end) = terms.end_at.filter(|_| terms.count_waves() > 1) else { return Ok(()) };
+    let soaks = i64::try_from(terms.count_waves() - 1).unwrap_or(i64::MAX);
+    let last_opens = terms.start_at.unwrap_or(now).saturating_add(soaks.saturating_mul(terms.soak_ms));
+    if last_opens < end {
+        return Ok(());
+    }
+    let text = format!(
+        "the last wave could not open before endAt: {soaks} waves before it soak for soakMinutes {} each. Move endAt, or let them soak less",
+        minutes(terms.soak_ms)
+    );
+    Err(OrderError::invalid("termsContradict", text).with("fields", ["soakMinutes", "endAt"]))
+}
+
 pub(super) fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {
     let refuse = |field: &'static str, text: &str| {
         Err(OrderError::invalid("scheduleInvalid", text).with("field", field))
@@ -623,12 +720,7 @@ pub(super) fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> 
         return refuse("startAt", "startAt must lie in the future; leave it out to start at once");
     }
     match terms.end_at {
-        Some(end) if end <= terms.start_at.unwrap_or(now) => {
-            refuse("endAt", "endAt must lie after the start of the job")
-        }
-        None if terms.end_running => {
-            refuse("endRunning", "endRunning says what becomes of running tasks at endAt: give endAt too")
-        }
+        Some(end) if end <= now => refuse("endAt", "endAt must lie in the future"),
         _ => check_opening(terms, now),
     }
 }
@@ -677,17 +769,11 @@ fn word(state: Value) -> String {
     state.as_str().unwrap_or_default().to_owned()
 }
 
-pub(super) async fn check_again(tx: &mut Tx, job: &Job) -> Result<(), OrderError> {
-    let package = package_in(tx, job.package_id).await?;
-    if rollout::may_run_again(job, Some(&package)) {
-        return Ok(());
-    }
-    let (job, id) = (IdKind::Job.text(job.id), IdKind::Package.text(package.id));
-    let text = format!(
-        "the package {id} is {}: the verification {job} has ended and starts again only from UNVERIFIED or FAILED",
-        word(json!(package.state))
-    );
-    Err(OrderError::conflict("packageNotVerifiable", text).with("job", job).with("package", id))
+fn nothing_to_reupgrade(job: &Job) -> OrderError {
+    let id = IdKind::Job.text(job.id);
+    let unapproved = if job.terms.need_confirm { ", or none that was ever approved" } else { "" };
+    let text = format!("the job {id} has no failed or cancelled task to start again{unapproved}");
+    OrderError::conflict("nothingToReupgrade", text).with("job", id)
 }
 
 pub(super) async fn job_in(tx: &mut Tx, id: Id) -> Result<Job, OrderError> {

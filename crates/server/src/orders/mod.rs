@@ -25,7 +25,9 @@ pub use answers::under_key;
 pub use bulk::{Bulk, Refused};
 pub use change::{JobChange, TermsChange};
 pub use configurations::ProductConfiguration;
-pub use devices::{CredentialSet, Credentials, DeviceFilter, DeviceSecret, Listed, NewDevice, csv_devices};
+pub use devices::{
+    CredentialSet, Credentials, DeviceFilter, DeviceSecret, Listed, NewDevice, Unknown, csv_devices,
+};
 pub use events::{EventFilter, EventPage, Status};
 pub use forecast::{Estimate, Excluded, Forecast, OfMatched};
 pub use groups::{GroupChange, MOST_GROUPS, Members, Membership, NewGroup, csv_members};

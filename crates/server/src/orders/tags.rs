@@ -181,6 +181,12 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
 
 fn check_name(name: &str) -> Result<(), OrderError> {
     let letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name != TIME_ZONE_TAG && name.eq_ignore_ascii_case(TIME_ZONE_TAG) {
+        let text = format!(
+            "the tag name {name:?} is not allowed: it would not be the device's time zone, which is {TIME_ZONE_TAG:?} in lower case"
+        );
+        return Err(OrderError::invalid("tagNameInvalid", text).with("tag", name));
+    }
     if (1..=LONGEST_TAG_NAME).contains(&name.len()) && name.chars().all(letter) {
         return Ok(());
     }
@@ -250,6 +256,9 @@ mod tests {
         assert_eq!(refused("a", "x\r"), "tagValueInvalid");
         assert_eq!(refused("a", &long), "tagValueInvalid");
         assert_eq!(refused("timezone", "Europe/Nowhere"), "timeZoneUnknown");
+        assert_eq!(refused("TimeZone", "Europe/Berlin"), "tagNameInvalid");
+        let gone = Chunk::default().change(1, 7, &change(&[("TimeZone", None)])).unwrap();
+        assert!(gone.is_none(), "what is there already can be removed");
         let zone = change(&[("timezone", Some("Asia/Shanghai"))]);
         assert!(Chunk::default().change(1, 7, &zone).unwrap().is_some());
         let many = DeviceTagChange {
@@ -271,11 +280,16 @@ mod tests {
             ("dev001,eu\n", "deviceName"),
             ("deviceName,region\n", "no device"),
             ("deviceName,deviceSecret\ndev001,x\n", "deviceSecret"),
+            ("deviceName,ring,region,ring\ndev001,a,eu,b\n", "\"ring\" twice"),
+            ("deviceName,devicename\ndev001,dev002\n", "\"devicename\" twice"),
             ("deviceName,region\ndev001,eu,x\n", "line 2"),
         ] {
             let error = csv_tags(file.as_bytes()).unwrap_err();
             assert!(error.code == "csvInvalid" && error.text.contains(why), "{file:?}: {}", error.text);
         }
-        assert_eq!(csv_tags(b"deviceName,a b\ndev001,x\n").unwrap_err().code, "tagNameInvalid");
+        for name in ["a b", "TIMEZONE"] {
+            let file = format!("deviceName,{name}\ndev001,x\n");
+            assert_eq!(csv_tags(file.as_bytes()).unwrap_err().code, "tagNameInvalid", "{name}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use store::committer as rows;
 use store::{Slice, Tx};
 
 use super::devices::devices_named;
-use super::jobs::{check_again, job_in};
+use super::jobs::job_in;
 use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::error::OrderError;
@@ -130,13 +130,20 @@ impl Server {
             );
             return Err(OrderError::conflict("taskNotEnded", text).with("state", view.task.state.as_str()));
         }
+        if !view.task.approved {
+            let text = format!(
+                "the task {} was never approved, and only what was approved starts again; make a new job for its device",
+                IdKind::Task.text(id)
+            );
+            return Err(OrderError::conflict("taskNotApproved", text).with("task", IdKind::Task.text(id)));
+        }
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, view.task.job_id).await?;
-        check_again(&mut unit.tx, &job).await?;
+        unit.check_again(&job).await?;
         let changes = unit.order(Input::ReupgradeTask(id)).await?;
         if changes == 0 {
             let text = format!(
-                "the task {} cannot be started again now: its device has another unfinished task, or its job is still busy with its last order",
+                "the task {} cannot be started again now: its device has another unfinished task",
                 IdKind::Task.text(id)
             );
             return Err(OrderError::conflict("taskBlocked", text).with("task", IdKind::Task.text(id)));

@@ -1,6 +1,6 @@
 //! Maintenance windows and byte budgets of a new job.
 
-use rollout::{Ms, Terms, Window};
+use rollout::{Ms, Terms, Window, Zone};
 
 use crate::error::OrderError;
 
@@ -53,7 +53,7 @@ fn check_window(place: usize, window: Window) -> Result<(), OrderError> {
 pub(super) fn check_opening(terms: &Terms, now: Ms) -> Result<(), OrderError> {
     let Some(end) = terms.end_at else { return Ok(()) };
     let from = terms.start_at.unwrap_or(now);
-    if terms.opens_at(from - BEHIND_MS) < end + AHEAD_MS {
+    if terms.openings(&Zone::default()).opens_at(from - BEHIND_MS) < end + AHEAD_MS {
         return Ok(());
     }
     let text = "no window opens between the start of the job and endAt, in no time zone: nobody would be told. Move endAt, or the windows";

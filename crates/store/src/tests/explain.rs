@@ -192,6 +192,7 @@ on_both! {
             jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Some(1), 10),
             tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
             tasks::list_by_device(&mut tx, 10, Some(1), 10),
+            tasks::any_to_restart(&mut tx, JOB),
             statistics::forget(&mut tx, PRODUCT, 12, 5),
             statistics::versions(&mut tx, PRODUCT, "default", 10),
             statistics::counts_of(&mut tx, PRODUCT, "default", ["1.0"].into_iter()),
