@@ -45,11 +45,13 @@ impl Decider<'_> {
             return;
         }
         let at = self.now.saturating_add(terms.retry_interval_ms);
+        let round = self.round_of(row.job_id);
         self.free_slot(task);
         self.clear_timers_of_attempt(task);
         let Some(row) = self.task_mut(task) else { return };
         row.forget_attempt();
         row.tries += 1;
+        row.failed_in = Some(round);
         row.retry_at = Some(at);
         let attempt = row.attempt;
         let version = self.version_of_task(task);
@@ -95,7 +97,7 @@ impl Decider<'_> {
     pub(crate) fn clear_timers_of_attempt(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         let (retry, start) = (row.retry_at.is_some(), matches!(row.start_clock, Some(StartClock::By(_))));
-        let (heard, lost) = (row.heard_at.is_some(), row.lost);
+        let (heard, lost) = (row.heard_at.is_some(), row.is_lost());
         self.clear_timer(Timer::Settle(task));
         if heard {
             self.clear_timer(Timer::Lost(task));
@@ -139,12 +141,11 @@ impl Decider<'_> {
         Some(self.rows.openings_for(self.rows.jobs.get(&task.job_id)?, task))
     }
 
-    /// Only connected time counts.
-    pub(crate) fn stop_clock(&mut self, task: Id) {
-        let now = self.now;
+    /// Only connected time counts: the connection ended at `at`.
+    pub(crate) fn stop_clock(&mut self, task: Id, at: Ms) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         let Some(StartClock::By(by)) = row.start_clock else { return };
-        let Some(left) = self.openings_of(task).map(|windows| windows.open_time(now, by)) else { return };
+        let Some(left) = self.openings_of(task).map(|windows| windows.open_time(at, by)) else { return };
         if let Some(row) = self.task_mut(task) {
             row.start_clock = Some(StartClock::Left(left));
         }

@@ -6,10 +6,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::event::{Event, EventKind};
+use crate::gate::Tally;
 use crate::revise::Revision;
 use crate::rows::{
-    CancelStates, Device, Epoch, Id, Job, ModuleVersion, Ms, Package, PackageState, Product, Protocol, Rows,
-    Session, Task, TaskState, Timer, Work,
+    CancelStates, Device, Epoch, Id, Job, ModuleVersion, Ms, Package, PackageState, Product, Protocol,
+    Release, Rows, Session, Task, TaskState, Timer, Work,
 };
 use crate::terms::Tag;
 
@@ -47,6 +48,22 @@ pub enum Input {
         device: Id,
         /// The connection that ended.
         epoch: Epoch,
+    },
+    /// The platform stood still, and with it a connection ended.
+    Orphaned {
+        /// The device.
+        device: Id,
+        /// The connection that ended.
+        epoch: Epoch,
+        /// When the platform was last up.
+        at: Ms,
+    },
+    /// The platform stood still until now: a job's waves did not wait meanwhile.
+    StoodStill {
+        /// The job.
+        job: Id,
+        /// When the platform was last up.
+        from: Ms,
     },
     /// A version report (docs/protocol.md 5.1).
     Reported {
@@ -109,9 +126,9 @@ pub enum Input {
     Release {
         /// The job.
         job: Id,
-        /// Where its release was when the chunk was read, as above.
-        cursor: Id,
-        /// Unfinished tasks, in the order of their numbers.
+        /// Its release when the chunk was read, as above.
+        release: Release,
+        /// Unfinished tasks, in the order of the release.
         tasks: Vec<Id>,
         /// Whether there are none after them.
         last: bool,
@@ -128,7 +145,12 @@ pub enum Input {
     /// The operator lets a held job go on.
     ResumeJob(Id),
     /// The operator opens a job's next wave.
-    SkipWave(Id),
+    SkipWave {
+        /// The job.
+        job: Id,
+        /// The wave that is not waited for any longer. If another one is open, the order is not meant for it.
+        wave: i32,
+    },
     /// The operator, or an app, approves every task of a job that waits for it.
     ConfirmJob(Id),
     /// The operator, or an app, approves a task.
@@ -291,10 +313,12 @@ pub fn decide(rows: Rows, inputs: Vec<Input>, now: Ms, limits: Limits, ids: &mut
         dirty: Dirty::default(),
         place: 0,
         touched: BTreeSet::new(),
+        tallies: BTreeMap::new(),
     };
     for (place, input) in inputs.into_iter().enumerate() {
         decider.place = place;
         decider.input(input);
+        decider.count_tallies();
         decider.judge_touched();
     }
     decider.finish()
@@ -326,6 +350,8 @@ pub(crate) struct Decider<'a> {
     place: usize,
     /// Jobs whose gates an input has touched.
     pub(crate) touched: BTreeSet<Id>,
+    /// Tasks that an input has touched, as they are counted in the gates of their jobs.
+    pub(crate) tallies: BTreeMap<Id, Tally>,
 }
 
 impl Decider<'_> {
@@ -333,7 +359,9 @@ impl Decider<'_> {
         match input {
             Input::Connected { device, epoch } => self.connected(device, epoch),
             Input::Ousted { device } => self.ousted(device),
-            Input::Disconnected { device, epoch } => self.disconnected(device, epoch),
+            Input::Disconnected { device, epoch } => self.disconnected(device, epoch, self.now),
+            Input::Orphaned { device, epoch, at } => self.disconnected(device, epoch, at),
+            Input::StoodStill { job, from } => self.stood_still(job, from),
             Input::Reported { device, epoch, module, version } => {
                 self.reported(device, epoch, module, version)
             }
@@ -348,14 +376,14 @@ impl Decider<'_> {
             Input::Due(Timer::Unstarted(task)) => self.unstarted(task),
             Input::Due(Timer::Grace(device)) => self.grace_over(device),
             Input::Due(Timer::Quiet(device)) => self.quiet(device),
-            // The server turns such a claimed timer into the chunk it calls for, and drops events itself.
-            Input::Due(Timer::Work(_) | Timer::Release(_) | Timer::Retention) => {}
+            // The server turns such a claimed timer into the chunk it calls for, and does the rest itself.
+            Input::Due(Timer::Work(_) | Timer::Release(_) | Timer::Retention | Timer::Alive) => {}
             Input::Due(Timer::Gate(job)) => self.judge(job),
             Input::Due(Timer::Lost(task)) => self.silent(task),
-            Input::SkipWave(job) => self.skip_wave(job),
+            Input::SkipWave { job, wave } => self.skip_wave(job, wave),
             Input::Due(Timer::Start(job)) => self.start_due(job),
             Input::Due(Timer::Finish(job)) => self.finish_due(job),
-            Input::Release { job, cursor, tasks, last } => self.release_chunk(job, cursor, &tasks, last),
+            Input::Release { job, release, tasks, last } => self.release_chunk(job, release, &tasks, last),
             Input::CancelSome { job, states } => self.cancel_some(job, states),
             Input::PauseJob(job) => self.pause_job(job),
             Input::ResumeJob(job) => self.resume_job(job),
@@ -370,6 +398,11 @@ impl Decider<'_> {
             Input::CancelTask(task) => self.cancel_task(task),
             Input::ReupgradeTask(task) => self.reupgrade_task(task),
         }
+    }
+
+    /// The job of a task.
+    pub(crate) fn job_of(&self, task: Id) -> Option<&Job> {
+        self.rows.jobs.get(&self.rows.tasks.get(&task)?.job_id)
     }
 
     /// The product of a device.
@@ -413,6 +446,9 @@ impl Decider<'_> {
 
     pub(crate) fn task_mut(&mut self, id: Id) -> Option<&mut Task> {
         let task = self.rows.tasks.get_mut(&id)?;
+        if let Some(gate) = self.rows.jobs.get(&task.job_id).and_then(|j| j.gate.as_ref()) {
+            self.tallies.entry(id).or_insert_with(|| gate.tally(task));
+        }
         if !self.dirty.tasks_new.contains(&id) {
             self.dirty.tasks.entry(id).or_insert_with(|| task.clone());
         }
@@ -448,7 +484,7 @@ impl Decider<'_> {
 
     pub(crate) fn add_task(&mut self, task: Task) {
         self.count(task.job_id, task.state, 1);
-        self.count_in_wave(task.job_id, task.wave, (task.state, false), 1);
+        self.tallies.insert(task.id, Tally::default());
         self.dirty.tasks_new.insert(task.id);
         self.tasks_of.entry(task.device_id).or_default().push(task.id);
         self.rows.tasks.insert(task.id, task);

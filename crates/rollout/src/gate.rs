@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Halt, Hold, Id, Job, Ms, Reason, TaskState, Timer, Work};
+use crate::rows::{Halt, Hold, Id, Job, Ms, Reason, Task, TaskState, Timer, Work};
 use crate::terms::{FailureLimits, Share, Terms, Wave};
 
 /// A hundred per cent in thousandths.
@@ -26,40 +26,42 @@ pub struct Gate {
     pub enough_at: Option<Ms>,
     /// Its tasks by wave.
     pub waves: Vec<WaveCounts>,
-    /// Devices told since the start or the last resume.
+    /// How often the job was resumed after a halt. What was told or had failed in an earlier round counts no more.
+    #[serde(default)]
+    pub round: i32,
+    /// Devices told in this round.
     pub offered: i64,
-    /// Of the upgrades that ended since then: successes.
+    /// Devices told that have succeeded in this round.
     pub succeeded: i64,
-    /// Of the upgrades that ended since then: failures.
+    /// Devices that count as failed since this round.
     pub failed: i64,
-    /// Of the lost tasks, those that were silent for so long before the last resume.
-    pub lost_before: i64,
-    /// The last resume after a halt.
+    /// Tasks of the open wave that had ended at the last resume, if that was in this wave.
     #[serde(default)]
-    pub resumed_at: Option<Ms>,
-    /// The open wave as it was at the last resume, if that was in this wave.
-    #[serde(default)]
-    pub before: WaveCounts,
+    pub ended_before: i64,
 }
 
 /// The tasks of one wave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct WaveCounts {
     /// All of them.
     pub total: i64,
     /// Those that succeeded.
     pub succeeded: i64,
+    /// Of those that succeeded, the ones whose devices were never told.
+    pub untold: i64,
     /// Those that failed.
     pub failed: i64,
+    /// Of those that failed, the ones that another job or its filter prevented.
+    pub prevented: i64,
+    /// Those that were cancelled.
+    pub canceled: i64,
     /// Those that began and are silent.
     pub lost: i64,
-    /// Those that were cancelled.
-    #[serde(default)]
-    pub canceled: i64,
-    /// Of those that failed, the ones that another job or its filter prevented.
-    #[serde(default)]
-    pub prevented: i64,
+    /// Those whose last attempt failed and that have another, but for the lost ones.
+    pub retrying: i64,
+    /// Of those that count as failed, the ones that do so since an earlier round.
+    pub forgiven: i64,
 }
 
 impl WaveCounts {
@@ -71,14 +73,57 @@ impl WaveCounts {
         self.total - self.ended()
     }
 
-    /// Failures of the package; who is lost counts as one.
+    /// Failures of the package, whenever they were; who is lost or tries again counts as one.
     fn failures(&self) -> i64 {
-        self.failed - self.prevented + self.lost
+        self.failed - self.prevented + self.lost + self.retrying
+    }
+
+    fn add(&mut self, other: &Self, n: i64) {
+        self.total += n * other.total;
+        self.succeeded += n * other.succeeded;
+        self.untold += n * other.untold;
+        self.failed += n * other.failed;
+        self.prevented += n * other.prevented;
+        self.canceled += n * other.canceled;
+        self.lost += n * other.lost;
+        self.retrying += n * other.retrying;
+        self.forgiven += n * other.forgiven;
     }
 }
 
-/// What a wave is asked for, and what has come of it. It leaves out who was cancelled or prevented, and what had
-/// failed at the last resume.
+/// What one task is in the counts of its job's gate.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    wave: i32,
+    in_wave: WaveCounts,
+    offered: i64,
+    succeeded: i64,
+    failed: i64,
+}
+
+impl Task {
+    /// Whether its device has begun and is silent for long.
+    pub fn is_lost(&self) -> bool {
+        self.lost_in.is_some()
+    }
+
+    /// Since which round of its job's gate it counts as failed, if it does. An attempt that failed counts until the
+    /// device succeeds, or an operator lets it start again.
+    fn fails_since(&self) -> Option<i32> {
+        match self.state {
+            TaskState::Succeeded | TaskState::Canceled => None,
+            TaskState::Failed => self.failed_in.filter(|_| !self.is_prevented()),
+            _ => self.lost_in.or(self.failed_in),
+        }
+    }
+
+    fn is_prevented(&self) -> bool {
+        self.reason.as_ref().is_some_and(Reason::prevents)
+    }
+}
+
+/// What a wave is asked for, and what has come of it. It leaves out who was cancelled or prevented, who succeeded
+/// without being told, and what had failed at the last resume.
 #[derive(Clone, Copy)]
 struct WaveResult {
     total: i64,
@@ -125,22 +170,55 @@ impl Gate {
             opened_at: terms.start_at.unwrap_or(now),
             enough_at: None,
             waves: (0..terms.count_waves().max(1)).map(|_| WaveCounts::default()).collect(),
+            round: 0,
             offered: 0,
             succeeded: 0,
             failed: 0,
-            lost_before: 0,
-            resumed_at: None,
-            before: WaveCounts::default(),
+            ended_before: 0,
         })
     }
 
-    fn lost(&self) -> i64 {
-        self.waves.iter().map(|w| w.lost).sum()
+    pub(crate) fn tally(&self, task: &Task) -> Tally {
+        let is = |state| i64::from(task.state == state);
+        let (succeeded, failed) = (is(TaskState::Succeeded), is(TaskState::Failed));
+        let told = i64::from(task.offered_in.is_some());
+        let lost = i64::from(task.is_lost());
+        let since = task.fails_since();
+        let retrying = !task.state.is_terminal() && task.failed_in.is_some() && !task.is_lost();
+        Tally {
+            wave: task.wave,
+            in_wave: WaveCounts {
+                total: 1,
+                succeeded,
+                untold: succeeded * (1 - told),
+                failed,
+                prevented: failed * i64::from(task.is_prevented()),
+                canceled: is(TaskState::Canceled),
+                lost,
+                retrying: i64::from(retrying),
+                forgiven: i64::from(since.is_some_and(|round| round < self.round)),
+            },
+            offered: i64::from(task.offered_in == Some(self.round)),
+            succeeded: succeeded * told,
+            failed: i64::from(since == Some(self.round)),
+        }
     }
 
-    /// Failures since the start or the last resume; who is lost counts as one.
-    pub fn failures(&self) -> i64 {
-        self.failed + (self.lost() - self.lost_before).max(0)
+    fn count(&mut self, tally: &Tally, n: i64) {
+        if let Some(counts) = self.wave_mut(tally.wave) {
+            counts.add(&tally.in_wave, n);
+        }
+        self.offered += n * tally.offered;
+        self.succeeded += n * tally.succeeded;
+        self.failed += n * tally.failed;
+    }
+
+    /// Takes a task that is removed out of its wave. What was counted in this round stays: it has happened.
+    pub fn forget(&mut self, task: &Task) {
+        let tally = self.tally(task);
+        if let Some(counts) = self.wave_mut(tally.wave) {
+            counts.add(&tally.in_wave, -1);
+        }
     }
 
     fn wave_mut(&mut self, wave: i32) -> Option<&mut WaveCounts> {
@@ -152,16 +230,18 @@ impl Gate {
     }
 
     fn result(&self, terms: &Terms) -> WaveResult {
-        let (counts, before) = (self.open_wave(), self.before.failures());
-        let total = counts.total - counts.canceled - counts.prevented - before;
+        let counts = self.open_wave();
+        let left_out = counts.canceled + counts.prevented + counts.untold + counts.forgiven;
+        let total = counts.total - left_out;
         let needed = terms.enough(total).max(1);
-        WaveResult { total, needed, succeeded: counts.succeeded, failed: (counts.failures() - before).max(0) }
+        let (succeeded, failed) = (counts.succeeded - counts.untold, counts.failures() - counts.forgiven);
+        WaveResult { total, needed, succeeded, failed }
     }
 
     /// Whether something of the open wave has ended since the last resume: what had ended then does not halt it
     /// again.
-    fn has_news(&self) -> bool {
-        self.open_wave().ended() != self.before.ended()
+    fn has_news(&self, result: WaveResult) -> bool {
+        result.failed > 0 || self.open_wave().ended() != self.ended_before
     }
 
     fn is_last(&self) -> bool {
@@ -198,7 +278,7 @@ impl Terms {
 
 /// Why failures have passed a limit, if they have. A rate needs so many devices told, and one at least.
 fn exceeded(limits: &FailureLimits, gate: &Gate, min_offers: i64) -> Option<Halt> {
-    let (failed, offered) = (gate.failures(), gate.offered);
+    let (failed, offered) = (gate.failed, gate.offered);
     if let Some(limit) = limits.failures
         && failed > limit
     {
@@ -246,45 +326,23 @@ impl Decider<'_> {
         self.job_mut(job)?.gate.as_mut()
     }
 
-    /// Keeps the counts of a task's wave.
-    pub(crate) fn count_in_wave(&mut self, job: Id, wave: i32, in_state: (TaskState, bool), n: i64) {
-        let Some(gate) = self.gate_mut(job) else { return };
-        let Some(counts) = gate.wave_mut(wave) else { return };
-        let (state, prevented) = in_state;
-        counts.total += n;
-        match state {
-            TaskState::Succeeded => counts.succeeded += n,
-            TaskState::Failed => {
-                counts.failed += n;
-                counts.prevented += if prevented { n } else { 0 };
+    /// Which round of its gate a job is in.
+    pub(crate) fn round_of(&self, job: Id) -> i32 {
+        self.rows.jobs.get(&job).and_then(|j| j.gate.as_ref()).map_or(0, |gate| gate.round)
+    }
+
+    /// Counts what an input made of tasks: each by what it was and what it is now, so that none counts twice.
+    pub(crate) fn count_tallies(&mut self) {
+        for (task, was) in core::mem::take(&mut self.tallies) {
+            let Some(row) = self.rows.tasks.get(&task) else { continue };
+            let Some(gate) = self.rows.jobs.get(&row.job_id).and_then(|j| j.gate.as_ref()) else { continue };
+            let (job, is) = (row.job_id, gate.tally(row));
+            if is != was
+                && let Some(gate) = self.gate_mut(job)
+            {
+                gate.count(&was, -1);
+                gate.count(&is, 1);
             }
-            TaskState::Canceled => counts.canceled += n,
-            _ => {}
-        }
-        // Who starts again has not failed before.
-        if wave == gate.wave {
-            let now = gate.open_wave();
-            let before = &mut gate.before;
-            before.prevented = before.prevented.min(now.prevented);
-            before.failed = before.failed.min(now.failed);
-            before.canceled = before.canceled.min(now.canceled);
-        }
-    }
-
-    /// A device was told of a task for the first time in its life.
-    pub(crate) fn count_offer(&mut self, job: Id) {
-        if let Some(gate) = self.gate_mut(job) {
-            gate.offered += 1;
-        }
-    }
-
-    /// An upgrade ended. One that another job or its filter prevented is none.
-    pub(crate) fn count_end(&mut self, job: Id, to: TaskState, reason: &Reason) {
-        let Some(gate) = self.gate_mut(job).filter(|_| !reason.prevents()) else { return };
-        match to {
-            TaskState::Succeeded => gate.succeeded += 1,
-            TaskState::Failed => gate.failed += 1,
-            _ => {}
         }
     }
 
@@ -350,7 +408,7 @@ impl Decider<'_> {
         {
             return Next::Halts(halt);
         }
-        let fails = enough_at.is_none() && (due || (over && gate.has_news()));
+        let fails = enough_at.is_none() && (due || (over && gate.has_news(result)));
         match () {
             () if opens => Next::Opens,
             () if fails => Next::Halts(result.halt(gate.wave, terms)),
@@ -365,29 +423,36 @@ impl Decider<'_> {
         gate.wave += 1;
         gate.opened_at = now;
         gate.enough_at = None;
-        gate.before = WaveCounts::default();
+        gate.ended_before = 0;
         let wave = gate.wave;
         self.clear_timer(Timer::Gate(job));
         self.job_event(job, EventKind::WaveOpened { wave });
-        self.release(job);
+        self.release_wave(job, wave);
         self.judge(job);
     }
 
-    /// The operator opens the next wave without waiting for its gate.
-    pub(crate) fn skip_wave(&mut self, job: Id) {
+    /// The operator opens the next wave without waiting for the gate of `wave`, if that is the open one.
+    pub(crate) fn skip_wave(&mut self, job: Id, wave: i32) {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| j.speaks(self.now)) else { return };
-        if row.gate.as_ref().is_some_and(|gate| !gate.is_last()) {
+        if row.gate.as_ref().is_some_and(|gate| gate.wave == wave && !gate.is_last()) {
             self.open_next(job);
         }
     }
 
+    /// The platform stood still since `from`: a wave neither waited nor soaked meanwhile.
+    pub(crate) fn stood_still(&mut self, job: Id, from: Ms) {
+        let missed = self.now - from;
+        let Some(gate) = self.gate_mut(job).filter(|gate| gate.opened_at <= from) else { return };
+        gate.opened_at += missed;
+        gate.enough_at = gate.enough_at.map(|at| at + missed);
+    }
+
     /// What has failed until now does not halt the job again.
     pub(crate) fn forgive(&mut self, job: Id) {
-        let now = self.now;
         if let Some(gate) = self.gate_mut(job) {
-            gate.resumed_at = Some(now);
-            gate.lost_before = gate.lost();
-            gate.before = gate.open_wave();
+            gate.round += 1;
+            gate.waves.iter_mut().for_each(|wave| wave.forgiven = wave.failures());
+            gate.ended_before = gate.open_wave().ended();
             (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
         }
         self.wait_anew(job);
@@ -411,9 +476,11 @@ impl Decider<'_> {
 
     /// Marks a task whose device began and has said nothing for long.
     pub(crate) fn silent(&mut self, task: Id) {
-        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.has_begun() && !t.lost) else { return };
+        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.has_begun() && !t.is_lost()) else { return };
         let Some(limit) = self.rows.jobs.get(&row.job_id).and_then(|j| j.terms.lost_ms) else { return };
-        let Some(at) = row.heard_at.map(|heard| heard.saturating_add(limit)) else { return };
+        // Nobody could speak while the platform stood still.
+        let silent_since = row.heard_at.map(|heard| heard.max(self.rows.up_since));
+        let Some(at) = silent_since.map(|since| since.saturating_add(limit)) else { return };
         if at > self.now {
             self.set_timer(Timer::Lost(task), at);
             return;
@@ -424,28 +491,18 @@ impl Decider<'_> {
 
     /// A device that was lost has spoken.
     pub(crate) fn found(&mut self, task: Id) {
-        if self.rows.tasks.get(&task).is_some_and(|t| t.lost) {
+        if self.rows.tasks.get(&task).is_some_and(Task::is_lost) {
             self.mark_lost(task, false);
             self.watch_silence(task);
             self.task_event(task, EventKind::TaskFound);
         }
     }
 
-    /// To be called before the task is heard: since when it was silent tells on which side of a resume it counts.
     pub(crate) fn mark_lost(&mut self, task: Id, lost: bool) {
-        let Some(row) = self.task_mut(task) else { return };
-        row.lost = lost;
-        let (job, wave, heard) = (row.job_id, row.wave, row.heard_at);
-        let limit = self.rows.jobs.get(&job).and_then(|j| j.terms.lost_ms);
-        let lost_at = heard.zip(limit).map(|(heard, limit)| heard.saturating_add(limit));
-        let Some(gate) = self.gate_mut(job) else { return };
-        let n = if lost { 1 } else { -1 };
-        if let Some(counts) = gate.wave_mut(wave) {
-            counts.lost += n;
-        }
-        if lost_at.zip(gate.resumed_at).is_some_and(|(lost, resumed)| lost <= resumed) {
-            gate.lost_before += n;
-            gate.before.lost += if wave == gate.wave { n } else { 0 };
+        let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
+        let round = self.round_of(job);
+        if let Some(row) = self.task_mut(task) {
+            row.lost_in = lost.then_some(round);
         }
     }
 }

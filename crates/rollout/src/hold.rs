@@ -2,9 +2,14 @@
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, Task, TaskState, Timer, Work};
+use crate::rows::{Hold, Id, Job, JobState, Ms, Reason, Release, Task, TaskState, Timer, Work};
 
 impl Job {
+    /// How long it has been held until now, all holds together.
+    pub(crate) fn held_for(&self, now: Ms) -> Ms {
+        self.held_ms + self.held_at.map_or(0, |at| now - at)
+    }
+
     /// Whether its scheduled end has come.
     pub fn is_over(&self, now: Ms) -> bool {
         self.terms.end_at.is_some_and(|end| end <= now)
@@ -74,8 +79,10 @@ impl Decider<'_> {
     }
 
     pub(crate) fn hold(&mut self, job: Id, hold: Hold) {
+        let now = self.now;
         if let Some(row) = self.job_mut(job) {
             row.hold = Some(hold);
+            row.held_at = Some(now);
         }
         self.job_event(job, EventKind::JobHeld { hold });
     }
@@ -83,8 +90,11 @@ impl Decider<'_> {
     pub(crate) fn resume_job(&mut self, job: Id) {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| j.state == JobState::InProgress) else { return };
         let Some(hold) = row.hold else { return };
+        let now = self.now;
         if let Some(row) = self.job_mut(job) {
             row.hold = None;
+            row.held_ms = row.held_for(now);
+            row.held_at = None;
         }
         self.job_event(job, EventKind::JobResumed);
         match hold {
@@ -96,15 +106,30 @@ impl Decider<'_> {
 
     /// Lets the tasks of a job go, in chunks: those that waited for the job are offered.
     pub(crate) fn release(&mut self, job: Id) {
+        self.set_release(job, Release::All { cursor: 0 });
+    }
+
+    /// Lets the tasks of a wave go that has opened, after those that are being let go.
+    pub(crate) fn release_wave(&mut self, job: Id, wave: i32) {
+        let under_way = self.rows.jobs.get(&job).and_then(|j| j.release);
+        let release = match under_way {
+            None => Release::Waves { at: wave, upto: wave, cursor: 0 },
+            Some(Release::Waves { at, cursor, .. }) => Release::Waves { at, upto: wave, cursor },
+            Some(Release::All { .. }) => Release::All { cursor: 0 },
+        };
+        self.set_release(job, release);
+    }
+
+    fn set_release(&mut self, job: Id, release: Release) {
         if let Some(row) = self.job_mut(job) {
-            row.release = Some(0);
+            row.release = Some(release);
         }
         self.set_timer(Timer::Release(job), self.now);
     }
 
     /// A chunk of a job's release.
-    pub(crate) fn release_chunk(&mut self, job: Id, cursor: Id, tasks: &[Id], last: bool) {
-        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.release == Some(cursor)) else { return };
+    pub(crate) fn release_chunk(&mut self, job: Id, release: Release, tasks: &[Id], last: bool) {
+        let Some(row) = self.rows.jobs.get(&job).filter(|j| j.release == Some(release)) else { return };
         let speaks = row.speaks(self.now);
         for task in tasks {
             self.rearm(*task);
@@ -113,14 +138,22 @@ impl Decider<'_> {
                 self.offer_when_due(*task);
             }
         }
-        let next = tasks.last().copied().unwrap_or(cursor);
-        if let Some(row) = self.job_mut(job) {
-            row.release = (!last).then_some(next);
+        if !last {
+            self.set_release(job, self.after(release, tasks));
+            return;
         }
-        if last {
-            self.clear_timer(Timer::Release(job));
-        } else {
-            self.set_timer(Timer::Release(job), self.now);
+        if let Some(row) = self.job_mut(job) {
+            row.release = None;
+        }
+        self.clear_timer(Timer::Release(job));
+    }
+
+    /// A release once a chunk of it is done.
+    fn after(&self, release: Release, tasks: &[Id]) -> Release {
+        let Some(last) = tasks.last().and_then(|id| self.rows.tasks.get(id)) else { return release };
+        match release {
+            Release::All { .. } => Release::All { cursor: last.id },
+            Release::Waves { upto, .. } => Release::Waves { at: last.wave, upto, cursor: last.id },
         }
     }
 

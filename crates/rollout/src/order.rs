@@ -169,6 +169,7 @@ impl Decider<'_> {
         row.forget_attempt();
         row.tries = 1;
         row.first_progress_at = None;
+        row.failed_in = None;
         row.device_error = None;
         let dest = row.dest_version.clone();
         let version = self.version_of_task(task);

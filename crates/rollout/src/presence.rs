@@ -2,7 +2,7 @@
 
 use crate::decide::{Decider, Outbound};
 use crate::event::EventKind;
-use crate::rows::{Epoch, Id, Session, Timer};
+use crate::rows::{Epoch, Id, Ms, Session, Timer};
 
 impl Decider<'_> {
     pub(crate) fn connected(&mut self, device: Id, epoch: Epoch) {
@@ -17,7 +17,7 @@ impl Decider<'_> {
             return;
         }
         if let Some(old) = old {
-            self.disconnected(device, old);
+            self.disconnected(device, old, self.now);
         }
         let now = self.now;
         self.put_session(Session { device_id: device, epoch, connected_at: now });
@@ -42,27 +42,29 @@ impl Decider<'_> {
         self.set_timer(Timer::Grace(device), (since + grace).max(self.now));
     }
 
-    pub(crate) fn disconnected(&mut self, device: Id, epoch: Epoch) {
-        if !self.is_present(device, epoch) {
+    /// A connection ended, at a time that may be earlier than now if the platform stood still.
+    pub(crate) fn disconnected(&mut self, device: Id, epoch: Epoch, at: Ms) {
+        let Some(session) = self.rows.sessions.get(&device).filter(|s| s.epoch == epoch) else {
             self.out.dropped += 1;
             return;
-        }
+        };
+        // That the platform was up may have been noted last before the device came.
+        let at = at.max(session.connected_at);
         self.end_session(device, epoch);
-        let now = self.now;
         if let Some(row) = self.device_mut(device) {
-            row.last_offline_at = Some(now);
+            row.last_offline_at = Some(at);
         }
         self.clear_timer(Timer::Grace(device));
         for task in self.unfinished(device) {
-            self.let_go(task);
+            self.let_go(task, at);
         }
         self.device_event(device, EventKind::DeviceDisconnected);
     }
 
     /// Frees the place in the queue and the download slot of a task whose device has gone, and stops
     /// its clock.
-    fn let_go(&mut self, task: Id) {
-        self.stop_clock(task);
+    fn let_go(&mut self, task: Id, at: Ms) {
+        self.stop_clock(task, at);
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if row.ready_at.is_none() && row.slot_until.is_none() {
             return;

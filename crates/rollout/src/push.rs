@@ -207,6 +207,8 @@ impl Decider<'_> {
     /// Marks a task as told on connection `epoch`, by push or by answer.
     pub(crate) fn told(&mut self, task: Id, epoch: Epoch) {
         let (now, slot_ms) = (self.now, self.limits.slot_ms);
+        let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
+        let round = self.round_of(job);
         let Some(row) = self.task_mut(task) else { return };
         row.ready_at = None;
         row.told_epoch = epoch;
@@ -214,17 +216,15 @@ impl Decider<'_> {
         let slot_was_free = row.slot_until.is_none_or(|until| until <= now);
         row.slot_until = Some(now + slot_ms);
         let queued = row.state == TaskState::Queued;
-        let first = queued && row.tries == 1;
-        let job = row.job_id;
+        if row.offered_in.is_none() || (queued && row.tries == 1) {
+            row.offered_in = Some(round);
+        }
         self.rows.slots_used += i64::from(slot_was_free);
         if slot_was_free {
             self.spend_bytes(job);
         }
         if queued {
             self.move_task(task, TaskState::Notified, None);
-        }
-        if first {
-            self.count_offer(job);
         }
         self.start_clock(task);
     }

@@ -129,7 +129,7 @@ impl Decider<'_> {
     fn began_on_a_made_up_version(&self, task: Id) -> bool {
         let Some((row, last, settled_at)) = self.last_report(task) else { return false };
         row.has_begun()
-            && row.progress < 100
+            && row.done_at.is_none()
             && row.begun_at.is_some_and(|at| at >= last.first_reported_at)
             && self.now < settled_at
     }
@@ -250,7 +250,9 @@ impl Decider<'_> {
         let before = row.progress;
         row.progress = step;
         row.heard_at = Some(now);
-        row.done_at = (step == 100).then_some(row.done_at.unwrap_or(now));
+        if step == 100 {
+            row.done_at.get_or_insert(now);
+        }
         row.ready_at = None;
         row.idle_pushes = 0;
         let held_slot = row.slot_until.is_some_and(|until| until > now);
@@ -271,43 +273,53 @@ impl Decider<'_> {
         if let Some(version) = self.last_report(task).map(|(_, last, _)| last.version.clone()) {
             self.set_source(task, &version);
         }
+        let held = self.job_of(task).map_or(0, |job| job.held_for(now));
         let Some(row) = self.task_mut(task) else { return };
         row.start_clock = None;
         let (before, running) = (row.first_progress_at, row.state == TaskState::InProgress);
-        row.first_progress_at = Some(before.unwrap_or(now));
+        if before.is_none() {
+            row.first_progress_at = Some(now);
+            row.held_before = held;
+        }
         row.begun_at = Some(now);
         if !running {
             self.move_task(task, TaskState::InProgress, None);
         }
-        if before.is_none() && self.timeout_of(task).is_some() {
-            self.run_timeout(task, now);
+        if let Some(at) = self.times_out_at(task).filter(|_| before.is_none()) {
+            self.set_timer(Timer::Timeout(task), at);
         }
     }
 
-    fn timeout_of(&self, task: Id) -> Option<Ms> {
-        self.rows.jobs.get(&self.rows.tasks.get(&task)?.job_id)?.timeout_ms
+    /// When a task's timeout passes, if its job has one and is not held any more until then.
+    fn times_out_at(&self, task: Id) -> Option<Ms> {
+        let (row, job) = (self.rows.tasks.get(&task)?, self.job_of(task)?);
+        let held = job.held_for(self.now) - row.held_before;
+        let counts_from = row.first_progress_at.filter(|_| row.state == TaskState::InProgress)?;
+        Some(counts_from.saturating_add(job.timeout_ms?).saturating_add(held))
     }
 
-    /// The timeout of a task whose first progress was at `begun`, if its job has one.
-    pub(crate) fn run_timeout(&mut self, task: Id, begun: Ms) {
-        match self.timeout_of(task) {
-            Some(timeout) => self.set_timer(Timer::Timeout(task), begun.saturating_add(timeout)),
+    /// Sets the timer of a task that has begun by the timeout that its job has now.
+    pub(crate) fn run_timeout(&mut self, task: Id) {
+        match self.times_out_at(task) {
+            Some(at) => self.set_timer(Timer::Timeout(task), at),
             None => self.clear_timer(Timer::Timeout(task)),
         }
     }
 
     pub(crate) fn timed_out(&mut self, task: Id) {
-        let Some(timeout) = self.timeout_of(task) else { return };
-        let Some(row) = self.rows.tasks.get(&task).filter(|t| t.state == TaskState::InProgress) else {
-            return;
-        };
-        let Some(begun) = row.first_progress_at else { return };
-        if begun.saturating_add(timeout) > self.now {
-            // It was shorter when the clock was set.
-            self.run_timeout(task, begun);
+        let Some(at) = self.times_out_at(task) else { return };
+        let Some(job) = self.job_of(task) else { return };
+        if job.hold.is_some() {
+            // The clock stands still; the timer is set anew when the job goes on.
             return;
         }
-        let reason = self.cause(task, Reason::Timeout { minutes: timeout / 60_000 });
+        if at > self.now {
+            // The job was held meanwhile, or the timeout was shorter when the clock was set.
+            self.run_timeout(task);
+            return;
+        }
+        let minutes = job.timeout_ms.unwrap_or(0) / 60_000;
+        let reason = self.cause(task, Reason::Timeout { minutes });
         self.end_task(task, TaskState::Failed, reason);
     }
 }

@@ -175,9 +175,9 @@ impl Decider<'_> {
     /// Lets the clocks of a task go by the terms that its job has now.
     pub(crate) fn rearm(&mut self, task: Id) {
         let Some(row) = self.rows.tasks.get(&task).filter(|t| !t.state.is_terminal()) else { return };
-        let (begun, ready) = (row.first_progress_at, row.ready_at);
-        if let Some(begun) = begun {
-            self.run_timeout(task, begun);
+        let (begun, ready) = (row.first_progress_at.is_some(), row.ready_at);
+        if begun {
+            self.run_timeout(task);
         }
         if let Some(ready) = ready {
             self.await_window(task, ready);

@@ -319,6 +319,26 @@ pub enum Work {
     },
 }
 
+/// Tasks of a job that are being let go, in short chunks. The cursor is the last one done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Release {
+    /// All that are unfinished, in the order of their numbers.
+    All {
+        /// Last task looked at.
+        cursor: Id,
+    },
+    /// Those of waves that have opened, wave by wave.
+    Waves {
+        /// The wave of the last task looked at.
+        at: i32,
+        /// The last wave that has opened.
+        upto: i32,
+        /// Last task looked at.
+        cursor: Id,
+    },
+}
+
 /// What holds a running job: nothing of it is pushed or answered, running downloads go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
@@ -369,7 +389,7 @@ pub enum Halt {
         wave: i32,
         /// How many succeeded.
         succeeded: i64,
-        /// How many upgrades ended, with those whose devices are lost.
+        /// How many upgrades ended, with those whose devices are lost or try again.
         ended: i64,
         /// How many successes the wave needs.
         needed: i64,
@@ -442,12 +462,16 @@ pub struct Job {
     pub terms: Terms,
     /// What holds it.
     pub hold: Option<Hold>,
+    /// Since when.
+    pub held_at: Option<Ms>,
+    /// How long it was held before, all holds together.
+    pub held_ms: Ms,
     /// How far its waves and limits have come, if it has any.
     pub gate: Option<Gate>,
     /// Unfinished work on the whole job.
     pub work: Option<Work>,
-    /// The last task of those that are being let go, or told what was changed.
-    pub release: Option<Id>,
+    /// Its tasks that are being let go, or told what was changed.
+    pub release: Option<Release>,
     /// When it was made.
     pub created_at: Ms,
     /// Since when a dynamic one takes no more devices. It ends with its last task.
@@ -645,15 +669,21 @@ pub struct Task {
     pub slot_until: Option<Ms>,
     /// First progress since the task was made or last re-upgraded; the timeout counts from here.
     pub first_progress_at: Option<Ms>,
+    /// How long its job had been held by then: what it was held since is not in the timeout.
+    pub held_before: Ms,
     /// First progress of this attempt.
     pub begun_at: Option<Ms>,
     /// How long the device may take to begin this attempt, once told.
     pub start_clock: Option<StartClock>,
     /// The last the device said of this attempt, once it has begun.
     pub heard_at: Option<Ms>,
-    /// Whether the device has begun and is silent for long.
-    pub lost: bool,
-    /// When step 100 came; from then on its version is awaited.
+    /// In which round of its job's gate the device was found to have begun and to be silent for long, if it is.
+    pub lost_in: Option<i32>,
+    /// In which round the device was first told, since the task was made or last re-upgraded.
+    pub offered_in: Option<i32>,
+    /// In which round the last attempt failed, if one has since the task was made or last re-upgraded.
+    pub failed_in: Option<i32>,
+    /// When this attempt first reported step 100; from then on its version is awaited.
     pub done_at: Option<Ms>,
     /// What the device last said went wrong, beside what the platform makes of it.
     pub device_error: Option<DeviceError>,
@@ -697,6 +727,8 @@ pub enum Timer {
     Lost(Id),
     /// Events that are old enough are dropped, a chunk at a time.
     Retention,
+    /// The platform notes that it is up.
+    Alive,
 }
 
 /// The rows a batch needs: for each device in it also its session, all its module versions and
@@ -733,6 +765,8 @@ pub struct Rows {
     pub slots_used: i64,
     /// Until when what was offered uses up the server's byte budget, in microseconds; 0 without one.
     pub offered_until_us: i64,
+    /// Since when the platform is up.
+    pub up_since: Ms,
     /// If a job has windows: the zones that products and devices name, and [`crate::SERVER_ZONE`].
     pub zones: BTreeMap<String, Zone>,
     /// If a job has windows: the zones of devices that have one of their own.

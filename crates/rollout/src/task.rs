@@ -8,15 +8,11 @@ impl Decider<'_> {
     /// Moves a task, with its counts and its event.
     pub(crate) fn move_task(&mut self, task: Id, to: TaskState, reason: Option<Reason>) {
         let Some(row) = self.task_mut(task) else { return };
-        let (from, job, wave) = (row.state, row.job_id, row.wave);
-        let prevented = |reason: &Option<Reason>| reason.as_ref().is_some_and(Reason::prevents);
-        let (was, is) = ((from, prevented(&row.reason)), (to, prevented(&reason)));
+        let (from, job) = (row.state, row.job_id);
         row.state = to;
         row.reason.clone_from(&reason);
         self.count(job, from, -1);
         self.count(job, to, 1);
-        self.count_in_wave(job, wave, was, -1);
-        self.count_in_wave(job, wave, is, 1);
         self.task_event(task, EventKind::TaskState { from, to, reason });
     }
 
@@ -24,15 +20,18 @@ impl Decider<'_> {
     pub(crate) fn end_task(&mut self, task: Id, to: TaskState, reason: Reason) {
         self.free_slot(task);
         self.clear_timers_of_attempt(task);
+        let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
+        let round = self.round_of(job);
         let Some(row) = self.task_mut(task) else { return };
         row.ready_at = None;
         row.retry_at = None;
         row.start_clock = None;
-        if to == TaskState::Succeeded {
-            row.progress = 100;
+        match to {
+            TaskState::Succeeded => row.progress = 100,
+            TaskState::Failed => row.failed_in = Some(round),
+            _ => {}
         }
-        let (device, stream_id, job) = (row.device_id, row.stream_id, row.job_id);
-        self.count_end(job, to, &reason);
+        let (device, stream_id) = (row.device_id, row.stream_id);
         self.move_task(task, to, Some(reason));
         self.clear_timer(Timer::Timeout(task));
         self.out.outbound.push(Outbound::Revoke { device, stream_id });
@@ -82,6 +81,7 @@ impl Decider<'_> {
         row.ended_at = ended_at;
         if ended_at.is_some() {
             row.hold = None;
+            row.held_at = None;
             row.release = None;
         }
         let gated = row.gate.is_some() && ended_at.is_some();

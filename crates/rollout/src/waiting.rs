@@ -135,8 +135,8 @@ fn is_disabled(rows: &Rows, task: &Task) -> bool {
 }
 
 fn at_work(rows: &Rows, task: &Task) -> Waiting {
-    match task.done_at {
-        _ if task.lost => Waiting::Lost { since: task.heard_at.unwrap_or_default() },
+    match task.done_at.filter(|_| task.progress == 100) {
+        _ if task.is_lost() => Waiting::Lost { since: task.heard_at.unwrap_or_default() },
         Some(since) => Waiting::AwaitsVersion { since },
         None if rows.sessions.contains_key(&task.device_id) => Waiting::Downloading,
         None => Waiting::Offline,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rollout::{Changes, Enrolment, Id, Input, Job, JobKind, Rows, Timer, Work};
+use rollout::{Changes, Enrolment, Id, Input, Job, JobKind, Ms, Rows, Timer, Work};
 use store::committer::{self as rows, Keys, Unworked};
 use store::{Chain, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -24,6 +24,8 @@ const CHUNK: u32 = 500;
 const DROPPED: u32 = 1_000;
 /// Pause between two looks for events that have become old.
 const RETENTION_MS: i64 = 3_600_000;
+/// Pause between two notes that the platform is up.
+const ALIVE_MS: i64 = 60_000;
 /// Pause after the database failed a turn of time.
 const RETRY_MS: i64 = 1_000;
 
@@ -91,19 +93,43 @@ pub(crate) fn start(core: Arc<Core>) -> Queue {
     Queue { reports, places: Arc::new(Semaphore::new(WAITING)) }
 }
 
-/// Ends the connections that a process which is no more has left in the database.
-pub(crate) async fn end_orphans(core: &Arc<Core>) -> Result<(), Error> {
+/// Takes up what a process that is no more has left: its connections end when it was last known to be up, and no
+/// wave has waited since.
+pub(crate) async fn take_up(core: &Arc<Core>) -> Result<(), Error> {
+    let mut tx = core.store.read().await?;
+    let last_up = rows::timer_at(&mut tx, Timer::Alive).await?.map(|next| next - ALIVE_MS);
+    drop(tx);
+    end_orphans(core, last_up).await?;
+    let mut unit = core.unit().await?;
+    core.is_up(unit.now);
+    let jobs = store::jobs::gated(&mut unit.tx).await?;
+    if let Some(from) = last_up.filter(|from| *from < unit.now) {
+        let inputs: Vec<Input> = jobs.into_iter().map(|job| Input::StoodStill { job, from }).collect();
+        unit.decide(&keys(&inputs), inputs).await?;
+    }
+    note_alive(&mut unit).await?;
+    unit.commit().await
+}
+
+async fn end_orphans(core: &Arc<Core>, last_up: Option<Ms>) -> Result<(), Error> {
     let mut cursor = 0;
     loop {
         let mut unit = core.unit().await?;
         let found = rows::connections(&mut unit.tx, cursor, CHUNK).await?;
         let Some((last, _)) = found.last() else { return Ok(()) };
         cursor = *last;
-        let inputs: Vec<Input> =
-            found.into_iter().map(|(device, epoch)| Input::Disconnected { device, epoch }).collect();
+        let at = last_up.unwrap_or(unit.now).min(unit.now);
+        let orphan = |(device, epoch)| Input::Orphaned { device, epoch, at };
+        let inputs: Vec<Input> = found.into_iter().map(orphan).collect();
         unit.decide(&keys(&inputs), inputs).await?;
         unit.commit().await?;
     }
+}
+
+/// Notes that the platform is up: how long ago the timer was set for tells the next process since when it was not.
+async fn note_alive(unit: &mut Unit) -> Result<(), Error> {
+    let next = Some(unit.now + ALIVE_MS);
+    unit.write(&Changes { timers: [(Timer::Alive, next)].into(), ..Changes::default() }).await
 }
 
 /// Sets or clears the timer by which old events are dropped.
@@ -319,6 +345,7 @@ async fn prepare(unit: &mut Unit, timers: Vec<Timer>) -> Result<(Keys, Vec<Input
                 }
             }
             Timer::Retention => drop_events(unit).await?,
+            Timer::Alive => note_alive(unit).await?,
             Timer::Release(job) => {
                 if let Some(row) = store::jobs::get(&mut unit.tx, job).await? {
                     inputs.extend(released(unit, &row).await?);
@@ -401,9 +428,9 @@ async fn enrolment(unit: &mut Unit, job: &Job, cursor: Id) -> Result<Enrolment, 
 
 /// The next tasks that a job lets go.
 async fn released(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
-    let Some(cursor) = job.release else { return Ok(None) };
-    let (tasks, last) = rows::task_chunk(&mut unit.tx, job.id, cursor, Unworked::Unfinished, CHUNK).await?;
-    Ok(Some(Input::Release { job: job.id, cursor, tasks, last }))
+    let Some(release) = job.release else { return Ok(None) };
+    let (tasks, last) = rows::release_chunk(&mut unit.tx, job.id, release, CHUNK).await?;
+    Ok(Some(Input::Release { job: job.id, release, tasks, last }))
 }
 
 /// The rows that inputs speak of.
@@ -422,6 +449,7 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         Input::Connected { device, .. }
         | Input::Ousted { device }
         | Input::Disconnected { device, .. }
+        | Input::Orphaned { device, .. }
         | Input::Progressed { device, .. }
         | Input::Asked { device, .. }
         | Input::Due(Timer::Grace(device) | Timer::Quiet(device)) => {
@@ -439,8 +467,8 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::ReupgradeTask(task) => {
             keys.tasks.insert(*task);
         }
-        // Nothing is decided about events.
-        Input::Due(Timer::Retention) => {}
+        // Nothing is decided about events, and that the platform is up.
+        Input::Due(Timer::Retention | Timer::Alive) => {}
         Input::Due(
             Timer::Push(job)
             | Timer::Work(job)
@@ -449,7 +477,8 @@ fn add_keys(keys: &mut Keys, input: &Input) {
             | Timer::Release(job)
             | Timer::Gate(job),
         )
-        | Input::SkipWave(job)
+        | Input::SkipWave { job, .. }
+        | Input::StoodStill { job, .. }
         | Input::CancelSome { job, .. }
         | Input::ReviseJob { job, .. }
         | Input::PauseJob(job)

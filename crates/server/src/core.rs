@@ -38,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) timezone: String,
     /// Until when what was offered uses up the byte budget, in microseconds.
     offered_until_us: AtomicI64,
+    /// Since when this process is up.
+    up_since: AtomicI64,
     /// How long events are kept; `None` is for ever.
     pub(crate) keep_events: Option<Ms>,
     pub(crate) writer: Writer,
@@ -82,6 +84,7 @@ impl Core {
             limits,
             timezone,
             offered_until_us: AtomicI64::new(0),
+            up_since: AtomicI64::new(0),
             keep_events,
             writer,
             counters: Counters::default(),
@@ -105,10 +108,17 @@ impl Core {
         Ok(())
     }
 
-    /// Adds to rows what is not in the database: clocks of zones, and what uses up the byte budget.
+    /// Begins to do what is due.
+    pub(crate) fn is_up(&self, now: Ms) {
+        self.up_since.store(now, Ordering::Relaxed);
+    }
+
+    /// Adds to rows what is not in the database: clocks of zones, what uses up the byte budget, and since when the
+    /// platform is up.
     pub(crate) fn complete(&self, rows: &mut Rows, now: Ms) {
         zones::fill(rows, &self.timezone, now);
         rows.offered_until_us = self.offered_until_us.load(Ordering::Relaxed);
+        rows.up_since = self.up_since.load(Ordering::Relaxed);
     }
 
     /// Waits for its turn and begins a transaction.

@@ -99,7 +99,7 @@ impl Server {
         let core = Arc::new(Core::new(store, clock, limits, timezone, keep_events, writer, uploads));
         core.uploads.expire(core.store.blobs(), core.now()).await;
         core.read_offers().await?;
-        committer::end_orphans(&core).await?;
+        committer::take_up(&core).await?;
         committer::start_retention(&core).await?;
         warn_of_lost_address(&core).await?;
         core.wake_at(core.now());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::{Device, Gate, Id, ModuleVersion, TaskState};
+use rollout::{Device, Gate, Id, ModuleVersion, Task, TaskState};
 
 use crate::record::{Column, Record, column_list, int, text};
 use crate::select::{Part, Walk};
@@ -242,23 +242,16 @@ async fn uncount_tasks(tx: &mut Tx, device: Id) -> Result<(), Error> {
     uncount_in_waves(tx, device).await
 }
 
-/// What was counted since the start or the last resume stays: it has happened.
 async fn uncount_in_waves(tx: &mut Tx, device: Id) -> Result<(), Error> {
-    let sql = "select job.id, job.gate, task.wave, task.state from task join job on job.id = task.job_id \
-               where task.device_id = ? and job.gate is not null and job.ended_at is null";
+    let sql = "select id, gate from job where gate is not null and ended_at is null \
+               and id in (select job_id from task where device_id = ?)";
     let mut gates: BTreeMap<Id, Gate> = BTreeMap::new();
     for row in tx.rows(sql, vec![device.into()]).await? {
-        let mut fields = row.fields();
-        let (job, gate, wave): (Id, Gate, i32) = (fields.next()?, fields.next()?, fields.next()?);
-        let gate = gates.entry(job).or_insert(gate);
-        let Some(counts) = usize::try_from(wave).ok().and_then(|wave| gate.waves.get_mut(wave)) else {
-            continue;
-        };
-        counts.total -= 1;
-        match fields.next()? {
-            TaskState::Succeeded => counts.succeeded -= 1,
-            TaskState::Failed => counts.failed -= 1,
-            _ => {}
+        gates.insert(row.get(0)?, row.get(1)?);
+    }
+    for task in tx.select_in::<Task>("device_id", &[device], "").await? {
+        if let Some(gate) = gates.get_mut(&task.job_id) {
+            gate.forget(&task);
         }
     }
     for (job, gate) in gates {

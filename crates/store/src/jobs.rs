@@ -62,6 +62,12 @@ pub async fn list(
     Ok(Slice::cut(jobs, limit, |job| job.id))
 }
 
+/// Jobs with waves or limits that have not ended.
+pub async fn gated(tx: &mut Tx) -> Result<Vec<Id>, Error> {
+    let sql = "select id from job where gate is not null and ended_at is null order by id";
+    tx.rows(sql, vec![]).await?.iter().map(|row| row.get(0)).collect()
+}
+
 /// How many running jobs send their file over HTTP.
 pub async fn running_over_http(tx: &mut Tx) -> Result<i64, Error> {
     let sql = "select count(*) from job where state = ? and protocol = ?";

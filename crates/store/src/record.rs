@@ -2,7 +2,8 @@
 
 use rollout::{
     Device, DeviceError, EventKind, Gate, Hold, Job, JobKind, JobState, ModuleVersion, Package, PackageState,
-    Product, Protocol, Reason, Rivalry, Scope, Session, SignMethod, StartClock, Task, TaskState, Terms, Work,
+    Product, Protocol, Reason, Release, Rivalry, Scope, Session, SignMethod, StartClock, Task, TaskState,
+    Terms, Work,
 };
 
 use crate::Error;
@@ -142,7 +143,7 @@ record!(
     fixed ["product_id", "package_id"],
     [
         id, product_id, package_id, kind, state, scope, need_push, protocol, timeout_ms, rate_per_minute,
-        next_push_us, offered_until_us, terms, hold, gate, work, release, created_at, closed_at, ended_at
+        next_push_us, offered_until_us, terms, hold, held_at, held_ms, gate, work, release, created_at, closed_at, ended_at
     ],
     hidden [], beside [counts]
 );
@@ -152,7 +153,7 @@ record!(
     [
         id, job_id, product_id, package_id, device_id, module, wave, stream_id, state, progress, src_version,
         dest_version, attempt, approved, tries, retry_at, pushes, idle_pushes, told_epoch, told_at, ready_at, slot_until,
-        first_progress_at, begun_at, start_clock, heard_at, lost, done_at, device_error, reason, created_at, updated_at
+        first_progress_at, held_before, begun_at, start_clock, heard_at, lost_in, offered_in, failed_in, done_at, device_error, reason, created_at, updated_at
     ],
     hidden [int("open")], beside []
 );
@@ -177,7 +178,7 @@ record!(
 );
 
 word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
-json_field!(Scope, Gate, Hold, Terms, Work, StartClock, DeviceError, Reason, EventKind, Rivalry);
+json_field!(Scope, Gate, Hold, Terms, Work, Release, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
 /// The devices a job names.
 pub(crate) const JOB_TARGET: Table = Table {

@@ -141,7 +141,7 @@ pub enum Halt {
         wave: i32,
         /// How many succeeded.
         succeeded: i64,
-        /// How many upgrades ended, with those whose devices are lost.
+        /// How many upgrades ended, with those whose devices are lost or try again.
         ended: i64,
         /// How many successes the wave needs.
         needed: i64,
@@ -187,7 +187,7 @@ pub struct Progress {
     /// The last wave that is open, from 1.
     #[schema(example = 1)]
     pub wave: i32,
-    /// Since when.
+    /// Since when; put off by as long as the platform stood still.
     #[schema(format = DateTime)]
     pub opened_at: String,
     /// When it had enough successes.
@@ -196,7 +196,8 @@ pub struct Progress {
     pub enough_at: Option<String>,
     /// Devices told since the start or the last resume.
     pub offered: i64,
-    /// Failures since then, those lost among them.
+    /// Devices that count as failed since then: those that are lost, or whose last attempt failed and that try
+    /// again, among them. Each counts once, until it succeeds.
     pub failures: i64,
     /// Its waves.
     pub waves: Vec<WaveCounts>,
@@ -205,21 +206,29 @@ pub struct Progress {
 /// The tasks of one wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is what its name says; lost ones began and are silent")]
 pub struct WaveCounts {
+    /// All of them.
     pub total: i64,
+    /// Those that succeeded.
     pub succeeded: i64,
+    /// Of those that succeeded, the ones whose devices were never told: they do not open the next wave.
+    pub untold: i64,
+    /// Those that failed.
     pub failed: i64,
+    /// Those whose last attempt failed and that have another, but for the lost ones.
+    pub retrying: i64,
+    /// Those that began and are silent.
     pub lost: i64,
 }
 
 impl From<rollout::Gate> for Progress {
     fn from(gate: rollout::Gate) -> Self {
-        let failures = gate.failures();
         let counts = |w: &rollout::WaveCounts| WaveCounts {
             total: w.total,
             succeeded: w.succeeded,
+            untold: w.untold,
             failed: w.failed,
+            retrying: w.retrying,
             lost: w.lost,
         };
         Self {
@@ -227,10 +236,19 @@ impl From<rollout::Gate> for Progress {
             opened_at: time::text(gate.opened_at),
             enough_at: gate.enough_at.map(time::text),
             offered: gate.offered,
-            failures,
+            failures: gate.failed,
             waves: gate.waves.iter().map(counts).collect(),
         }
     }
+}
+
+/// A wave that is not waited for any longer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SkipWave {
+    /// The open wave, from 1. If another one is open, nothing is skipped: two orders at once open one wave.
+    #[schema(example = 1)]
+    pub wave: i32,
 }
 
 impl From<rollout::Hold> for Hold {

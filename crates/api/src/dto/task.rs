@@ -210,7 +210,7 @@ impl Task {
             module: row.module,
             wave: row.wave + 1,
             state: row.state.into(),
-            lost: row.lost,
+            lost: row.lost_in.is_some(),
             progress: row.progress,
             src_version: row.src_version,
             dest_version: row.dest_version,

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::{Answer, Api, exclusive};
 use crate::cursor::{List, paging};
 use crate::dto::{
-    CancelTasks, CreatedJob, Forecast, Job, JobChange, JobQuery, NewJob, Page, Task, TaskQuery,
+    CancelTasks, CreatedJob, Forecast, Job, JobChange, JobQuery, NewJob, Page, SkipWave, Task, TaskQuery,
 };
 use crate::extract::{Json, MAX_IMPORT, Path, Query, id, parse};
 
@@ -151,12 +151,18 @@ async fn resume_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<a
 
 /// Open a job's next wave now
 ///
-/// Without waiting for its gate.
+/// Without waiting for the gate of the open one, which the order names.
 #[utoipa::path(post, path = "/api/v1/jobs/{jobId}/skip", tag = "jobs",
     params(("jobId" = String, Path, description = "The job.")),
+    request_body = SkipWave,
     responses((status = 200, body = Job, description = "The job as it is now.")))]
-async fn skip_wave(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum::Json<Job>> {
-    answer(&api, api.server.skip_wave(id(IdKind::Job, &job)?).await?).await
+async fn skip_wave(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Json(skip): Json<SkipWave>,
+) -> Answer<axum::Json<Job>> {
+    let wave = skip.wave.saturating_sub(1);
+    answer(&api, api.server.skip_wave(id(IdKind::Job, &job)?, wave).await?).await
 }
 
 /// Approve every task of a job that waits for it

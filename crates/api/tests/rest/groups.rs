@@ -119,6 +119,25 @@ async fn a_wrong_filter_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_skip_names_the_open_wave() {
+    let platform = platform().await;
+    let package = platform.package().await;
+    let waves = json!([{"kind": "count", "n": 1}, {"kind": "percent", "percent": 100.0}]);
+    let job = json!({"packageId": package, "kind": "STATIC", "terms": {"waves": waves},
+        "scope": {"kind": "named", "deviceNames": ["tram-1", "tram-2"]}});
+    let made = platform.made("/jobs", &job.to_string()).await;
+    let skip = format!("/jobs/{}/skip", made["job"]["id"].as_str().unwrap());
+    assert_eq!(platform.post(&skip, "{}").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let answer = platform.post(&skip, r#"{"wave":2}"#).await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::CONFLICT, "waveNotOpen"));
+    assert_eq!((&answer.json["params"]["wave"], &answer.json["params"]["openWave"]), (&json!(2), &json!(1)));
+    let answer = platform.post(&skip, r#"{"wave":1}"#).await;
+    assert_eq!((answer.status, &answer.json["progress"]["wave"]), (StatusCode::OK, &json!(2)));
+    assert_eq!(platform.post(&skip, r#"{"wave":1}"#).await.problem(), "waveNotOpen");
+    assert_eq!(platform.post(&skip, r#"{"wave":2}"#).await.problem(), "noWaveToOpen");
+}
+
+#[tokio::test]
 async fn waves_of_groups_come_first_and_are_told_by_name() {
     let platform = platform().await;
     let package = platform.package().await;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use api::dto::{
     CreatedJob, Evidence, Forecast, Job, JobKind, JobScope, NewJob, NewScope, Overwrite, Progress, Protocol,
-    Share, Tag, Task, Wave, WaveCounts, Window,
+    Share, SkipWave, Tag, Task, Wave, WaveCounts, Window,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
@@ -68,7 +68,15 @@ pub(crate) enum Command {
     /// Let a held job go on
     Resume(Named),
     /// Open a job's next wave now
-    Skip(Named),
+    Skip {
+        /// Id of the job, job_…
+        id: String,
+        /// The open wave, which is not waited for any longer [default: the one that is open now]
+        #[arg(long, value_name = "N")]
+        wave: Option<i32>,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Approve every task of a job that waits for it
     Approve(Named),
     /// Start failed and cancelled tasks of a job again
@@ -440,7 +448,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
         }
         Command::Pause(named) => order("pause", &named, client)?,
         Command::Resume(named) => order("resume", &named, client)?,
-        Command::Skip(named) => order("skip", &named, client)?,
+        Command::Skip { id, wave, format } => skip(&id, wave, format, client)?,
         Command::Approve(named) => order("approve", &named, client)?,
         Command::ReUpgrade { id, task, format } => reupgrade(&id, &task, format, client)?,
     }
@@ -450,6 +458,14 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
 fn order(what: &str, named: &Named, client: &Client) -> anyhow::Result<()> {
     let job: Job = client.order(&format!("{}/{what}", path(&named.id)))?;
     named.format.show(&job, show)
+}
+
+/// Opens the wave after the open one.
+fn skip(id: &str, wave: Option<i32>, format: Format, client: &Client) -> anyhow::Result<()> {
+    let open = || Ok::<_, anyhow::Error>(client.get::<Job>(&path(id))?.progress.map_or(1, |p| p.wave));
+    let wave = wave.map_or_else(open, Ok)?;
+    let job: Job = client.post(&format!("{}/skip", path(id)), &SkipWave { wave })?;
+    format.show(&job, show)
 }
 
 /// The job's place in the API.
@@ -517,7 +533,8 @@ fn row(job: &Job) -> Vec<String> {
 
 fn waves(progress: &Progress) -> String {
     let wave = |w: &WaveCounts| {
-        format!("{} of {} succeeded, {} failed, {} lost", w.succeeded, w.total, w.failed, w.lost)
+        let WaveCounts { total, succeeded, failed, retrying, lost, .. } = w;
+        format!("{succeeded} of {total} succeeded, {failed} failed, {retrying} try again, {lost} lost")
     };
     let all: Vec<String> = progress.waves.iter().map(wave).collect();
     format!("{} of {} open ({})", progress.wave, all.len(), all.join("; "))

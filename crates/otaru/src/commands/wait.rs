@@ -17,6 +17,9 @@ pub(crate) fn halted(halt: &Halt) -> String {
         Halt::Evidence { failed, ended, accepted_percent, rejected_percent } => format!(
             "{failed} of {ended} upgrades that ended failed, which speaks for a failure rate of {rejected_percent} % rather than {accepted_percent} %"
         ),
+        Halt::WaveFailed { wave, total: 0, .. } => {
+            format!("nobody is left in wave {wave} who was told and whose upgrade could succeed")
+        }
         Halt::WaveFailed { wave, succeeded, ended, needed, total } => format!(
             "{succeeded} of {ended} upgrades of wave {wave} that ended succeeded, and {needed} of {total} must"
         ),

@@ -138,6 +138,42 @@ fn t18_the_timeout_goes_on_over_attempts_and_is_never_retried() {
 }
 
 #[test]
+fn t18_the_timeout_stands_still_while_the_job_is_held() {
+    let (mut world, job, device) =
+        told_by(Order { timeout_ms: Some(10 * MINUTE), ..Order::usual(Pick::All) });
+    world.progress(device, 10);
+    world.pass(4 * MINUTE);
+    world.run(Input::PauseJob(job));
+    world.pass(60 * MINUTE);
+    world.progress(device, 20);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.run(Input::ResumeJob(job));
+    world.pass(5 * MINUTE);
+    world.run(Input::PauseJob(job));
+    world.pass(30 * SECOND);
+    world.run(Input::ResumeJob(job));
+    world.pass(MINUTE - 1);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.pass(1);
+    assert_eq!(reason(&world, job, device), Reason::Timeout { minutes: 10 });
+}
+
+#[test]
+fn t18_who_begins_in_a_held_job_has_the_timeout_from_its_end() {
+    let (mut world, job, device) =
+        told_by(Order { timeout_ms: Some(10 * MINUTE), ..Order::usual(Pick::All) });
+    world.run(Input::PauseJob(job));
+    world.pass(5 * MINUTE);
+    world.progress(device, 10);
+    world.pass(60 * MINUTE);
+    world.run(Input::ResumeJob(job));
+    world.pass(10 * MINUTE - 1);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.pass(1);
+    assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
 fn t14_the_source_after_step_100_is_a_failed_attempt() {
     let (mut world, job, device) = usual();
     world.progress(device, 100);
@@ -152,6 +188,20 @@ fn t14_the_source_after_step_100_is_a_failed_attempt() {
         world.pass(MINUTE);
     }
     assert_eq!(reason(&world, job, device), Reason::RolledBack { version: "1".into() });
+}
+
+#[test]
+fn t14_a_lower_step_after_100_hides_no_roll_back() {
+    let (mut world, job, device) = usual();
+    world.progress(device, 100);
+    world.progress(device, 3);
+    assert_eq!(waits(&world, job, device), Some(Waiting::Downloading), "it begins once more");
+    reboot(&mut world, device, "1");
+    assert_eq!(world.task(job, device).tries, 2);
+    world.pass(MINUTE);
+    world.progress(device, 3);
+    reboot(&mut world, device, "1");
+    assert_eq!(world.task(job, device).tries, 2, "an attempt of its own, without step 100");
 }
 
 #[test]
@@ -224,6 +274,21 @@ fn t19_only_connected_time_counts() {
     world.disconnect(device);
     world.pass(24 * 60 * MINUTE);
     assert_eq!(world.task(job, device).start_clock, Some(StartClock::Left(MINUTE)));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "1");
+    world.pass(MINUTE - 1);
+    assert_eq!(world.state(job, device), TaskState::Notified);
+    world.pass(1);
+    assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
+fn t19_time_in_which_the_platform_stood_still_is_not_connected() {
+    let (mut world, job, device) = told(Terms { attempts: 1, ..Terms::default() });
+    world.pass(HALF_HOUR - MINUTE);
+    world.stand_still(24 * 60 * MINUTE);
+    assert_eq!(world.task(job, device).start_clock, Some(StartClock::Left(MINUTE)));
+    assert_eq!(world.tables.devices[&device].last_offline_at, Some(world.now - 24 * 60 * MINUTE));
     world.connect(device);
     world.report(device, DEFAULT_MODULE, "1");
     world.pass(MINUTE - 1);

@@ -165,7 +165,8 @@ impl sim::fleet::Ground for Platform<'_> {
         self.out.clear();
         self.epochs.fill(None);
         let orphans = self.world.tables.sessions.values();
-        let inputs = orphans.map(|s| Input::Disconnected { device: s.device_id, epoch: s.epoch }).collect();
+        let at = self.world.now;
+        let inputs = orphans.map(|s| Input::Orphaned { device: s.device_id, epoch: s.epoch, at }).collect();
         self.world.decide_by(decide, inputs);
         what_waits_has_a_timer(&self.world.tables);
         counts_are_a_recount(&self.world.tables);

@@ -8,12 +8,17 @@ use TaskState::{Notified, Queued};
 
 const HOUR: Ms = 60 * MINUTE;
 
-/// Six devices online on `1`, the first `sizes` of a job to `2`, in the order of their waves.
+/// Six devices online on `1`, the first `sizes` of a job to `2`, in the order of their waves. Each has one attempt.
 fn waves(sizes: &[usize], terms: Terms) -> (World, Id, Vec<Id>) {
+    waves_of(sizes, Terms { attempts: 1, ..terms })
+}
+
+/// The same with the attempts of the terms.
+fn waves_of(sizes: &[usize], terms: Terms) -> (World, Id, Vec<Id>) {
     let mut world = World::new();
     let mut devices: Vec<Id> = world.online::<6>().into();
     let package = world.package("2");
-    let terms = Terms { waves: world.waves(package, sizes), attempts: 1, ..terms };
+    let terms = Terms { waves: world.waves(package, sizes), ..terms };
     devices.sort_by_key(|device| spread(package, *device));
     let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
     (world, job, devices)
@@ -84,10 +89,10 @@ fn after_the_longest_wait_who_is_silent_is_waited_for_no_longer() {
     assert_eq!(told(&world, job, &devices[3..]), 0);
     world.run(Input::ResumeJob(job));
     assert_eq!(halt(&world, job), None, "a resume begins the wait anew");
-    world.run(Input::SkipWave(job));
+    world.run(Input::SkipWave { job, wave: 0 });
     assert_eq!((wave(&world, job), told(&world, job, &devices)), (1, 6));
     let before = world.job(job).clone();
-    world.run(Input::SkipWave(job));
+    world.run(Input::SkipWave { job, wave: 1 });
     assert_eq!(*world.job(job), before, "there is none after the last");
 }
 
@@ -162,14 +167,14 @@ fn who_began_and_is_silent_for_an_hour_is_lost_until_it_speaks() {
     world.progress(devices[0], 100);
     world.disconnect(devices[0]);
     world.pass(HOUR - 1);
-    assert!(!world.task(job, devices[0]).lost);
+    assert!(!world.task(job, devices[0]).is_lost());
     world.pass(1);
     let since = world.now - HOUR;
     assert_eq!(world.waiting(world.task(job, devices[0])), Some(Waiting::Lost { since }));
     assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 1, limit: 0 }), "a brick never says so");
     world.connect(devices[0]);
     world.report(devices[0], DEFAULT_MODULE, "1.5");
-    assert!(!world.task(job, devices[0]).lost);
+    assert!(!world.task(job, devices[0]).is_lost());
     let told = world.events_of(world.task(job, devices[0]).id);
     assert!(told.contains(&&EventKind::TaskLost) && told.contains(&&EventKind::TaskFound));
 }
@@ -226,7 +231,7 @@ fn a_pause_forgives_nothing() {
     world.progress(devices[0], -1);
     world.run(Input::PauseJob(job));
     world.run(Input::ResumeJob(job));
-    assert_eq!(world.job(job).gate.as_ref().unwrap().failures(), 1);
+    assert_eq!(world.job(job).gate.as_ref().unwrap().failed, 1);
     world.progress(devices[1], -1);
     assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 2, limit: 1 }));
 }
@@ -376,6 +381,168 @@ fn who_was_lost_before_a_resume_masks_nobody_who_is_lost_after_it() {
         assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 1, limit: 0 }), "{fate}");
         // Found, the second counts no more, and leaves the first as it is.
         world.report(devices[1], DEFAULT_MODULE, "1");
-        assert_eq!(world.job(job).gate.as_ref().unwrap().failures(), 0, "{fate}");
+        assert_eq!(world.job(job).gate.as_ref().unwrap().failed, 0, "{fate}");
     }
+}
+
+#[test]
+fn an_attempt_that_failed_counts_until_the_device_succeeds() {
+    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves_of(&[4, 6], Terms { attempts: 3, ..limited(limits) });
+    let counts = |world: &World| world.job(job).gate.as_ref().unwrap().waves[0];
+    world.progress(devices[0], -1);
+    assert_eq!((halt(&world, job), counts(&world).retrying), (None, 1));
+    world.pass(MINUTE);
+    world.progress(devices[0], -1);
+    assert_eq!((halt(&world, job), counts(&world).retrying), (None, 1), "a device counts once");
+    world.pass(MINUTE);
+    world.progress(devices[0], 100);
+    succeed(&mut world, &devices[..1]);
+    assert_eq!((counts(&world).succeeded, counts(&world).retrying), (1, 0));
+    world.progress(devices[1], -1);
+    assert_eq!(halt(&world, job), None, "the first has succeeded after all");
+    world.progress(devices[2], -1);
+    assert_eq!(halt(&world, job), Some(Halt::Failures { failed: 2, limit: 1 }), "with attempts left");
+    world.run(Input::ResumeJob(job));
+    world.pass(MINUTE);
+    world.progress(devices[1], -1);
+    assert_eq!(world.job(job).gate.as_ref().unwrap().failed, 1, "a new failure is no old one");
+}
+
+#[test]
+fn who_is_lost_in_its_second_attempt_counts_once_and_found_still_as_failed() {
+    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+    let (mut world, job, devices) =
+        waves_of(&[4, 6], Terms { attempts: 3, start_timeout_ms: None, ..limited(limits) });
+    world.progress(devices[0], -1);
+    world.pass(MINUTE);
+    world.progress(devices[0], 10);
+    world.pass(HOUR);
+    let gate = world.job(job).gate.clone().unwrap();
+    assert_eq!((gate.waves[0].lost, gate.waves[0].retrying, gate.failed), (1, 0, 1));
+    world.progress(devices[0], 20);
+    let gate = world.job(job).gate.clone().unwrap();
+    assert_eq!((gate.waves[0].lost, gate.waves[0].retrying, gate.failed), (0, 1, 1));
+}
+
+#[test]
+fn a_device_that_is_started_again_and_again_counts_once() {
+    let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[4, 6], limited(limits));
+    for _ in 0..3 {
+        world.progress(devices[0], -1);
+        assert_eq!(halt(&world, job), None);
+        world.run(Input::ReupgradeTask(world.task(job, devices[0]).id));
+    }
+    assert_eq!(world.job(job).gate.as_ref().unwrap().failed, 0, "it is being tried");
+    assert_eq!(world.job(job).gate.as_ref().unwrap().offered, 4);
+}
+
+#[test]
+fn who_succeeds_without_being_told_opens_no_wave() {
+    let min_success = Share::Count { n: 1 };
+    let (mut world, job, devices) = waves(&[2, 4, 6], Terms { min_success, soak_ms: 0, ..Terms::default() });
+    // Those of the waves to come had the version from somewhere else.
+    succeed(&mut world, &devices[2..4]);
+    assert_eq!(fate(&world, job), Fate::Waits);
+    world.disconnect(devices[0]);
+    succeed(&mut world, &devices[1..2]);
+    assert_eq!(wave(&world, job), 1, "one that was told is enough");
+    let nobody = Halt::WaveFailed { wave: 1, succeeded: 0, ended: 0, needed: 1, total: 0 };
+    assert_eq!(halt(&world, job), Some(nobody), "nobody of the second wave was told");
+    assert_eq!(world.state(job, devices[4]), Queued);
+    world.run(Input::ResumeJob(job));
+    world.skip(job);
+    assert_eq!(wave(&world, job), 2);
+}
+
+#[test]
+fn who_was_told_and_succeeds_late_is_told() {
+    let terms = Terms { attempts: 2, soak_ms: 0, ..Terms::default() };
+    let (mut world, job, devices) = waves_of(&[1, 6], terms);
+    world.progress(devices[0], -1);
+    succeed(&mut world, &devices[..1]);
+    assert_eq!(wave(&world, job), 1);
+}
+
+#[test]
+fn a_wave_neither_soaks_nor_waits_while_the_platform_stands_still() {
+    let terms = || Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
+    let (mut world, job, devices) = waves(&[1, 6], terms());
+    succeed(&mut world, &devices[..1]);
+    world.pass(HOUR / 2);
+    world.stand_still(5 * HOUR);
+    assert_eq!(wave(&world, job), 0);
+    world.pass(HOUR / 2 - 1);
+    assert_eq!(wave(&world, job), 0);
+    world.pass(1);
+    assert_eq!(wave(&world, job), 1);
+    let (mut world, job, _) = waves(&[1, 6], terms());
+    world.pass(HOUR);
+    world.stand_still(5 * HOUR);
+    world.pass(HOUR - 1);
+    assert_eq!(halt(&world, job), None);
+    world.pass(1);
+    assert_eq!(halt(&world, job), Some(Halt::WaveStalled { wave: 0, minutes: 120 }));
+}
+
+#[test]
+fn nobody_is_lost_for_a_silence_of_the_platform() {
+    let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[6], Terms { start_timeout_ms: None, ..limited(limits) });
+    world.progress(devices[0], 50);
+    world.pass(HOUR / 2);
+    world.stand_still(5 * HOUR);
+    world.pass(HOUR - 1);
+    assert_eq!((world.task(job, devices[0]).is_lost(), halt(&world, job)), (false, None));
+    world.pass(1);
+    assert!(world.task(job, devices[0]).is_lost());
+}
+
+#[test]
+fn two_skips_at_once_open_one_wave() {
+    let (mut world, job, devices) = waves(&[1, 3, 6], Terms::default());
+    world.apply(vec![Input::SkipWave { job, wave: 0 }, Input::SkipWave { job, wave: 0 }]);
+    world.tick();
+    assert_eq!((wave(&world, job), told(&world, job, &devices)), (1, 3));
+    world.run(Input::SkipWave { job, wave: 2 });
+    assert_eq!(wave(&world, job), 1, "not open yet");
+}
+
+#[test]
+fn an_opening_lets_go_of_no_task_but_those_of_the_waves_that_open() {
+    let (mut world, job, devices) = waves(&[1, 3, 6], Terms::default());
+    world.chunk = 10;
+    world.apply(vec![Input::SkipWave { job, wave: 0 }]);
+    let of = |world: &World, waves: std::ops::Range<usize>| {
+        let mut tasks: Vec<Id> = devices[waves].iter().map(|d| world.task(job, *d).id).collect();
+        tasks.sort_by_key(|id| (world.tables.tasks[id].wave, *id));
+        tasks
+    };
+    let chunk = |world: &World| match world.clone().claim().pop() {
+        Some(Input::Release { tasks, last, .. }) => (tasks, last),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(chunk(&world), (of(&world, 1..3), true));
+    // One more before they are: its own are let go after them, and what was read for the first is not the last.
+    let old = world.claim();
+    world.apply(vec![Input::SkipWave { job, wave: 1 }]);
+    world.apply(old);
+    assert_eq!(chunk(&world), (of(&world, 1..6), true));
+    world.tick();
+    assert_eq!(told(&world, job, &devices), 6);
+}
+
+#[test]
+fn who_was_told_before_a_halt_is_answered_with_nothing_and_may_begin() {
+    let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+    let (mut world, job, devices) = waves(&[4, 6], limited(limits));
+    world.progress(devices[0], -1);
+    assert!(halt(&world, job).is_some());
+    assert_eq!(world.get(devices[1]), Some(None));
+    assert_eq!(world.ask(devices[1], Ask::OldRequest), None);
+    world.progress(devices[1], 10);
+    assert_eq!(world.state(job, devices[1]), TaskState::InProgress, "it has the notice");
+    world.progress(devices[4], 10);
+    assert_eq!(world.state(job, devices[4]), Queued, "it has none");
 }

@@ -7,7 +7,7 @@
 //! job beta 2.0 for lamp ...   a job named beta to 2.0 for the devices named, or all; then its terms, see `terms`
 //! lamp reports 2.0 [MCU]      lamp progress 40      lamp asks      lamp leaves      lamp comes
 //! change beta rate=5 ...      its terms from now on: see `change`
-//! pause beta                  resume, skip, approve, cancel, again (all of a job, or of one device: cancel beta lamp)
+//! pause beta                  resume, skip, close, approve, cancel, again (all of a job, or of one device: cancel beta lamp)
 //! + 90 s                      time passes: s, min or h
 //! show                        where every task is
 //! ```
@@ -96,8 +96,9 @@ impl Story {
             ["change", job, ref settings @ ..] => self.change(self.jobs[job], settings),
             ["pause", job] => self.world.run(Input::PauseJob(self.jobs[job])),
             ["resume", job] => self.world.run(Input::ResumeJob(self.jobs[job])),
-            ["skip", job] => self.world.run(Input::SkipWave(self.jobs[job])),
+            ["skip", job] => self.world.skip(self.jobs[job]),
             ["approve", job] => self.world.run(Input::ConfirmJob(self.jobs[job])),
+            ["close", job] => self.world.run(Input::CloseJob(self.jobs[job])),
             ["cancel", job] => self.world.run(Input::CancelJob(self.jobs[job])),
             ["again", job] => self.world.run(Input::ReupgradeJob(self.jobs[job])),
             ["cancel", job, device] => self.world.run(Input::CancelTask(self.task(job, device))),
@@ -141,6 +142,9 @@ impl Story {
         let of = |key: &str| settings.iter().find_map(|s| s.strip_prefix(key)?.strip_prefix('='));
         let package = self.world.package_of(of("module").unwrap_or(DEFAULT_MODULE), version);
         let mut order = Order { terms: self.terms(package, &settings), ..Order::usual(pick) };
+        if settings.contains(&"dynamic") {
+            order.kind = JobKind::Dynamic;
+        }
         order.timeout_ms = of("timeout").map(minutes);
         order.rate_per_minute = of("rate").map_or(10_000, |n| n.parse().unwrap());
         order.need_push = !settings.contains(&"must-ask");
@@ -182,13 +186,16 @@ impl Story {
                 "start" => terms.start_at = Some(self.world.now + minutes(value)),
                 "end" => terms.end_at = Some(self.world.now + minutes(value)),
                 "waves" => terms.waves = self.world.waves(package, &numbers(value)),
+                "from" => terms.src_versions = value.split(',').map(Into::into).collect(),
+                "window" => terms.windows.push(window(value)),
+                "start-timeout" => terms.start_timeout_ms = Some(minutes(value)),
                 "soak" => terms.soak_ms = minutes(value),
                 "failures" => terms.limits.failures = Some(value.parse().unwrap()),
                 "evidence" => {
                     let rates: Vec<u32> = numbers(value).iter().map(|n| *n as u32 * 1_000).collect();
                     terms.limits.evidence = Some(Evidence { accepted: rates[0], rejected: rates[1] });
                 }
-                "module" | "timeout" | "rate" | "must-ask" => {}
+                "module" | "timeout" | "rate" | "must-ask" | "dynamic" => {}
                 _ => panic!("a job has no {key}"),
             }
         }
@@ -308,6 +315,16 @@ fn duration(n: &str, unit: &str) -> Ms {
 
 fn minutes(n: &str) -> Ms {
     duration(n, "min")
+}
+
+/// `23:00-01:00` on every day. A story begins at 22:13:20.
+fn window(text: &str) -> Window {
+    let minute = |clock: &str| {
+        let (hour, minute) = clock.split_once(':').unwrap();
+        hour.parse::<u16>().unwrap() * 60 + minute.parse::<u16>().unwrap()
+    };
+    let (from, to) = text.split_once('-').unwrap();
+    Window { days: 0b111_1111, from: minute(from), to: minute(to) }
 }
 
 fn numbers(list: &str) -> Vec<usize> {

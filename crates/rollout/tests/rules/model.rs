@@ -1,7 +1,7 @@
 //! Every order of events a small world allows, not some of them: two devices, two jobs, reports, silence,
 //! reconnects, a server that dies, and an operator.
 //!
-//! Six worlds, of 63 000 states together, each gone through to its end.
+//! Nine worlds, of 106 000 states together, each gone through to its end.
 //!
 //! States are told apart by what the rules can still see of them: times as seen from now, connections as
 //! present or past. So the worlds are finite and [`explore`] ends. After every batch the watch looks; over the
@@ -15,6 +15,11 @@ use otaru_rollout::*;
 
 use crate::tables::Tables;
 use crate::world::{GRACE, MINUTE, Order, Pick, Rules, SETTLE, World};
+
+/// So high that no push waits for another.
+const RATE: i64 = 1_000_000_000;
+/// Windows of this play open at midnight and close at noon.
+const HALF_A_DAY: Ms = 12 * 60 * MINUTE;
 
 use Act::*;
 
@@ -31,10 +36,13 @@ enum Act {
     Crash(usize, &'static str),
     Pause(usize),
     Resume(usize),
-    Skip(usize),
+    Skip(usize, i32),
     Approve(usize),
     Cancel(usize),
     Again(usize),
+    Close(usize),
+    /// Time passes until a window opens or closes; what is due meanwhile is done.
+    Edge,
     /// What is due is done: one batch.
     Claim,
     /// Nothing is due now; time passes until something is.
@@ -53,15 +61,19 @@ struct Cast {
 
 /// A world of devices online on version `1`, and two jobs for all of them.
 fn stage(devices: usize, jobs: [(&str, Terms); 2], acts: Vec<Act>) -> (World, Cast) {
+    let orders = jobs.map(|(version, terms)| (version, Order { terms, ..Order::to(Pick::All) }));
+    stage_of(devices, orders, acts)
+}
+
+fn stage_of(devices: usize, orders: [(&str, Order); 2], acts: Vec<Act>) -> (World, Cast) {
     let mut world = World::new();
     world.chunk = 1;
     world.limits.slot_ms = 0;
     (world.tables.product.settle_ms, world.tables.product.grace_ms) = (0, 0);
     let devices: Vec<Id> = (0..devices).flat_map(|_| world.online::<1>()).collect();
-    let jobs = jobs.map(|(version, terms)| {
+    let jobs = orders.map(|(version, order)| {
         let package = world.package(version);
-        // So high that no push waits for another.
-        world.start(package, Order { terms, rate_per_minute: 1_000_000_000, ..Order::to(Pick::All) })
+        world.start(package, Order { rate_per_minute: RATE, ..order })
     });
     (world, Cast { devices, jobs, acts, rules: decide, memory: 0 })
 }
@@ -78,11 +90,17 @@ fn timeless(overwrite: Overwrite) -> Terms {
     }
 }
 
+/// A job that is over before it begins.
+fn nobody() -> (&'static str, Order) {
+    ("3", Order::to(Pick::Named(vec![])))
+}
+
 impl Cast {
     /// Lets something happen; `false` if it cannot happen now.
     fn play(&self, world: &mut World, act: Act) -> bool {
         let input = match act {
             Claim | Wait => return self.pass(world, act == Wait),
+            Edge => return self.edge(world),
             Crash(d, version) => return self.crash(world, d, version),
             Connect(d) if self.epoch(world, d).is_none() => self.connected(world, d),
             Disconnect(d) => self.epoch(world, d).map(|epoch| self.gone(d, epoch)),
@@ -92,10 +110,11 @@ impl Cast {
             Connect(_) => None,
             Pause(job) => Some(Input::PauseJob(self.jobs[job])),
             Resume(job) => Some(Input::ResumeJob(self.jobs[job])),
-            Skip(job) => Some(Input::SkipWave(self.jobs[job])),
+            Skip(job, wave) => Some(Input::SkipWave { job: self.jobs[job], wave }),
             Approve(job) => Some(Input::ConfirmJob(self.jobs[job])),
             Cancel(job) => Some(Input::CancelJob(self.jobs[job])),
             Again(job) => Some(Input::ReupgradeJob(self.jobs[job])),
+            Close(job) => Some(Input::CloseJob(self.jobs[job])),
         };
         let possible = input.is_some();
         self.apply(world, input.into_iter().collect());
@@ -133,6 +152,13 @@ impl Cast {
         let inputs = world.claim();
         self.apply(world, inputs);
         self.push(world);
+        true
+    }
+
+    fn edge(&self, world: &mut World) -> bool {
+        world.pass(HALF_A_DAY - world.now.rem_euclid(HALF_A_DAY));
+        world.tables.events.clear();
+        world.tables.sent.clear();
         true
     }
 
@@ -196,8 +222,8 @@ impl Cast {
         };
         match act {
             Report(d, version) | Crash(d, version) => told(d, version),
-            Pause(_) | Resume(_) | Skip(_) | Approve(_) | Cancel(_) | Again(_) => false,
-            Connect(_) | Disconnect(_) | Step(..) | Get(_) | Claim | Wait => true,
+            Pause(_) | Resume(_) | Skip(..) | Approve(_) | Cancel(_) | Again(_) | Close(_) => false,
+            Connect(_) | Disconnect(_) | Step(..) | Get(_) | Claim | Wait | Edge => true,
         }
     }
 }
@@ -218,6 +244,9 @@ impl Hash for Seen<'_> {
         for ((device, module), row) in &tables.versions {
             let settles = (self.as_seen(row.first_reported_at), row.reported_at == row.first_reported_at);
             (device, module, &row.version, self.present(*device, row.epoch), settles).hash(to);
+        }
+        if tables.jobs.values().any(|job| !job.terms.windows.is_empty()) {
+            self.now.rem_euclid(2 * HALF_A_DAY).hash(to);
         }
         tables.tasks.values().for_each(|task| self.task(task, to));
         tables.jobs.values().for_each(|job| self.job(job, to));
@@ -244,6 +273,13 @@ impl Seen<'_> {
 
     fn task(&self, task: &Task, to: &mut impl Hasher) {
         (task.state as u8, task.approved).hash(to);
+        let job = &self.tables.jobs[&task.job_id];
+        if let Some(gate) = &job.gate {
+            let now = |round: Option<i32>| round.map(|round| round == gate.round);
+            let prevented =
+                matches!(task.reason, Some(Reason::Conflict { .. } | Reason::SourceExcluded { .. }));
+            (now(task.offered_in), now(task.failed_in), now(task.lost_in), prevented).hash(to);
+        }
         // A re-upgrade forgets all else of a task that has ended.
         if task.state.is_terminal() {
             return;
@@ -251,12 +287,13 @@ impl Seen<'_> {
         let at = |time: Option<Ms>| time.map(|at| self.as_seen(at));
         let version = self.tables.versions.get(&(task.device_id, task.module.clone()));
         let done = task.done_at.zip(version).map(|(at, version)| at <= version.reported_at);
-        let job = &self.tables.jobs[&task.job_id];
         let idle = job.terms.most_pushes.map(|most| task.idle_pushes.min(most));
-        (&task.src_version, task.tries, idle, done, task.lost).hash(to);
+        (&task.src_version, task.tries, idle, done, task.is_lost()).hash(to);
         (self.present(task.device_id, task.told_epoch), task.told_at.is_some()).hash(to);
         (at(task.retry_at), at(task.ready_at), at(task.heard_at)).hash(to);
-        job.timeout_ms.and(at(task.first_progress_at)).hash(to);
+        let counts_from = task.first_progress_at.map(|at| self.as_seen(at + job.held_ms - task.held_before));
+        job.timeout_ms.and(counts_from).hash(to);
+        job.timeout_ms.and(at(job.held_at)).hash(to);
         match task.start_clock {
             None => (0, 0).hash(to),
             Some(StartClock::By(by)) => (1, self.as_seen(by)).hash(to),
@@ -269,8 +306,11 @@ impl Seen<'_> {
         if let Some(gate) = &job.gate {
             let times = (self.as_seen(gate.opened_at), gate.enough_at.map(|at| self.as_seen(at)));
             let failed = job.terms.limits.failures.map(|most| gate.failed.min(most + 1));
-            (gate.wave, times, failed, gate.lost_before).hash(to);
+            (gate.wave, times, failed, gate.ended_before).hash(to);
         }
+        // Further back than a budget reaches nobody looks.
+        let used_up = (job.offered_until_us - self.now * 1_000).max(0);
+        (job.closed_at.is_some(), job.terms.kbit_per_second.map(|_| used_up)).hash(to);
     }
 }
 
@@ -283,6 +323,8 @@ enum Outlook {
     Fine,
     /// It ended without success.
     Ended,
+    /// It is not there yet.
+    Unmade,
 }
 
 fn outlook(world: &World, task: &Task) -> Outlook {
@@ -334,8 +376,10 @@ impl Graph {
         for (from, to) in &self.edges {
             back[*to].push(*from);
         }
-        (0..self.outlooks[0].len()).find_map(|task| {
-            let mut has_a_way: Vec<bool> = self.outlooks.iter().map(|o| o[task] == Outlook::Fine).collect();
+        let tasks = self.outlooks.iter().map(Vec::len).max().unwrap_or(0);
+        (0..tasks).find_map(|task| {
+            let of = |outlooks: &[Outlook]| outlooks.get(task).copied().unwrap_or(Outlook::Unmade);
+            let mut has_a_way: Vec<bool> = self.outlooks.iter().map(|o| of(o) == Outlook::Fine).collect();
             let mut open: Vec<usize> = (0..has_a_way.len()).filter(|s| has_a_way[*s]).collect();
             while let Some(state) = open.pop() {
                 for before in &back[state] {
@@ -344,7 +388,7 @@ impl Graph {
                     }
                 }
             }
-            (0..has_a_way.len()).find(|s| !has_a_way[*s] && self.outlooks[*s][task] == Outlook::Open)
+            (0..has_a_way.len()).find(|s| !has_a_way[*s] && of(&self.outlooks[*s]) == Outlook::Open)
         })
     }
 }
@@ -501,11 +545,60 @@ fn waves_that_halt_and_are_skipped() {
     };
     let second = Terms { need_confirm: true, attempts: 1, ..timeless(Overwrite::Queue) };
     let of_one = |d| [Report(d, "2"), Report(d, "3"), Step(d, -1)];
-    let others = [Skip(0), Resume(0), Approve(1), Claim, Wait];
+    let others = [Skip(0, 0), Resume(0), Approve(1), Claim, Wait];
     let acts = of_one(0).into_iter().chain(of_one(1)).chain(others).collect();
     let (world, mut cast) = stage(2, [("2", first), ("3", second)], acts);
     cast.memory = MINUTE;
-    holds_everywhere((world, cast), 11_000);
+    holds_everywhere((world, cast), 29_000);
+}
+
+/// A job that tells devices before noon only, with a clock until the first progress that outlasts a morning, and one
+/// behind it that tells them always.
+#[test]
+fn a_window_that_opens_and_closes() {
+    let windows = vec![Window { days: 0b111_1111, from: 0, to: 12 * 60 }];
+    let first = Terms {
+        windows,
+        start_timeout_ms: Some(3 * HALF_A_DAY / 2),
+        attempts: 2,
+        ..timeless(Overwrite::Queue)
+    };
+    let second = Terms { attempts: 1, ..timeless(Overwrite::Queue) };
+    let device = [Connect(0), Disconnect(0), Report(0, "1"), Report(0, "2"), Report(0, "3"), Get(0)];
+    let others = [Step(0, 100), Step(0, -1), Pause(0), Resume(0), Edge, Claim, Wait];
+    let acts = device.into_iter().chain(others).collect();
+    holds_everywhere(stage(1, [("2", first), ("3", second)], acts), 15_000);
+}
+
+/// A byte budget that has room for one file in half a minute, and two devices that ask for it.
+#[test]
+fn a_budget_for_one_file_at_a_time() {
+    let first = Terms { kbit_per_second: Some(1), attempts: 2, ..timeless(Overwrite::Queue) };
+    let first = Order { terms: first, ..Order::to(Pick::All) };
+    let of_one = |d| [Connect(d), Disconnect(d), Report(d, "2"), Get(d), Step(d, -1)];
+    let acts = of_one(0).into_iter().chain(of_one(1)).chain([Claim, Wait]).collect();
+    holds_everywhere(stage_of(2, [("2", first), nobody()], acts), 4_000);
+}
+
+/// A dynamic job that has taken a device eight times, and may twice more.
+#[test]
+fn a_policy_that_takes_a_device_again_and_again() {
+    let terms = Terms { attempts: 1, src_versions: vec!["1".into()], ..timeless(Overwrite::Queue) };
+    let policy = Order { terms, ..Order::dynamic(&["1"]) };
+    let reports = ["1", "2", "3"].map(|version| Report(0, version));
+    let others = [Step(0, 100), Disconnect(0), Connect(0), Claim, Wait];
+    let operator = [Pause(0), Resume(0), Close(0), Cancel(0)];
+    let acts = reports.into_iter().chain(others).chain(operator).collect();
+    let (mut world, cast) = stage_of(1, [("2", policy), nobody()], acts);
+    for _ in 0..7 {
+        for version in ["2", "1"] {
+            world.report(cast.devices[0], DEFAULT_MODULE, version);
+        }
+    }
+    assert_eq!(world.tables.tasks.len(), 8);
+    world.tables.events.clear();
+    world.tables.sent.clear();
+    holds_everywhere((world, cast), 1_000);
 }
 
 // Rules with one mistake each, so that it is known that the search finds it.

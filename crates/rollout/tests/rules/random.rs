@@ -31,13 +31,14 @@ enum Op {
     CancelSome(usize, bool),
     ResumeJob(usize),
     ConfirmJob(usize),
-    SkipWave(usize),
+    SkipWave(usize, i32),
     ConfirmTask(usize),
     ReupgradeJob(usize),
     CancelTask(usize),
     ReupgradeTask(usize),
     Timer { kind: usize, subject: usize },
     Chunk { job: usize, cursor: usize, kind: usize },
+    StandStill(Ms),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -66,12 +67,13 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (job.clone(), any::<bool>()).prop_map(|(job, told)| Op::CancelSome(job, told)),
         1 => job.clone().prop_map(Op::ResumeJob),
         1 => job.clone().prop_map(Op::ConfirmJob),
-        1 => job.clone().prop_map(Op::SkipWave),
+        1 => (job.clone(), 0..2_i32).prop_map(|(job, wave)| Op::SkipWave(job, wave)),
         1 => task.clone().prop_map(Op::ConfirmTask),
         2 => job.clone().prop_map(Op::ReupgradeJob),
         1 => task.clone().prop_map(Op::CancelTask),
         3 => task.clone().prop_map(Op::ReupgradeTask),
         3 => (0..8_usize, task.clone()).prop_map(|(kind, subject)| Op::Timer { kind, subject }),
+        1 => prop_oneof![Just(30_000), Just(10 * MINUTE)].prop_map(Op::StandStill),
         2 => (job, task, 0..3_usize).prop_map(|(job, cursor, kind)| Op::Chunk { job, cursor, kind }),
     ]
 }
@@ -281,6 +283,10 @@ impl Play {
                 self.world.tag(self.devices[device], "ring", on.then_some("beta"));
                 return None;
             }
+            Op::StandStill(ms) => {
+                self.world.stand_still(ms);
+                return None;
+            }
             Op::ClosePolicy(n) => Input::CloseJob(*self.policies.get(n)?),
             Op::Revise { job, what, on } => self.revise(job, what, on)?,
             Op::Connect { device } => {
@@ -317,7 +323,7 @@ impl Play {
             }
             Op::PauseJob(job) => Input::PauseJob(self.jobs[job]?),
             Op::ResumeJob(job) => Input::ResumeJob(self.jobs[job]?),
-            Op::SkipWave(job) => Input::SkipWave(self.jobs[job]?),
+            Op::SkipWave(job, wave) => Input::SkipWave { job: self.jobs[job]?, wave },
             Op::ConfirmJob(job) => Input::ConfirmJob(self.jobs[job]?),
             Op::ConfirmTask(n) => Input::ConfirmTask(self.nth_task(n)),
             Op::CancelJob(job) => Input::CancelJob(self.jobs[job]?),
@@ -509,12 +515,8 @@ proptest! {
         let mut play = Play::new(setting);
         play.play(&script);
         let world = &mut play.world;
-        let orphans = world.tables.sessions.values();
-        let gone = orphans.map(|s| Input::Disconnected { device: s.device_id, epoch: s.epoch }).collect();
-        world.now += 7 * 24 * 60 * MINUTE;
-        world.apply(gone);
         let (before, told) = (world.tables.tasks.clone(), world.tables.events.len());
-        world.tick();
+        world.stand_still(7 * 24 * 60 * MINUTE);
         prop_assert!(world.tables.timers.values().all(|at| *at > world.now), "{:?}", world.tables.timers);
         for (id, task) in &before {
             let events = || world.tables.events[told..].iter().filter(|e| e.task_id == Some(*id));

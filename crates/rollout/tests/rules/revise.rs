@@ -70,9 +70,11 @@ fn a_timeout_counts_from_the_first_progress_of_tasks_that_have_begun_too() {
         let (mut world, job, [device, ..]) = running(order);
         world.progress(device, 10);
         world.pass(5 * MINUTE);
-        // Downloads go on while a job is held, and so do their clocks.
+        // The clock stands still while the job is held, and can be set all the same.
         world.run(Input::PauseJob(job));
         world.revise(job, |to| to.timeout_ms = ms(after));
+        world.pass(30 * MINUTE);
+        world.run(Input::ResumeJob(job));
         let Some(minutes) = fails_in else {
             world.pass(60 * MINUTE);
             assert_eq!(world.state(job, device), InProgress);

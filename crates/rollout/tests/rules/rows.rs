@@ -3,13 +3,14 @@
 const ROWS: &str = include_str!("rows.md");
 
 /// Where the tests of the rows are.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("tasks.rs"),
     include_str!("attempts.rs"),
     include_str!("conflicts.rs"),
     include_str!("schedule.rs"),
     include_str!("orders.rs"),
     include_str!("pushes.rs"),
+    include_str!("gates.rs"),
 ];
 
 #[test]
@@ -17,12 +18,13 @@ fn every_rule_has_a_row_and_every_row_tests_that_are_there() {
     let named: Vec<&str> = ROWS
         .lines()
         .filter_map(|line| line.strip_prefix("| "))
-        .filter(|row| row.starts_with(['T', 'C']))
+        .filter(|row| row.starts_with(['T', 'G', 'C']))
         .map(|row| row.split(" |").next().unwrap())
         .collect();
-    let wanted = (1..=24).map(|n| format!("T{n}")).chain((1..=6).map(|n| format!("C4.{n}")));
+    let wanted = (1..=24).map(|n| format!("T{n}"));
+    let wanted = wanted.chain((1..=8).map(|n| format!("G{n}"))).chain((1..=6).map(|n| format!("C4.{n}")));
     assert_eq!(named, wanted.collect::<Vec<_>>());
-    for row in ROWS.lines().filter(|line| line.starts_with("| T") || line.starts_with("| C")) {
+    for row in ROWS.lines().filter(|line| ["| T", "| G", "| C"].iter().any(|row| line.starts_with(row))) {
         let tests: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test speaks of {row}");
         for test in tests {

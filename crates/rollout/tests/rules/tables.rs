@@ -43,6 +43,7 @@ pub(crate) struct Tables {
     pub(crate) dropped: u32,
     pub(crate) numbers: Numbers,
     pub(crate) offered_until_us: i64,
+    pub(crate) up_since: Ms,
     pub(crate) zones: BTreeMap<String, Zone>,
     pub(crate) zone_tags: BTreeMap<Id, String>,
     pub(crate) labels: BTreeMap<Id, Labels>,
@@ -75,6 +76,7 @@ impl Tables {
             dropped: 0,
             numbers: Numbers { id: 1_000, stream: 0 },
             offered_until_us: 0,
+            up_since: 0,
             zones: BTreeMap::new(),
             zone_tags: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -196,6 +198,7 @@ impl Wanted {
             Input::Connected { device, .. }
             | Input::Ousted { device }
             | Input::Disconnected { device, .. }
+            | Input::Orphaned { device, .. }
             | Input::Reported { device, .. }
             | Input::Progressed { device, .. }
             | Input::Asked { device, .. }
@@ -211,7 +214,7 @@ impl Wanted {
             | Input::ConfirmTask(task)
             | Input::ReupgradeTask(task) => drop(self.tasks.insert(*task)),
             Input::Due(Timer::Push(job)) => self.add_ready(*job, tables, at),
-            Input::Due(Timer::Retention) => {}
+            Input::Due(Timer::Retention | Timer::Alive) => {}
             Input::Due(
                 Timer::Work(job)
                 | Timer::Start(job)
@@ -219,7 +222,8 @@ impl Wanted {
                 | Timer::Release(job)
                 | Timer::Gate(job),
             )
-            | Input::SkipWave(job)
+            | Input::SkipWave { job, .. }
+            | Input::StoodStill { job, .. }
             | Input::CancelJob(job)
             | Input::CloseJob(job)
             | Input::CancelSome { job, .. }
@@ -298,6 +302,7 @@ impl Wanted {
             matches,
             slots_used: tables.slots_used(now),
             offered_until_us: tables.offered_until_us,
+            up_since: tables.up_since,
             zones: tables.zones.clone(),
             zone_tags: tables.zone_tags.clone(),
         }

@@ -251,22 +251,31 @@ fn waves_are_a_recount(after: &Tables) {
             let found = WaveCounts {
                 total: count(&|_| true),
                 succeeded: count(&|t| t.state == TaskState::Succeeded),
+                untold: count(&|t| t.state == TaskState::Succeeded && t.offered_in.is_none()),
                 failed: count(&|t| t.state == TaskState::Failed),
-                lost: count(&|t| t.lost),
-                canceled: count(&|t| t.state == TaskState::Canceled),
                 prevented: count(&|t| t.state == TaskState::Failed && prevented(t)),
+                canceled: count(&|t| t.state == TaskState::Canceled),
+                lost: count(&|t| t.is_lost()),
+                retrying: count(&|t| !t.state.is_terminal() && !t.is_lost() && t.failed_in.is_some()),
+                forgiven: count(&|t| fails_since(t).is_some_and(|round| round < gate.round)),
             };
             assert_eq!(*counts, found, "wave {wave} of job {}", job.id);
         }
-        let silent_by = |t: &Task| t.heard_at.zip(job.terms.lost_ms).map(|(heard, limit)| heard + limit);
-        let before =
-            |t: &&&Task| t.lost && silent_by(t).zip(gate.resumed_at).is_some_and(|(at, by)| at <= by);
-        assert_eq!(
-            gate.lost_before,
-            of_job.iter().filter(before).count() as i64,
-            "lost before, job {}",
-            job.id
-        );
+        let count = |wanted: &dyn Fn(&Task) -> bool| of_job.iter().filter(|t| wanted(t)).count() as i64;
+        let (offered, failed) =
+            (count(&|t| t.offered_in == Some(gate.round)), count(&|t| fails_since(t) == Some(gate.round)));
+        assert_eq!((gate.offered, gate.failed), (offered, failed), "job {}", job.id);
+    }
+}
+
+/// Since which round of its job's gate a task counts as failed.
+fn fails_since(task: &Task) -> Option<i32> {
+    match task.state {
+        TaskState::Succeeded | TaskState::Canceled => None,
+        TaskState::Failed if prevented(task) => None,
+        TaskState::Failed => task.failed_in,
+        _ if task.is_lost() => task.lost_in,
+        _ => task.failed_in,
     }
 }
 
@@ -394,6 +403,11 @@ pub(crate) fn what_waits_has_a_timer(after: &Tables) {
     for task in after.tasks.values() {
         assert!(task.ready_at.is_none() || after.timers.contains_key(&Timer::Push(task.job_id)), "{task:?}");
         assert!(task.retry_at.is_none() || after.timers.contains_key(&Timer::Retry(task.id)), "{task:?}");
+        let job = &after.jobs[&task.job_id];
+        if task.state == TaskState::InProgress && job.hold.is_none() && job.release.is_none() {
+            let watched = job.timeout_ms.is_none() || after.timers.contains_key(&Timer::Timeout(task.id));
+            assert!(watched, "its timeout never passes: {task:?}");
+        }
         if matches!(task.start_clock, Some(StartClock::By(_))) {
             assert!(after.timers.contains_key(&Timer::Unstarted(task.id)), "{task:?}");
             assert!(after.sessions.contains_key(&task.device_id), "only connected time counts: {task:?}");

@@ -193,6 +193,8 @@ impl World {
             offered_until_us: 0,
             terms: order.terms.clone(),
             hold: None,
+            held_at: None,
+            held_ms: 0,
             gate: Gate::of(&order.terms, self.now),
             work: (!order.terms.only_new).then_some(Work::Enrol { cursor: 0 }),
             release: None,
@@ -416,18 +418,48 @@ impl World {
     }
 
     fn next_released(&self, job: Id) -> Option<Input> {
-        let cursor = self.tables.jobs.get(&job)?.release?;
-        let open = |t: &&Task| t.job_id == job && !t.state.is_terminal();
-        let of_job = self.tables.tasks.values().filter(open).map(|t| t.id).collect();
-        let (tasks, last) = self.chunk_after(of_job, cursor);
-        Some(Input::Release { job, cursor, tasks, last })
+        let release = self.tables.jobs.get(&job)?.release?;
+        let open = self.tables.tasks.values().filter(|t| t.job_id == job && !t.state.is_terminal());
+        let (tasks, last) = match release {
+            Release::All { cursor } => self.chunk_after(open.map(|t| t.id).collect(), cursor),
+            Release::Waves { at, upto, cursor } => {
+                let of_waves = open.filter(|t| t.wave <= upto && (t.wave, t.id) > (at, cursor));
+                let mut rest: Vec<(i32, Id)> = of_waves.map(|t| (t.wave, t.id)).collect();
+                rest.sort_unstable();
+                self.some_of(rest.into_iter().map(|(_, id)| id).collect())
+            }
+        };
+        Some(Input::Release { job, release, tasks, last })
     }
 
     fn chunk_after(&self, all: Vec<Id>, cursor: Id) -> (Vec<Id>, bool) {
-        let mut rest: Vec<Id> = all.into_iter().filter(|id| *id > cursor).collect();
+        self.some_of(all.into_iter().filter(|id| *id > cursor).collect())
+    }
+
+    fn some_of(&self, mut rest: Vec<Id>) -> (Vec<Id>, bool) {
         let last = rest.len() <= self.chunk;
         rest.truncate(self.chunk);
         (rest, last)
+    }
+
+    /// The platform stands still for a while; then it is up again, and does what is due.
+    pub(crate) fn stand_still(&mut self, ms: Ms) {
+        let at = self.now;
+        self.now += ms;
+        let gone = |s: &Session| Input::Orphaned { device: s.device_id, epoch: s.epoch, at };
+        let orphans: Vec<Input> = self.tables.sessions.values().map(gone).collect();
+        self.apply(orphans);
+        let gated = self.tables.jobs.values().filter(|j| j.gate.is_some() && j.ended_at.is_none());
+        let stood: Vec<Input> = gated.map(|j| Input::StoodStill { job: j.id, from: at }).collect();
+        self.tables.up_since = self.now;
+        self.apply(stood);
+        self.tick();
+    }
+
+    /// The operator opens a job's next wave.
+    pub(crate) fn skip(&mut self, job: Id) {
+        let wave = self.job(job).gate.as_ref().map_or(0, |gate| gate.wave);
+        self.run(Input::SkipWave { job, wave });
     }
 
     /// Decides one batch and writes what follows.

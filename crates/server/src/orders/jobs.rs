@@ -204,6 +204,8 @@ impl Server {
             offered_until_us: 0,
             terms,
             hold: None,
+            held_at: None,
+            held_ms: 0,
             gate,
             work,
             release: None,
@@ -312,10 +314,13 @@ impl Server {
         self.order_job(id, Input::CloseJob(id), "jobTakesNoDevices", why).await
     }
 
-    /// Opens the next wave of a job without waiting for its gate.
-    pub async fn skip_wave(&self, id: Id) -> Result<Job, OrderError> {
+    /// Opens the next wave of a job without waiting for the gate of `wave`, counted from 0, if that is the open one.
+    pub async fn skip_wave(&self, id: Id, wave: i32) -> Result<Job, OrderError> {
+        let mut unit = self.begin().await?;
+        let job = job_in(&mut unit.tx, id).await?;
+        check_open_wave(&job, wave)?;
         let why = "only a running job that is not held and has a wave left can skip to it";
-        self.order_job(id, Input::SkipWave(id), "noWaveToOpen", why).await
+        self.order_in(unit, &job, Input::SkipWave { job: id, wave }, "noWaveToOpen", why).await
     }
 
     /// Approves every task of a job that waits for it; they go in the moments that follow.
@@ -334,6 +339,19 @@ impl Server {
     ) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
+        self.order_in(unit, &job, input, code, why).await
+    }
+
+    /// The same for a job that was just read.
+    async fn order_in(
+        &self,
+        mut unit: Unit,
+        job: &Job,
+        input: Input,
+        code: &'static str,
+        why: &str,
+    ) -> Result<Job, OrderError> {
+        let id = job.id;
         if unit.order(input).await? == 0 {
             let held = match job.hold {
                 None => "",
@@ -710,6 +728,18 @@ fn check_soaks(terms: &Terms, now: i64) -> Result<(), OrderError> {
         minutes(terms.soak_ms)
     );
     Err(OrderError::invalid("termsContradict", text).with("fields", ["soakMinutes", "endAt"]))
+}
+
+/// Two operators who skip at once mean the same wave.
+fn check_open_wave(job: &Job, wave: i32) -> Result<(), OrderError> {
+    let Some(open) = job.gate.as_ref().map(|gate| gate.wave).filter(|open| *open != wave) else {
+        return Ok(());
+    };
+    let (id, wave, open) = (IdKind::Job.text(job.id), wave + 1, open + 1);
+    let text = format!(
+        "the open wave of the job {id} is wave {open}, not wave {wave}, so nothing was skipped: look at the job, and name the wave that is not to be waited for"
+    );
+    Err(OrderError::conflict("waveNotOpen", text).with("job", id).with("wave", wave).with("openWave", open))
 }
 
 pub(super) fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> {

@@ -1,6 +1,6 @@
 //! The next few of many: what is ready, whom a job enrols, which of its tasks an order touches.
 
-use rollout::{Id, Job, JobKind, Ms, Scope, TaskState};
+use rollout::{Id, Job, JobKind, Ms, Release, Scope, TaskState};
 
 use crate::select::Whom;
 use crate::sql::{Field, Row, Tx, Val};
@@ -9,7 +9,7 @@ use crate::{Error, groups};
 /// Which tasks an order on a whole job touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unworked {
-    /// Those that have not ended: a cancel, an end, a release.
+    /// Those that have not ended: a cancel, an end, the release of all.
     Unfinished,
     /// Those that failed or were cancelled: a re-upgrade.
     Restartable,
@@ -113,6 +113,25 @@ pub async fn task_chunk(
     limit: u32,
 ) -> Result<(Vec<Id>, bool), Error> {
     let mut found = tasks_in(tx, job, which.states(), cursor, limit.saturating_add(1)).await?;
+    Ok(cut(&mut found, limit))
+}
+
+/// The next unfinished tasks that a job lets go, and whether there are none after them.
+pub async fn release_chunk(
+    tx: &mut Tx,
+    job: Id,
+    release: Release,
+    limit: u32,
+) -> Result<(Vec<Id>, bool), Error> {
+    let (at, upto, cursor) = match release {
+        Release::All { cursor } => return task_chunk(tx, job, cursor, Unworked::Unfinished, limit).await,
+        Release::Waves { at, upto, cursor } => (at, upto, cursor),
+    };
+    // No wave but the first opens with its tasks, so an index of the others is enough.
+    let sql = "select id from task where job_id = ? and open = 1 and wave > 0 and wave <= ? \
+               and (wave, id) > (?, ?) order by wave, id limit ?";
+    let args = vec![job.into(), upto.to_val(), at.to_val(), cursor.into(), limit.saturating_add(1).into()];
+    let mut found = ids(&tx.rows(sql, args).await?)?;
     Ok(cut(&mut found, limit))
 }
 

@@ -32,6 +32,12 @@ pub async fn next_timer_at(tx: &mut Tx) -> Result<Option<Ms>, Error> {
     row.map(|row| row.get(0)).transpose()
 }
 
+/// When a timer is due, if it is set.
+pub async fn timer_at(tx: &mut Tx, timer: Timer) -> Result<Option<Ms>, Error> {
+    let row = tx.row("select at from timer where kind = ? and subject = ?", key(timer).to_vec()).await?;
+    row.map(|row| row.get(0)).transpose()
+}
+
 /// Sets or clears timers.
 pub(crate) async fn set(tx: &mut Tx, timers: &BTreeMap<Timer, Option<Ms>>) -> Result<(), Error> {
     let cleared =
@@ -60,6 +66,7 @@ pub(crate) fn key(timer: Timer) -> [Val; 2] {
         Timer::Finish(job) => ("finish", job),
         Timer::Release(job) => ("release", job),
         Timer::Retention => ("retention", 0),
+        Timer::Alive => ("alive", 0),
     };
     [kind.into(), subject.into()]
 }
@@ -80,6 +87,7 @@ fn parse(kind: &str, subject: Id) -> Result<Timer, Error> {
         "finish" => Timer::Finish(subject),
         "release" => Timer::Release(subject),
         "retention" => Timer::Retention,
+        "alive" => Timer::Alive,
         _ => return Err(Error::Unreadable { column: 0, what: format!("a timer of kind {kind:?}") }),
     })
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rollout::Release;
+
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PACKAGE, PRODUCT};
@@ -135,6 +137,8 @@ on_both! {
             committer::chunk(&mut tx, PRODUCT, &meant, 5, 10, 5_000),
             committer::enrol_chunk(&mut tx, &rollout::Job { scope: rollout::Scope::Named, ..sample::job(8) }, 5, 5, 10),
             committer::task_chunk(&mut tx, JOB, 5, Unworked::Unfinished, 10),
+            committer::release_chunk(&mut tx, JOB, Release::Waves { at: 1, upto: 2, cursor: 5 }, 10),
+            committer::timer_at(&mut tx, rollout::Timer::Alive),
             committer::now(&mut tx, 5),
             events::drop_oldest(&mut tx, i64::MAX, 3),
             committer::reserve_streams(&mut tx, 5),
@@ -269,12 +273,14 @@ async fn the_narrowest_index_is_used() {
     committer::chunk(&mut tx, PRODUCT, &Whom::All, 5, 10, 5_000).await.unwrap();
     let offline = devices::Filter { online: Some(false), ..devices::Filter::default() };
     devices::list(&mut tx, PRODUCT, &offline, None, 10).await.unwrap();
+    committer::release_chunk(&mut tx, JOB, Release::Waves { at: 1, upto: 2, cursor: 5 }, 10).await.unwrap();
     let plans = plans(&mut tx).await;
     for (what, index) in [
         ("open = 1", "task_open"),
         ("first_online_at is not null", "device_enrol"),
         ("device.online = ?", "device_online"),
         ("kind = 'DYNAMIC'", "job_dynamic"),
+        ("(wave, id) > (?, ?)", "task_wave"),
     ] {
         let (sql, plan) = plans.iter().find(|(sql, _)| sql.contains(what)).unwrap();
         assert!(plan.iter().any(|line| line.contains(index)), "{sql}\n{}", plan.join("\n"));

@@ -1,6 +1,6 @@
 //! Databases of earlier schemas become the present one, with their rows.
 
-use rollout::{Job, StartClock, Task, TaskState, Terms};
+use rollout::{Job, Release, StartClock, Task, TaskState, Terms};
 
 use super::home::Home;
 use super::on_both;
@@ -109,7 +109,41 @@ async fn rows_of_schema_1(tx: &mut Tx) {
     .await;
 }
 
+/// A gate as schema 12 kept it: one of two devices told has failed, another is lost.
+const GATE_OF_SCHEMA_12: &str = r#"{"wave":0,"openedAt":5,"enoughAt":null,"waves":[{"total":2,"succeeded":0,"failed":1,"lost":1,"canceled":0,"prevented":0}],"offered":2,"succeeded":0,"failed":1,"lostBefore":0,"resumedAt":null,"before":{"total":0,"succeeded":0,"failed":0,"lost":0,"canceled":0,"prevented":0}}"#;
+
 on_both! {
+    async fn waves_of_schema_12_go_on(home: Home) {
+        let data = &home.config.data;
+        make_folder(data).unwrap();
+        let pools = Pools::connect(&home.config, data).await.unwrap();
+        let mut tx = pools.begin(Clock::Caller).await.unwrap();
+        migrate::migrate(&mut tx, 0, 1).await.unwrap();
+        rows_of_schema_1(&mut tx).await;
+        migrate::migrate(&mut tx, 1, 12).await.unwrap();
+        let gate = Val::from(GATE_OF_SCHEMA_12);
+        tx.exec("update job set gate = ?, release = 99", vec![gate]).await.unwrap();
+        tx.exec("update task set lost = 1, wave = 1", vec![]).await.unwrap();
+        tx.commit().await.unwrap();
+        pools.close().await;
+
+        let store = home.open().await;
+        let mut tx = store.begin().await.unwrap();
+        let keys = Keys { devices: [10].into(), ..Keys::default() };
+        let rows = committer::load(&mut tx, &keys, 50).await.unwrap();
+        let (job, task) = (&rows.jobs[&JOB], &rows.tasks[&100]);
+        assert_eq!(job.release, Some(Release::All { cursor: 99 }));
+        let gate = job.gate.as_ref().unwrap();
+        assert_eq!((gate.round, gate.offered, gate.waves[0].lost, gate.waves[0].retrying), (0, 2, 1, 0));
+        assert_eq!((task.lost_in, task.offered_in, task.failed_in), (Some(0), Some(0), None));
+        let waves = |at, upto, cursor| Release::Waves { at, upto, cursor };
+        for (release, found) in [(waves(1, 1, 0), vec![100]), (waves(1, 2, 100), vec![]), (waves(0, 0, 0), vec![])] {
+            assert_eq!(committer::release_chunk(&mut tx, JOB, release, 9).await.unwrap(), (found, true));
+        }
+        drop(tx);
+        store.close().await;
+    }
+
     async fn a_database_of_schema_1_keeps_its_rows(home: Home) {
         let data = &home.config.data;
         make_folder(data).unwrap();

@@ -8,8 +8,8 @@ use proptest::sample::select;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use rollout::{
     CancelStates, Changes, Counts, Device, DeviceError, Event, EventKind, FailureLimits, Gate, Halt, Hold,
-    Id, Job, JobState, ModuleVersion, Ms, Package, PackageState, Reason, Rivalry, Rows, Session, StartClock,
-    Task, TaskState, Terms, Timer, Work,
+    Id, Job, JobState, ModuleVersion, Ms, Package, PackageState, Reason, Release, Rivalry, Rows, Session,
+    StartClock, Task, TaskState, Terms, Timer, Work,
 };
 
 use super::home::Home;
@@ -301,7 +301,10 @@ impl Model {
                         progress: n,
                         tries: n,
                         approved: n > 0,
-                        lost: n < 0,
+                        lost_in: (n < 0).then_some(n),
+                        offered_in: (n > 0).then_some(n),
+                        failed_in: a.map(|_| n),
+                        held_before: n.into(),
                         wave: n,
                         idle_pushes: n,
                         retry_at: b,
@@ -320,7 +323,9 @@ impl Model {
                     let old = &self.rows.jobs[&job];
                     let terms = Terms { attempts: 7, start_timeout_ms: ended_at, ..Terms::default() };
                     let halt = Halt::Failures { failed: next_push_us, limit: 1 };
-                    let (hold, release) = (work.map(|_| Hold::Halted { halt }), ended_at);
+                    let hold = work.map(|_| Hold::Halted { halt });
+                    let waves = Release::Waves { at: 1, upto: 2, cursor: next_push_us };
+                    let release = ended_at.map_or(Some(waves), |cursor| Some(Release::All { cursor }));
                     let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
                     let gate = Gate::of(&Terms { limits, ..Terms::default() }, next_push_us);
                     let row = Job {
