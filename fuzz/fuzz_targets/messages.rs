@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use wire::Emit;
 use wire::message::{
-    BlockRequest, ConfigGet, ConfigPushReply, ConfigReply, Get, GetReply, Inform, MAX_DESC, MAX_ID, MAX_VERSION,
-    Notice, OldRequest, Post, PostReply, Progress, Shadow, TimeRequest,
+    BlockRequest, ConfigGet, ConfigPushReply, ConfigReply, Get, GetReply, Inform, MAX_DESC, MAX_ID,
+    MAX_VERSION, Notice, OldRequest, Post, PostReply, Progress, Shadow, TimeRequest,
 };
 
 macro_rules! round_trip {

@@ -18,6 +18,7 @@ use crate::committer::{NotTaken, attempt};
 use crate::core::{Core, NEVER};
 use crate::counters::Counters;
 use crate::downlink::{self, SYSTEM_ERROR, WRONG_PARAMETER, Writer};
+use crate::uplink::Unread;
 
 /// Most words in one transaction.
 const BATCH: usize = 512;
@@ -72,12 +73,6 @@ enum Order {
     Walk(Id),
 }
 
-/// A payload that is no word, with the answer for a device that waits for one.
-pub(crate) struct Unread {
-    pub(crate) error: message::Error,
-    pub(crate) answer: Option<Downlink>,
-}
-
 /// The way in for sessions and operators.
 #[derive(Clone)]
 pub(crate) struct Configurator {
@@ -90,12 +85,12 @@ pub(crate) struct Configurator {
 /// Reads what a device published on the topics of remote configuration.
 pub(crate) fn read(kind: Kind, payload: &[u8]) -> Result<Word, Unread> {
     if kind == Kind::ConfigPushReply {
-        let read = ConfigPushReply::parse(payload).map_err(|error| Unread { error, answer: None })?;
-        return Ok(Word::Answered { version: read.version.into(), code: read.code });
+        let ConfigPushReply { version, code } = ConfigPushReply::parse(payload)?;
+        return Ok(Word::Answered { version: version.into(), code });
     }
     match ConfigGet::parse(payload) {
         Ok(ConfigGet { id }) => Ok(Word::Asked { id: id.raw().into() }),
-        Err(RequestError::Unreadable(error)) => Err(Unread { error, answer: None }),
+        Err(RequestError::Unreadable(error)) => Err(error.into()),
         Err(RequestError::Parameter { id, error }) => {
             Err(Unread { error, answer: Some(downlink::no_configuration(id, WRONG_PARAMETER)) })
         }

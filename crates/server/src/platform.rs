@@ -189,7 +189,7 @@ impl Server {
                     (self.configurations.clone(), (session.device, session.epoch, word));
                 Box::pin(async move { configurations.say(note).await.map_err(|_| Unavailable) })
             }
-            Err(configurations::Unread { error, answer }) => {
+            Err(Unread { error, answer }) => {
                 self.drop_message(session, kind, &error, answer);
                 Box::pin(std::future::ready(Ok(())))
             }
