@@ -55,7 +55,8 @@ client() {
 }
 
 "$otaru" certs new --name localhost --name 127.0.0.1 >/dev/null
-"$otaru" serve --devices "127.0.0.1:$DEVICES" --operators "127.0.0.1:$OPERATORS" >"$DIR/log" 2>&1 &
+"$otaru" serve --devices "127.0.0.1:$DEVICES" --operators "127.0.0.1:$OPERATORS" --tls-client-ca "$CA" \
+  >"$DIR/log" 2>&1 &
 wait_for 30 "the platform" "$otaru" status
 "$otaru" product add Lamp --key "$PK" >/dev/null
 "$otaru" device add "$PK" "$DN" --secret "$SECRET" >/dev/null
@@ -117,6 +118,19 @@ if client mosquitto_pub --cafile "$DIR/other.pem" -q 1 -t "$inform" -m "$report"
   die "a client that does not trust the CA sent a message"
 fi
 wait_for 10 "the reason in the log" grep -q "it does not trust the certificate here" "$DIR/log"
+
+step "a certificate of the device's own instead of a secret"
+"$otaru" certs device lamp >/dev/null
+"$otaru" device certificate "$PK" "$DN" --set "$OTARU_DATA/tls/device-lamp.pem" >/dev/null
+# by_certificate [option...]: subscribes to what the platform sends unasked, and shows one message.
+by_certificate() {
+  mosquitto_sub -V mqttv311 -h localhost -p "$DEVICES" --cafile "$CA" --cert "$OTARU_DATA/tls/device-lamp.pem" \
+    --key "$OTARU_DATA/tls/device-lamp-key.pem" -i 'anything|securemode=2|' -t "/ota/device/upgrade/$PK/$DN" \
+    -C 1 -W 20 -v "$@" 2>&1 || true
+}
+has "$(by_certificate)" "/ext/auth/identity/response {\"productKey\":\"$PK\",\"deviceName\":\"$DN\"}"
+"$otaru" device certificate "$PK" "$DN" --remove >/dev/null
+has "$(by_certificate)" "not authorised"
 
 step "a new certificate is taken up, and the session that is there stays"
 client mosquitto_sub --cafile "$CA" -d -t "/ota/device/upgrade/$PK/$DN" >"$DIR/sub" 2>&1 &

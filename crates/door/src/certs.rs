@@ -78,6 +78,12 @@ impl Pem {
     }
 }
 
+/// The SHA-256 of a certificate, in lower-case hex.
+pub fn fingerprint(pem: &[u8]) -> Result<String, ErrorStack> {
+    let digest = X509::from_pem(pem)?.digest(MessageDigest::sha256())?;
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// A CA of one's own.
 pub struct Authority {
     certificate: X509,
@@ -118,19 +124,35 @@ impl Authority {
                 alternatives.ip(&address.to_string());
             }
         }
-        let key = new_key()?;
-        let subject = named(&names.first().map(ToString::to_string).unwrap_or_default())?;
+        let common = names.first().map(ToString::to_string).unwrap_or_default();
+        self.sign(&common, ExtendedKeyUsage::new().server_auth(), Some(&alternatives))
+    }
+
+    /// A certificate for a device; what it is called says nothing to the platform.
+    pub fn sign_device(&self, common: &str) -> Result<Pem, ErrorStack> {
+        self.sign(common, ExtendedKeyUsage::new().client_auth(), None)
+    }
+
+    fn sign(
+        &self,
+        common: &str,
+        purpose: &ExtendedKeyUsage,
+        alternatives: Option<&SubjectAlternativeName>,
+    ) -> Result<Pem, ErrorStack> {
+        let (key, subject) = (new_key()?, named(common)?);
         let mut builder = begin(&subject, self.certificate.subject_name(), &key)?;
         builder.append_extension(BasicConstraints::new().critical().build()?)?;
         let usage = KeyUsage::new().critical().digital_signature().key_encipherment().build()?;
         builder.append_extension(usage)?;
-        builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
+        builder.append_extension(purpose.build()?)?;
         let context = builder.x509v3_context(Some(&self.certificate), None);
-        let extensions = [
-            alternatives.build(&context)?,
+        let mut extensions = vec![
             SubjectKeyIdentifier::new().build(&context)?,
             AuthorityKeyIdentifier::new().keyid(true).build(&context)?,
         ];
+        if let Some(alternatives) = alternatives {
+            extensions.push(alternatives.build(&context)?);
+        }
         for extension in extensions {
             builder.append_extension(extension)?;
         }

@@ -16,12 +16,12 @@ use wire::credentials::{ClientId, Username};
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
-use crate::serve::Door;
+use crate::serve::{Channel, Door};
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
 use crate::turned::{Refused, Turned, Who, Why};
-use crate::{Admitted, Closed, Login, Platform, Refusal, Session, Sessions};
+use crate::{Admitted, Bearer, Closed, Fingerprint, Login, Platform, Refusal, Session, Sessions};
 
 /// Longest CONNECT in bytes that is read without asking; only a will can make it longer.
 const USUAL_CONNECT: usize = 16 * 1024;
@@ -43,11 +43,18 @@ const SUCCESSION: Duration = Duration::from_secs(2);
 struct Welcome {
     terms: Terms,
     session: Arc<Session>,
+    /// It did not say who it is, and is told.
+    is_nameless: bool,
 }
 
 /// Serves an MQTT connection until it ends; the CONNECT must be whole by `deadline`.
-pub(crate) async fn mqtt<P, S>(door: Arc<Door<P>>, mut stream: S, peer: SocketAddr, deadline: Instant)
-where
+pub(crate) async fn mqtt<P, S>(
+    door: Arc<Door<P>>,
+    mut stream: S,
+    peer: SocketAddr,
+    channel: Channel,
+    deadline: Instant,
+) where
     P: Platform,
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -56,7 +63,7 @@ where
         Ok((length, _place)) => {
             let packet = input.split_to(length);
             // On the heap, so that the session after it does not keep the room a platform needs for it.
-            let login = Box::pin(door.login(&packet, peer, &mut stream)).await;
+            let login = Box::pin(door.login(&packet, peer, channel, &mut stream)).await;
             login.map_err(|turned| door.turn_away(peer, &turned))
         }
         Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
@@ -110,23 +117,30 @@ impl<P: Platform> Door<P> {
         &self,
         packet: &'p [u8],
         peer: SocketAddr,
+        channel: Channel,
         stream: &mut S,
     ) -> Result<Welcome, Turned<'p>> {
         let who = Who { version: Connect::version_of(packet), ..Who::default() };
         let connect = parse(packet).map_err(|why| Turned { why, who })?;
         let who = who.named(connect.username);
-        self.admit(&connect, peer, stream).await.map_err(|why| Turned { why, who })
+        self.admit(&connect, peer, channel, stream).await.map_err(|why| Turned { why, who })
     }
 
     async fn admit<S: AsyncRead + Unpin>(
         &self,
         connect: &Connect<'_>,
         peer: SocketAddr,
+        channel: Channel,
         stream: &mut S,
     ) -> Result<Welcome, Why> {
         let terms = Terms::of(connect)?;
         let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
         client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
+        if let Channel::Tls(Some(certificate)) = channel
+            && connect.password.unwrap_or_default().is_empty()
+        {
+            return self.admit_bearer(connect, terms, &certificate, peer, stream).await;
+        }
         let username = Username::parse(connect.username.ok_or(Why::NoUsername)?).map_err(Why::Username)?;
         let login = Login {
             product_key: username.product_key,
@@ -136,10 +150,55 @@ impl<P: Platform> Door<P> {
             peer,
         };
         let refusal = match self.patient_check(&login, stream).await? {
-            Ok(admitted) => return Ok(Welcome { terms, session: session(connect, &login, admitted) }),
+            Ok(admitted) => {
+                let session = session(connect, username, peer, admitted);
+                return Ok(Welcome { terms, session, is_nameless: false });
+            }
             Err(refusal) => refusal,
         };
         Err(Why::platform(refusal, &client_id, login.password))
+    }
+
+    /// Lets a device in by its certificate (docs/protocol.md 2.6); it may leave out who it is.
+    async fn admit_bearer<S: AsyncRead + Unpin>(
+        &self,
+        connect: &Connect<'_>,
+        terms: Terms,
+        certificate: &Fingerprint,
+        peer: SocketAddr,
+        stream: &mut S,
+    ) -> Result<Welcome, Why> {
+        let named = connect.username.filter(|name| !name.is_empty());
+        let named = named.map(Username::parse).transpose().map_err(Why::Username)?;
+        match self.find_bearer(certificate, named).await {
+            Ok(Bearer { admitted, product_key, device_name }) => {
+                let user = Username { product_key: &product_key, device_name: &device_name };
+                let session = session(connect, user, peer, admitted);
+                Ok(Welcome { terms, session, is_nameless: named.is_none() })
+            }
+            Err(refusal) => {
+                let origin = Origin::of(peer.ip());
+                let wait = self.wait_of(origin, named, refusal)?;
+                self.delay(wait, origin, stream).await?;
+                Err(Why::Certificate(refusal))
+            }
+        }
+    }
+
+    async fn find_bearer(
+        &self,
+        certificate: &Fingerprint,
+        named: Option<Username<'_>>,
+    ) -> Result<Bearer, Refusal> {
+        let asked = async {
+            let _turn = self.logins.acquire().await;
+            self.platform.bearer(certificate).await
+        };
+        let bearer = timeout(LOGIN_TIMEOUT, asked).await.unwrap_or(Err(Refusal::Unavailable))?;
+        let is_it = |user: Username<'_>| {
+            *bearer.product_key == *user.product_key && *bearer.device_name == *user.device_name
+        };
+        if named.is_none_or(is_it) { Ok(bearer) } else { Err(Refusal::BadPassword) }
     }
 
     /// Checks a login. After many failed ones a refusal waits; the right password opens at once, whatever
@@ -227,15 +286,20 @@ fn parse(packet: &[u8]) -> Result<Connect<'_>, Why> {
     }
 }
 
-fn session(connect: &Connect<'_>, login: &Login<'_>, admitted: Admitted) -> Arc<Session> {
+fn session(
+    connect: &Connect<'_>,
+    Username { product_key, device_name }: Username<'_>,
+    peer: SocketAddr,
+    admitted: Admitted,
+) -> Arc<Session> {
     Arc::new(Session {
         device: admitted.device,
         epoch: admitted.epoch,
-        product_key: login.product_key.into(),
-        device_name: login.device_name.into(),
+        product_key: product_key.into(),
+        device_name: device_name.into(),
         client_id: connect.client_id.into(),
         keep_alive: connect.keep_alive,
-        peer: login.peer,
+        peer,
     })
 }
 
@@ -275,7 +339,7 @@ where
     P: Platform,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Welcome { terms, session } = welcome;
+    let Welcome { terms, session, is_nameless } = welcome;
     let mailbox = Arc::new(Mailbox::new(door.config.queue_bytes));
     let mut ousted = None;
     let older = match door.sessions.enter(&session, &mailbox) {
@@ -317,6 +381,7 @@ where
         mailbox: seat.mailbox.clone(),
         config: door.config.clone(),
         terms,
+        is_nameless,
         stream,
         input,
     };

@@ -63,8 +63,8 @@ pub use config::Config;
 pub use counters::{Count, Counters};
 pub use network::{Network, NetworkError};
 pub use platform::{
-    Admitted, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Login, Passing, Platform,
-    Refusal, Session, StreamRefusal, Unavailable, Way,
+    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Fingerprint, Login,
+    Passing, Platform, Refusal, Session, StreamRefusal, Unavailable, Way,
 };
 pub use serve::{listen, serve};
 pub use sessions::Sessions;

@@ -16,7 +16,7 @@ use crate::connect::mqtt as serve_mqtt;
 use crate::log::Log;
 use crate::pipe_tests::client::{Client, Credentials, bytes};
 use crate::pipe_tests::platform::TestPlatform;
-use crate::serve::{Door, MAX_LONG_CONNECTS};
+use crate::serve::{Channel, Door, MAX_LONG_CONNECTS};
 use crate::{Config, Counters, Sessions, Tls};
 
 const FACTORY: &str = "192.0.2.7";
@@ -53,7 +53,7 @@ impl House {
         let (ours, theirs) = duplex(1024);
         let peer = SocketAddr::from((address.parse::<IpAddr>().unwrap(), 1));
         let deadline = Instant::now() + self.0.config.connect_timeout;
-        tokio::spawn(serve_mqtt(self.0.clone(), theirs, peer, deadline));
+        tokio::spawn(serve_mqtt(self.0.clone(), theirs, peer, Channel::Clear, deadline));
         let mut client = Client::new(ours);
         client.send(hello).await;
         client

@@ -20,7 +20,7 @@ use wire::topic::Kind;
 
 use crate::connect::mqtt as serve_mqtt;
 use crate::log::Log;
-use crate::serve::Door;
+use crate::serve::{Channel, Door};
 use crate::{Closed, Config, Counters, Sessions, Tls};
 use client::{Client, Credentials};
 use platform::{TestBlob, TestPlatform, Told};
@@ -41,8 +41,13 @@ impl House {
     fn dial(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = duplex(buffer);
         let deadline = Instant::now() + self.door.config.connect_timeout;
-        let served =
-            tokio::spawn(serve_mqtt(self.door.clone(), theirs, ([127, 0, 0, 1], 1).into(), deadline));
+        let served = tokio::spawn(serve_mqtt(
+            self.door.clone(),
+            theirs,
+            ([127, 0, 0, 1], 1).into(),
+            Channel::Clear,
+            deadline,
+        ));
         (ours, served)
     }
 

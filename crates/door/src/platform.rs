@@ -19,6 +19,9 @@ pub type DeviceId = i64;
 /// device the one with the higher number stays.
 pub type Epoch = i64;
 
+/// SHA-256 of a certificate as it is sent.
+pub type Fingerprint = [u8; 32];
+
 /// A future on the heap that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -33,6 +36,9 @@ pub trait Platform: Send + Sync + 'static {
         &self,
         identity: &PskIdentity<'_>,
     ) -> impl Future<Output = Result<PskKey, Refusal>> + Send;
+
+    /// Finds whose certificate a device has shown; it is of a CA that is trusted.
+    fn bearer(&self, certificate: &Fingerprint) -> impl Future<Output = Result<Bearer, Refusal>> + Send;
 
     /// A session began: after the uplinks of any older one of the device are durable, unless that takes
     /// too long, and before its own first uplink. What is delivered from here on reaches the device after
@@ -127,6 +133,17 @@ pub struct Admitted {
     pub device: DeviceId,
     /// The number of this connection.
     pub epoch: Epoch,
+}
+
+/// A device that may come in by its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// As with a password.
+    pub admitted: Admitted,
+    /// Key of its product.
+    pub product_key: Box<str>,
+    /// Its name.
+    pub device_name: Box<str>,
 }
 
 /// Why a device may not come in, each with its CONNACK code (docs/protocol.md 2.5).

@@ -19,7 +19,7 @@ use crate::proxy::{self, Header};
 use crate::throttle::Throttle;
 use crate::tls::{self, Tls, TlsStream, Turns};
 use crate::turned::Why;
-use crate::{Config, Counters, Platform, Sessions, connect, counters, http, tcp};
+use crate::{Config, Counters, Fingerprint, Platform, Sessions, connect, counters, http, tcp};
 
 /// How long to wait after the system refused a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -79,6 +79,15 @@ impl<P> Door<P> {
             config: Arc::new(config),
         }
     }
+}
+
+/// Whether others can read what passes through a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// They can.
+    Clear,
+    /// They cannot. With the certificate of a trusted CA that the device has shown, if it has.
+    Tls(Option<Fingerprint>),
 }
 
 /// How many connections may wait for a delayed refusal.
@@ -190,10 +199,11 @@ async fn connection<P: Platform>(door: Arc<Door<P>>, mut stream: TcpStream, peer
         Some(tls::HANDSHAKE) => {
             let Some(mut stream) = Box::pin(door.shake_hands(stream, peer, deadline)).await else { return };
             if let Some(first) = first_byte(&door, &mut stream, peer, deadline).await {
-                Box::pin(speak(door, stream, first, peer, deadline)).await;
+                let channel = Channel::Tls(stream.certificate());
+                Box::pin(speak(door, stream, first, peer, channel, deadline)).await;
             }
         }
-        Some(first) => Box::pin(speak(door, stream, first, peer, deadline)).await,
+        Some(first) => Box::pin(speak(door, stream, first, peer, Channel::Clear, deadline)).await,
         None => {}
     }
 }
@@ -204,10 +214,11 @@ async fn speak<P: Platform, S: Transport>(
     stream: S,
     first: u8,
     peer: SocketAddr,
+    channel: Channel,
     deadline: Instant,
 ) {
     match first {
-        CONNECT => connect::mqtt(door, stream, peer, deadline).await,
+        CONNECT => connect::mqtt(door, stream, peer, channel, deadline).await,
         letter if letter.is_ascii_alphabetic() => {
             Box::pin(http::serve(door, stream, peer, deadline)).await;
         }

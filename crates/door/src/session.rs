@@ -46,6 +46,9 @@ const SPARE_PACKET_BYTES: usize = 16 * 1024;
 /// How long uplinks taken from a closed session may still take.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Where a device is told who its certificate says it is.
+const IDENTITY: &str = "/ext/auth/identity/response";
+
 /// Bytes of a topic or filter that are logged.
 const MAX_LOGGED: usize = 160;
 
@@ -60,6 +63,8 @@ pub(crate) struct Driver<P, S> {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) config: Arc<Config>,
     pub(crate) terms: Terms,
+    /// The device did not say who it is, and is told.
+    pub(crate) is_nameless: bool,
     pub(crate) stream: S,
     pub(crate) input: BytesMut,
 }
@@ -100,6 +105,9 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
         terms.accept(config.max_packet, |connack| {
             running.out.packet(connack);
         });
+        if running.driver.is_nameless {
+            running.tell_identity();
+        }
         let End { why, reason } = running.serve().await;
         if matches!(why, Closed::TakenOver | Closed::Lost) {
             running.sweep();
@@ -141,6 +149,15 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             if let Err(end) = self.step().await {
                 return end;
             }
+        }
+    }
+
+    /// Tells a device who it is by its certificate (docs/protocol.md 2.6).
+    fn tell_identity(&mut self) {
+        let Session { product_key, device_name, .. } = &*self.driver.session;
+        let identity = format!(r#"{{"productKey":"{product_key}","deviceName":"{device_name}"}}"#);
+        if !self.publish(IDENTITY, QoS::AtMostOnce, identity.as_bytes()) {
+            self.oversize(identity.len());
         }
     }
 

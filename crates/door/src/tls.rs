@@ -13,12 +13,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use openssl::asn1::Asn1Time;
 use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::ssl::{
-    SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVersion,
+    SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode,
+    SslVerifyMode, SslVersion,
 };
-use openssl::x509::X509;
+use openssl::stack::Stack;
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509NameRef};
 
+use crate::Fingerprint;
 pub(crate) use handshake::Turns;
 pub(crate) use stream::TlsStream;
 
@@ -62,6 +67,9 @@ pub enum TlsError {
     /// The key is no PEM of a private key, or is encrypted.
     #[error("there is no key in it that can be read: PEM without a password is expected ({0})")]
     Key(#[source] ErrorStack),
+    /// The CA of devices is no PEM of certificates.
+    #[error("there is no certificate of a CA in it that can be read: PEM is expected ({0})")]
+    Trusted(#[source] ErrorStack),
     /// They are not a pair.
     #[error("the key is not that of the first certificate")]
     Pair,
@@ -74,6 +82,8 @@ pub enum TlsError {
 pub struct Certificate {
     chain: Vec<X509>,
     key: PKey<Private>,
+    /// CAs of devices' own certificates; without any none is asked for.
+    trusted: Vec<X509>,
 }
 
 impl Certificate {
@@ -83,7 +93,21 @@ impl Certificate {
         // Without an answer of its own OpenSSL would ask for a password at the terminal.
         let key = PKey::private_key_from_pem_callback(key, |_| Ok(0)).map_err(TlsError::Key)?;
         let own = chain.first().ok_or_else(|| TlsError::Chain(ErrorStack::get()))?;
-        if own.public_key()?.public_eq(&key) { Ok(Self { chain, key }) } else { Err(TlsError::Pair) }
+        if own.public_key()?.public_eq(&key) {
+            Ok(Self { chain, key, trusted: Vec::new() })
+        } else {
+            Err(TlsError::Pair)
+        }
+    }
+
+    /// Also asks devices for a certificate of their own, of one of these CAs (PEM). They need not have one.
+    pub fn trusting(self, ca: &[u8]) -> Result<Self, TlsError> {
+        let trusted = X509::stack_from_pem(ca).map_err(TlsError::Trusted)?;
+        if trusted.is_empty() {
+            Err(TlsError::Trusted(ErrorStack::get()))
+        } else {
+            Ok(Self { trusted, ..self })
+        }
     }
 
     /// When it expires, in seconds since 1970.
@@ -153,8 +177,31 @@ impl Shown {
             context.set_certificate(own)?;
             others.iter().try_for_each(|other| context.add_extra_chain_cert(other.clone()))?;
             context.set_private_key(&certificate.key)?;
+            ask(&mut context, &certificate.trusted)?;
             expires = Some(certificate.expires()?);
         }
         Ok(Self { context: context.build(), expires })
     }
+}
+
+/// Asks devices for a certificate of one of these CAs.
+fn ask(context: &mut SslContextBuilder, trusted: &[X509]) -> Result<(), ErrorStack> {
+    if trusted.is_empty() {
+        return Ok(());
+    }
+    let (mut store, mut names) = (X509StoreBuilder::new()?, Stack::new()?);
+    for ca in trusted {
+        names.push(X509NameRef::to_owned(ca.subject_name())?)?;
+        store.add_cert(ca.clone())?;
+    }
+    context.set_verify_cert_store(store.build())?;
+    context.set_client_ca_list(names);
+    context.set_verify(SslVerifyMode::PEER);
+    Ok(())
+}
+
+/// SHA-256 of the certificate that a device has shown, which is of a CA that is trusted.
+fn shown_by(ssl: &SslRef) -> Option<Fingerprint> {
+    let digest = ssl.peer_certificate()?.digest(MessageDigest::sha256()).ok()?;
+    Fingerprint::try_from(&*digest).ok()
 }

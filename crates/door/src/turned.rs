@@ -85,6 +85,8 @@ pub(crate) enum Why {
     Username(credentials::Error),
     /// The password is wrong, or there is none.
     Password { missing: bool, registration: bool },
+    /// The platform says so of its certificate.
+    Certificate(Refusal),
     /// The platform says so.
     Platform(Refusal),
     /// Its refusal would be delayed after failed logins, and too many such wait already.
@@ -166,7 +168,10 @@ impl Why {
             | Self::Username(_)
             | Self::Password { .. }
             | Self::Platform(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
-            Self::Platform(Refusal::NotAuthorised) => Some(connack::NOT_AUTHORISED),
+            Self::Certificate(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
+            Self::Platform(Refusal::NotAuthorised) | Self::Certificate(Refusal::NotAuthorised) => {
+                Some(connack::NOT_AUTHORISED)
+            }
             Self::FirstByte(_)
             | Self::Proxy(_)
             | Self::ProxyBrokeOff
@@ -186,6 +191,7 @@ impl Why {
             | Self::AuthMethod
             | Self::SmallPackets(_)
             | Self::Platform(Refusal::Unavailable)
+            | Self::Certificate(Refusal::Malformed | Refusal::Unavailable)
             | Self::Outrun
             | Self::Stopping => None,
         }
@@ -204,9 +210,15 @@ impl Why {
             Self::ThrottleLeft => &counters.throttle_left,
             Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
             Self::Version(_) => &counters.bad_version,
-            Self::Password { .. } | Self::Platform(Refusal::BadPassword) => &counters.bad_password,
-            Self::Platform(Refusal::NotAuthorised) => &counters.unknown_device,
-            Self::Platform(Refusal::Unavailable) | Self::Stopping => &counters.connect_unavailable,
+            Self::Password { .. }
+            | Self::Platform(Refusal::BadPassword)
+            | Self::Certificate(Refusal::BadPassword) => &counters.bad_password,
+            Self::Platform(Refusal::NotAuthorised) | Self::Certificate(Refusal::NotAuthorised) => {
+                &counters.unknown_device
+            }
+            Self::Platform(Refusal::Unavailable)
+            | Self::Certificate(Refusal::Unavailable)
+            | Self::Stopping => &counters.connect_unavailable,
             Self::Outrun => &counters.take_over,
             Self::BrokeOff
             | Self::Packet(_)
@@ -217,7 +229,8 @@ impl Why {
             | Self::SignMethod(_)
             | Self::NoUsername
             | Self::Username(_)
-            | Self::Platform(Refusal::Malformed) => &counters.malformed_connect,
+            | Self::Platform(Refusal::Malformed)
+            | Self::Certificate(Refusal::Malformed) => &counters.malformed_connect,
         }
     }
 }
@@ -288,8 +301,14 @@ impl fmt::Display for Why {
                  `otaru device credentials` shows one that does",
             ),
             Self::Platform(Refusal::Malformed) => f.write_str("the client id asks for what is not served"),
+            Self::Certificate(Refusal::BadPassword) => {
+                f.write_str("its certificate is that of another device than its user name says")
+            }
+            Self::Certificate(Refusal::NotAuthorised) => f.write_str(
+                "its certificate is bound to no device, or to a disabled one; `otaru device certificate` binds it",
+            ),
             Self::Platform(Refusal::NotAuthorised) => f.write_str("the device is unknown or disabled"),
-            Self::Platform(Refusal::Unavailable) => {
+            Self::Platform(Refusal::Unavailable) | Self::Certificate(_) => {
                 f.write_str("the login cannot be checked at present; closed without an answer, to be tried again")
             }
             Self::ThrottleFull => f.write_str(

@@ -12,11 +12,14 @@ use std::time::Duration;
 use common::House;
 use common::client::{Client, Credentials};
 use common::platform::{SECRET, TestBlob};
+use mqtt::Packet;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use otaru_door::certs::{Authority, Pem};
-use otaru_door::{Certificate, Config, Tls, TlsError, proxy};
+use otaru_door::{Certificate, Config, Fingerprint, Tls, TlsError, proxy};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
@@ -342,4 +345,93 @@ fn what_is_no_certificate_is_told_apart() {
     assert!(matches!(read(&server.key, &server.key), TlsError::Chain(_)));
     assert!(matches!(read(&server.certificate, b"nothing"), TlsError::Key(_)));
     assert!(matches!(read(&server.certificate, &ca.key), TlsError::Pair));
+}
+
+/// A house that asks for certificates of the CA.
+async fn asking_house() -> House {
+    let certificate = certificate(&MADE.server).trusting(&MADE.ca.certificate).unwrap();
+    House::with_tls(Config::default(), Tls::new(Some(&certificate)).unwrap()).await
+}
+
+/// A device with a certificate of its own.
+fn bearing(version: SslVersion, pem: &Pem) -> SslConnectorBuilder {
+    let mut device = device(version);
+    device.set_certificate(&X509::from_pem(&pem.certificate).unwrap()).unwrap();
+    device.set_private_key(&PKey::private_key_from_pem(&pem.key).unwrap()).unwrap();
+    device
+}
+
+fn bind(house: &House, pem: &Pem, name: &'static str) {
+    let digest = X509::from_pem(&pem.certificate).unwrap().digest(MessageDigest::sha256()).unwrap();
+    house.platform.bearers.lock().unwrap().insert(Fingerprint::try_from(&*digest).unwrap(), name);
+}
+
+/// What a device with a certificate shows at CONNECT.
+fn silent(username: &str) -> Credentials {
+    Credentials {
+        client_id: "anything|securemode=2|".into(),
+        username: username.into(),
+        password: Vec::new(),
+        ..Credentials::of("dev001")
+    }
+}
+
+/// The code of the CONNACK.
+async fn refusal(house: &House, device: SslConnectorBuilder, credentials: &Credentials) -> u8 {
+    let mut client = Client::new(dial(house, device).await);
+    client.say(&credentials.packet()).await;
+    match client.receive().await.packet() {
+        Packet::ConnAck { code, .. } => code,
+        other => panic!("{other:?} is no CONNACK"),
+    }
+}
+
+#[tokio::test]
+async fn a_bound_certificate_opens_the_door_and_its_bearer_is_told_who_it_is() {
+    let house = asking_house().await;
+    let own = Authority::from_pem(&MADE.ca).unwrap().sign_device("whatever").unwrap();
+    bind(&house, &own, "dev002");
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        let mut client = Client::enter(dial(&house, bearing(version, &own)).await, &silent("")).await;
+        let told = client.receive().await;
+        assert_eq!(told.publish().topic, "/ext/auth/identity/response");
+        assert_eq!(told.publish().payload, br#"{"productKey":"a1TestPk001","deviceName":"dev002"}"#);
+        client.ping().await;
+        let named = silent("dev002&a1TestPk001");
+        let mut client = Client::enter(dial(&house, bearing(version, &own)).await, &named).await;
+        client.ping().await;
+    }
+    // A secret is as good as before, with a certificate beside it or without.
+    enter(dial(&house, bearing(SslVersion::TLS1_3, &own)).await).await;
+    enter(dial(&house, device(SslVersion::TLS1_3)).await).await;
+}
+
+#[tokio::test]
+async fn a_certificate_opens_for_its_own_device_only() {
+    let house = asking_house().await;
+    let authority = Authority::from_pem(&MADE.ca).unwrap();
+    let (own, unbound) = (authority.sign_device("a").unwrap(), authority.sign_device("b").unwrap());
+    bind(&house, &own, "dev002");
+    let with = |pem| bearing(SslVersion::TLS1_3, pem);
+    assert_eq!(refusal(&house, with(&own), &silent("dev001&a1TestPk001")).await, 4);
+    assert_eq!(refusal(&house, with(&unbound), &silent("")).await, 5);
+    assert_eq!(refusal(&house, with(&unbound), &silent("dev002&a1TestPk001")).await, 5);
+    assert_eq!(refusal(&house, device(SslVersion::TLS1_3), &silent("dev002&a1TestPk001")).await, 4);
+    assert_eq!(refusal(&house, device(SslVersion::TLS1_3), &silent("")).await, 4);
+    house.platform.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut client = Client::new(dial(&house, with(&own)).await);
+    client.say(&silent("").packet()).await;
+    assert!(client.next().await.is_none(), "a good certificate was refused");
+}
+
+#[tokio::test]
+async fn another_cas_certificate_and_one_for_servers_end_the_handshake() {
+    let house = asking_house().await;
+    let other = Authority::new().unwrap().sign_device("whatever").unwrap();
+    for pem in [&other, &MADE.server] {
+        bind(&house, pem, "dev002");
+        // In TLS 1.2 the device learns of it within its handshake.
+        assert!(is_refused(&house, bearing(SslVersion::TLS1_2, pem)).await);
+    }
+    house.await_count("tls_failed", 2).await;
 }

@@ -96,6 +96,10 @@ impl Client {
         read(self.send(Method::PATCH, path, Some("application/json"), serde_json::to_vec(body)?)?)
     }
 
+    pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        read(self.send(Method::PUT, path, Some("application/json"), serde_json::to_vec(body)?)?)
+    }
+
     /// An order without particulars.
     pub(crate) fn order<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         read(self.send(Method::POST, path, None, ())?)

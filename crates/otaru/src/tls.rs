@@ -19,31 +19,42 @@ pub(crate) const KEY: &str = "server-key.pem";
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The files of a certificate and its key.
+/// The files of a certificate and its key, and of the CAs of devices' own.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
+    client_ca: Option<PathBuf>,
 }
 
 /// What is in them.
-type Content = (Vec<u8>, Vec<u8>);
+#[derive(PartialEq, Eq)]
+struct Content {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
 
 impl TlsFiles {
     /// Those that are set, or those of the data folder if they are there.
     pub(crate) fn find(data: &Path, settings: &settings::Tls) -> anyhow::Result<Option<Self>> {
-        let settings::Tls { tls_certificate, tls_key } = settings;
-        match (tls_certificate, tls_key) {
+        let settings::Tls { tls_certificate, tls_key, tls_client_ca } = settings;
+        let client_ca = tls_client_ca.clone();
+        let found = match (tls_certificate, tls_key) {
             (Some(certificate), Some(key)) => {
-                Ok(Some(Self { certificate: certificate.clone(), key: key.clone() }))
+                Some(Self { certificate: certificate.clone(), key: key.clone(), client_ca })
             }
             (None, None) => {
                 let folder = data.join(FOLDER);
-                let found = Self { certificate: folder.join(CERTIFICATE), key: folder.join(KEY) };
-                Ok(Some(found).filter(|found| found.certificate.exists()))
+                let found = Self { certificate: folder.join(CERTIFICATE), key: folder.join(KEY), client_ca };
+                Some(found).filter(|found| found.certificate.exists())
             }
             _ => bail!("tls-certificate and tls-key belong together: set both, or neither"),
+        };
+        if found.is_none() && tls_client_ca.is_some() {
+            bail!("tls-client-ca needs a certificate of the platform's own: `otaru certs new` makes one");
         }
+        Ok(found)
     }
 
     /// Reads the certificate to begin with.
@@ -82,13 +93,23 @@ impl TlsFiles {
     fn content(&self) -> anyhow::Result<Content> {
         let read =
             |file: &Path| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-        Ok((read(&self.certificate)?, read(&self.key)?))
+        Ok(Content {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            client_ca: self.client_ca.as_deref().map(read).transpose()?,
+        })
     }
 
-    fn parse(&self, (certificate, key): &Content) -> anyhow::Result<Certificate> {
-        let Self { certificate: certificate_file, key: key_file } = self;
-        Certificate::from_pem(certificate, key)
-            .with_context(|| format!("cannot use {} with {}", certificate_file.display(), key_file.display()))
+    fn parse(&self, content: &Content) -> anyhow::Result<Certificate> {
+        let certificate = Certificate::from_pem(&content.certificate, &content.key).with_context(|| {
+            format!("cannot use {} with {}", self.certificate.display(), self.key.display())
+        })?;
+        match (&content.client_ca, &self.client_ca) {
+            (Some(ca), Some(file)) => {
+                certificate.trusting(ca).with_context(|| format!("cannot use {}", file.display()))
+            }
+            _ => Ok(certificate),
+        }
     }
 
     fn tell(&self, certificate: &Certificate, what: &str) {

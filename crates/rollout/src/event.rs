@@ -54,6 +54,11 @@ pub enum EventKind {
         /// The new setting.
         enabled: bool,
     },
+    /// The certificate by which a device comes in was changed.
+    DeviceCertificate {
+        /// Its SHA-256 in hex; none if it was taken away.
+        sha256: Option<String>,
+    },
     /// Tags of a device were changed.
     DeviceTags {
         /// Those set, with their new values.

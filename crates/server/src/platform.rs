@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
-    Admitted, Blob, BoxFuture, Closed, Downlink, FileRefusal, Passing, Platform, Refusal, Session,
-    StreamRefusal, Unavailable,
+    Admitted, Bearer, Blob, BoxFuture, Closed, Downlink, FileRefusal, Fingerprint, Passing, Platform,
+    Refusal, Session, StreamRefusal, Unavailable,
 };
 use rollout::{Id, Input, JobState, Protocol, Task};
 use store::devices::Login;
@@ -47,6 +47,27 @@ impl Platform for Server {
     async fn pre_shared_key(&self, identity: &PskIdentity<'_>) -> Result<PskKey, Refusal> {
         let (_, secret) = self.enabled(identity.user).await?;
         Ok(identity.key(&secret))
+    }
+
+    async fn bearer(&self, certificate: &Fingerprint) -> Result<Bearer, Refusal> {
+        if !self.core.takes_logins() {
+            return Err(Refusal::Unavailable);
+        }
+        let sha256: String = certificate.iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = async {
+            let mut tx = self.core.store.read().await?;
+            store::certificates::bearer(&mut tx, &sha256).await
+        };
+        let found = found.await.map_err(|error| {
+            error!(%error, sha256, "a certificate cannot be looked up");
+            Refusal::Unavailable
+        })?;
+        let found = found.filter(|found| found.enabled).ok_or(Refusal::NotAuthorised)?;
+        Ok(Bearer {
+            admitted: Admitted { device: found.device, epoch: self.core.next_id() },
+            product_key: found.product_key.into(),
+            device_name: found.device_name.into(),
+        })
     }
 
     fn connected(&self, session: &Arc<Session>) {

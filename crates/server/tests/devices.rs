@@ -6,6 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
+use door::{Platform as _, Refusal};
 use otaru_server::rollout::{EventKind, Limits, Reason, TaskState, Waiting};
 use otaru_server::{EventFilter, NewJob, NewProduct, ProductChange};
 use serde_json::json;
@@ -430,4 +431,30 @@ async fn a_question_with_a_wrong_parameter_is_told_so() {
     device.publish(topic, long).await;
     device.nothing_more().await;
     assert_eq!(world.counter("bad_messages"), 2);
+}
+
+#[tokio::test]
+async fn a_certificate_is_bound_to_one_device_until_it_is_taken_away() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    world.device("dev002").await;
+    let set = async |name, sha256| world.server.set_device_certificate("a1TestPk001", name, sha256).await;
+    let (digest, digits) = ([0x0a; 32], "0A".repeat(32));
+    assert_eq!(world.server.bearer(&digest).await, Err(Refusal::NotAuthorised));
+    let mut here = Device::online(&world, &key, "1.0.0").await;
+    assert_eq!(set("dev001", Some(&digits)).await.unwrap(), Some(digits.to_lowercase()));
+    here.expect_close().await;
+    let bearer = world.server.bearer(&digest).await.unwrap();
+    assert_eq!((&*bearer.product_key, &*bearer.device_name), ("a1TestPk001", "dev001"));
+    assert_eq!(set("dev002", Some(&digits)).await.unwrap_err().code, "certificateTaken");
+    assert_eq!(set("dev002", Some("0a")).await.unwrap_err().code, "badFingerprint");
+    world.server.set_device_enabled("a1TestPk001", "dev001", false).await.unwrap();
+    assert_eq!(world.server.bearer(&digest).await, Err(Refusal::NotAuthorised));
+    world.server.set_device_enabled("a1TestPk001", "dev001", true).await.unwrap();
+    set("dev001", None).await.unwrap();
+    set("dev002", Some(&digits)).await.unwrap();
+    assert_eq!(&*world.server.bearer(&digest).await.unwrap().device_name, "dev002");
+    world.server.remove_device("a1TestPk001", "dev002").await.unwrap();
+    assert_eq!(world.server.bearer(&digest).await, Err(Refusal::NotAuthorised));
 }

@@ -216,6 +216,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         "delete from task where device_id = ?",
         "delete from device_tag where device_id = ?",
         "delete from device_configuration where device_id = ?",
+        "delete from device_certificate where device_id = ?",
         "delete from module_version where device_id = ?",
         "delete from session where device_id = ?",
         "delete from device where id = ?",

@@ -10,6 +10,7 @@
 
 mod backup;
 mod blobs;
+pub mod certificates;
 pub mod committer;
 pub mod configurations;
 mod counter;

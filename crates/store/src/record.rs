@@ -7,6 +7,7 @@ use rollout::{
 };
 
 use crate::Error;
+use crate::certificates::DeviceCertificate;
 use crate::configurations::{Configuration, OfDevice, Settings};
 use crate::groups::Group;
 use crate::modules::Module;
@@ -102,6 +103,12 @@ record!(
     DeviceTag, "device_tag", key ["device_id", "name"],
     fixed [],
     [device_id, name, value, product_id, device_name],
+    hidden [], beside []
+);
+record!(
+    DeviceCertificate, "device_certificate", key ["device_id"],
+    fixed [],
+    [device_id, sha256],
     hidden [], beside []
 );
 record!(
@@ -304,6 +311,7 @@ pub(crate) fn tables() -> Vec<&'static Table> {
         Product::TABLE,
         Device::TABLE,
         DeviceTag::TABLE,
+        DeviceCertificate::TABLE,
         Group::TABLE,
         Session::TABLE,
         ModuleVersion::TABLE,

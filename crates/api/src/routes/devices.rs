@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
-    Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceChange, DeviceQuery, Import, ImportResult,
-    Login, NewDevice, Page, PageQuery, Tagging, Task,
+    Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery, Import,
+    ImportResult, Login, NewDevice, Page, PageQuery, Tagging, Task,
 };
 use crate::extract::{Json, Path, Query, list};
 
@@ -20,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cancel_device_tasks))
         .routes(routes!(get_device, change_device, remove_device))
         .routes(routes!(get_credentials))
+        .routes(routes!(get_certificate, set_certificate))
         .routes(routes!(list_device_tasks))
 }
 
@@ -189,6 +190,37 @@ async fn get_credentials(
     });
     let logins = logins.collect();
     Ok(axum::Json(Credentials { product_key, device_name, device_secret: found.device_secret, logins }))
+}
+
+/// Get the certificate by which a device may come in
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/devices/{deviceName}/certificate", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    responses((status = 200, body = DeviceCertificate, description = "Its SHA-256, if there is one.")))]
+async fn get_certificate(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+) -> Answer<axum::Json<DeviceCertificate>> {
+    let sha256 = api.server.device_certificate(&product_key, &device_name).await?;
+    Ok(axum::Json(DeviceCertificate { sha256 }))
+}
+
+/// Let a device come in by a certificate
+///
+/// Of a CA that the platform was started with; by this one and no other, with null by none. Its secret goes on
+/// being good. A connection of the device ends.
+#[utoipa::path(put, path = "/api/v1/products/{productKey}/devices/{deviceName}/certificate", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    request_body = DeviceCertificate,
+    responses((status = 200, body = DeviceCertificate, description = "Its SHA-256 as it is now.")))]
+async fn set_certificate(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+    Json(DeviceCertificate { sha256 }): Json<DeviceCertificate>,
+) -> Answer<axum::Json<DeviceCertificate>> {
+    let sha256 = api.server.set_device_certificate(&product_key, &device_name, sha256.as_deref()).await?;
+    Ok(axum::Json(DeviceCertificate { sha256 }))
 }
 
 /// List the tasks of a device

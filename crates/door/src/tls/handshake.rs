@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use openssl::error::ErrorStack;
 use openssl::ssl::{self, ErrorCode, Ssl, SslStream};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +19,7 @@ use super::psk::{self, Known, Slot};
 use super::stream::{TlsStream, fill, send};
 use crate::counters::count;
 use crate::origin::Origin;
+use crate::parting;
 use crate::serve::Door;
 use crate::turned::{Turned, Who, Why};
 use crate::{Platform, Refusal};
@@ -192,8 +193,7 @@ impl<P: Platform> Door<P> {
         let origin = Origin::of(peer.ip());
         let Ok(wait) = self.wait_of(origin, user, refusal) else { return };
         if self.delay(wait, origin, &mut stream).await.is_ok() {
-            // Who has gone need not be told.
-            let _ = stream.write_all(&alert).await;
+            parting::answer(stream, &alert).await;
         }
     }
 }

@@ -10,6 +10,7 @@ use openssl::ssl::{ErrorCode, ShutdownState, SslStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pipe::Pipe;
+use crate::Fingerprint;
 
 /// Bytes read at once, on the stack: an idle connection holds no buffer.
 const READ: usize = 8 * 1024;
@@ -23,6 +24,13 @@ pub(crate) struct TlsStream<S> {
     stream: S,
     /// Most payload of a record, in bytes; a peer may have asked for less.
     record: usize,
+}
+
+impl<S> TlsStream<S> {
+    /// The certificate of a trusted CA that the peer has shown.
+    pub(crate) fn certificate(&self) -> Option<Fingerprint> {
+        super::shown_by(self.ssl.ssl())
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {

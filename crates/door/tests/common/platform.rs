@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use otaru_door::{
-    Admitted, Blob, BoxFuture, Closed, DeviceId, Epoch, FileRefusal, Login, Platform, Refusal, Session,
-    StreamRefusal, Unavailable,
+    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Epoch, FileRefusal, Fingerprint, Login, Platform,
+    Refusal, Session, StreamRefusal, Unavailable,
 };
 use tokio::sync::{mpsc, watch};
 use wire::credentials::{PskIdentity, PskKey, Username, verify};
@@ -34,6 +34,8 @@ pub(crate) struct TestPlatform {
     epochs: AtomicI64,
     streams: Mutex<HashMap<(DeviceId, u32), Found<StreamRefusal>>>,
     files: Mutex<HashMap<String, Found<FileRefusal>>>,
+    /// Whose certificates are which.
+    pub(crate) bearers: Mutex<HashMap<Fingerprint, &'static str>>,
     /// Where the sessions came from.
     pub(crate) peers: Mutex<Vec<SocketAddr>>,
     /// Logins that are being thought about.
@@ -58,6 +60,7 @@ impl TestPlatform {
             epochs: AtomicI64::new(0),
             streams: Mutex::default(),
             files: Mutex::default(),
+            bearers: Mutex::default(),
             peers: Mutex::default(),
             thinking: AtomicUsize::new(0),
             mind: watch::Sender::new(true),
@@ -116,6 +119,16 @@ impl Platform for TestPlatform {
             return Err(Refusal::Unavailable);
         }
         device(identity.user.device_name).map(|_| identity.key(SECRET.as_bytes()))
+    }
+
+    async fn bearer(&self, certificate: &Fingerprint) -> Result<Bearer, Refusal> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(Refusal::Unavailable);
+        }
+        let name = *self.bearers.lock().unwrap().get(certificate).ok_or(Refusal::NotAuthorised)?;
+        let admitted =
+            Admitted { device: device(name)?, epoch: self.epochs.fetch_add(1, Ordering::Relaxed) + 1 };
+        Ok(Bearer { admitted, product_key: PRODUCT.into(), device_name: name.into() })
     }
 
     fn connected(&self, session: &Arc<Session>) {

@@ -20,6 +20,25 @@ const CA_KEY: &str = "ca-key.pem";
 pub(crate) enum Command {
     /// Make a certificate for the platform, and a CA that signs it unless the folder has one
     New(New),
+    /// Make a certificate for a device, signed by the same CA, to be bound to it with `device certificate`
+    Device(Device),
+}
+
+/// Which device.
+#[derive(Args)]
+pub(crate) struct Device {
+    /// What to call it; the files are named after it
+    #[arg(value_name = "NAME", value_parser = file_name)]
+    name: String,
+    /// The folder of the CA, and of the files [default: tls in the data folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+fn file_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let valid = (1..=64).contains(&text.len()) && text.bytes().all(is_plain) && !text.starts_with('.');
+    if valid { Ok(text.into()) } else { Err("write 1 to 64 letters, digits and -_.") }
 }
 
 /// What a new certificate is for.
@@ -38,11 +57,28 @@ pub(crate) struct New {
 
 /// Carries a command out.
 pub(crate) fn run(command: Command, connection: &Connection) -> anyhow::Result<()> {
-    let Command::New(New { names, dir, replace }) = command;
-    let folder = dir.unwrap_or_else(|| connection.data.data.join(FOLDER));
-    let had_ca = folder.join(CA).exists();
-    make(&folder, &names, replace)?;
-    introduce(&folder, &names, had_ca);
+    let folder = |dir: Option<PathBuf>| dir.unwrap_or_else(|| connection.data.data.join(FOLDER));
+    match command {
+        Command::New(New { names, dir, replace }) => {
+            let folder = folder(dir);
+            let had_ca = folder.join(CA).exists();
+            make(&folder, &names, replace)?;
+            introduce(&folder, &names, had_ca);
+        }
+        Command::Device(Device { name, dir }) => {
+            let folder = folder(dir);
+            let (file, key) = (format!("device-{name}.pem"), format!("device-{name}-key.pem"));
+            if folder.join(&file).exists() {
+                bail!("{} exists: move it away, or choose another name", folder.join(&file).display());
+            }
+            make_folder(&folder)?;
+            let made = authority(&folder)?.sign_device(&name).context("cannot make the certificate")?;
+            write(&folder, &made, &file, &key)?;
+            out!("{file} and {key} are in {}, valid from 2000 to 2049.", folder.display());
+            out!("Its CA is the setting tls-client-ca, and the device is told by:");
+            out!("  otaru device certificate PK DN --set {}", folder.join(&file).display());
+        }
+    }
     Ok(())
 }
 
@@ -52,10 +88,14 @@ pub(crate) fn make(folder: &Path, names: &[Name], replace: bool) -> anyhow::Resu
     if server.exists() && !replace {
         bail!("{} exists: --replace puts another in its place, signed by the same CA", server.display());
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    make_folder(folder)?;
     let authority = authority(folder)?;
     let made = authority.sign_server(names).context("cannot make the certificate")?;
     write(folder, &made, CERTIFICATE, KEY)
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 /// The CA of a folder, made if there is none.

@@ -8,7 +8,7 @@ use api::dto::{CancelOf, CanceledTasks, Credentials, Device, DeviceChange, Impor
 use clap::{Args, Subcommand};
 use otaru::device::Options;
 
-use super::{Format, credentials, given, messages, or_dash, product, tag, when};
+use super::{Format, certificate, credentials, given, messages, or_dash, product, tag, when};
 use crate::client::{Client, segment};
 use crate::output::{Table, facts, out};
 use store::private_file;
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Credentials(Named),
     /// Show the messages of a device as they pass, up and down, until interrupted
     Watch(Named),
+    /// Show or change the certificate by which a device may connect
+    Certificate(certificate::Certificate),
     /// Let a device connect
     Enable(Named),
     /// Keep a device from connecting
@@ -156,6 +158,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             credentials::print(&found, named.format, client)
         }
         Command::Watch(named) => messages::run(&named.path(), named.format, client),
+        Command::Certificate(order) => certificate::run(order, client),
         Command::Enable(named) => enable(&named, true, client),
         Command::Disable(named) => enable(&named, false, client),
         Command::Remove(named) => {

@@ -1,6 +1,7 @@
 //! The operator's commands, one file for each kind of thing.
 
 pub(crate) mod backup;
+pub(crate) mod certificate;
 pub(crate) mod certs;
 pub(crate) mod config;
 pub(crate) mod credentials;

@@ -132,6 +132,9 @@ pub struct Tls {
     /// The certificate's key, as PEM without a password. Without the setting tls/server-key.pem in the data folder
     #[arg(long, value_name = "FILE", env = "OTARU_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
+    /// CAs of the devices' own certificates, as PEM; read again when they change. With it devices are asked for a certificate, and one that is bound to a device opens in place of its secret
+    #[arg(long, value_name = "FILE", env = "OTARU_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// Limits at the devices' door.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod bulk;
+mod certificates;
 mod change;
 mod configurations;
 mod devices;

@@ -7,6 +7,7 @@ use super::explain::counted;
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PRODUCT};
+use crate::certificates::{self, DeviceCertificate};
 use crate::committer;
 use crate::configurations::{Configuration, Settings};
 use crate::idempotency::{self, Answered};
@@ -51,6 +52,8 @@ async fn filled(home: &Home) -> Store {
     let answered = Answered { request_hash: "h".into(), response: "r".into(), at: 1 };
     idempotency::put(&mut tx, "k", &answered).await.unwrap();
     tags::set(&mut tx, &[sample::tag(10, "region", "欧洲")]).await.unwrap();
+    let certificate = DeviceCertificate { device_id: 10, sha256: "0a".into() };
+    certificates::set(&mut tx, &certificate).await.unwrap();
     groups::create(&mut tx, &sample::group(3, "北"), 9).await.unwrap();
     groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap();
     let configuration = Configuration { sha256: stored.sha256.clone(), ..sample::configuration(1) };

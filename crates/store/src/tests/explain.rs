@@ -11,8 +11,8 @@ use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
-    Store, Whom, configurations, devices, events, groups, idempotency, jobs, modules, packages, statistics,
-    tags, tasks,
+    Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules, packages,
+    statistics, tags, tasks,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -143,6 +143,7 @@ on_both! {
             events::drop_oldest(&mut tx, i64::MAX, 3),
             committer::reserve_streams(&mut tx, 5),
             committer::return_streams(&mut tx, 5),
+            certificates::bearer(&mut tx, "0a"),
             devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             devices::lock(&mut tx, &[10, 11]),

@@ -5,6 +5,7 @@ use rollout::{Job, Release, StartClock, Task, TaskState, Terms};
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PACKAGE, PRODUCT};
+use crate::certificates::{self, DeviceCertificate};
 use crate::committer::{self, Keys};
 use crate::migrate;
 use crate::open::make_folder;
@@ -188,6 +189,10 @@ on_both! {
         let tag = sample::tag(10, "region", "eu");
         tags::set(&mut tx, std::slice::from_ref(&tag)).await.unwrap();
         assert_eq!(tags::of(&mut tx, &[10]).await.unwrap()[&10]["region"], "eu");
+        let certificate = DeviceCertificate { device_id: 10, sha256: "0a".into() };
+        assert_eq!(certificates::set(&mut tx, &certificate).await.unwrap(), None);
+        let bearer = certificates::bearer(&mut tx, "0a").await.unwrap().unwrap();
+        assert_eq!((bearer.device, &*bearer.product_key, &*bearer.device_name), (10, "a1sample", "lamp0010"));
         groups::create(&mut tx, &sample::group(3, "north"), 9).await.unwrap();
         assert_eq!(groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap().len(), 1);
         assert_eq!(configurations::devices(&mut tx, &[10]).await.unwrap()[&10].told, 0);
