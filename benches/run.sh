@@ -15,6 +15,7 @@ PATH=$PATH:/usr/sbin
 need_command taskset util-linux
 need_command nginx nginx-light
 need_command mosquitto mosquitto
+need_command openssl openssl
 
 options=() build=release profile=
 for option in "$@"; do

@@ -2,7 +2,11 @@
 
 use crate::http::range::Range;
 pub use crate::proxy;
-pub use crate::tls::psk::offered as psk_identity;
+
+/// The identity of a pre-shared key in a record of TLS.
+pub fn psk_identity(record: &[u8]) -> Option<&str> {
+    crate::tls::psk::offered(record)
+}
 
 /// First byte and length of the part that a `Range` header asks for, of a file of `total` bytes; the whole
 /// file is a part too.
