@@ -55,18 +55,20 @@ enum Part {
     Storm,
     Rollouts,
     Tls,
+    Gateway,
 }
 
 type Measure = fn(&Bench) -> anyhow::Result<String>;
 
 /// In the order of the page.
-const PARTS: [(Part, Measure); 6] = [
+const PARTS: [(Part, Measure); 7] = [
     (Part::Blocks, Bench::blocks),
     (Part::Sessions, Bench::sessions),
     (Part::Reports, Bench::reports),
     (Part::Storm, Bench::storm),
     (Part::Rollouts, Bench::rollouts),
     (Part::Tls, Bench::tls),
+    (Part::Gateway, Bench::gateway),
 ];
 
 #[derive(Args)]

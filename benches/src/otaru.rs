@@ -106,7 +106,7 @@ impl Otaru {
 
     /// The product and its devices.
     pub(crate) fn fill(&self, devices: usize) -> anyhow::Result<()> {
-        self.post("/products", &json!({"name": "Bench", "productKey": PRODUCT}))?;
+        self.post("/products", &json!({"name": "Bench", "productKey": PRODUCT, "nodeType": "gateway"}))?;
         for first in (0..devices).step_by(5_000) {
             let last = (first + 5_000).min(devices);
             let list: Vec<Value> = (first..last)

@@ -27,6 +27,8 @@ pub(crate) struct Scale {
     /// Devices among them that report, and as many that come to be upgraded.
     pub(crate) visitors: usize,
     pub(crate) visit_within: Duration,
+    /// Sub-devices of one gateway.
+    pub(crate) subs: usize,
 }
 
 impl Scale {
@@ -47,6 +49,7 @@ impl Scale {
         fleets: &[10_000, 100_000, 1_000_000],
         visitors: 500,
         visit_within: Duration::from_secs(5),
+        subs: 2_000,
     };
 
     pub(crate) const SMALLEST: Self = Self {
@@ -66,5 +69,6 @@ impl Scale {
         fleets: &[1_000],
         visitors: 50,
         visit_within: Duration::from_secs(1),
+        subs: 120,
     };
 }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod fleet;
+mod gateway;
 mod logins;
 mod reports;
 mod storm;
@@ -11,6 +12,7 @@ mod tls;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use blocks::{Blocks, BlocksDone, FILE, Target};
+pub(crate) use gateway::{Gateway, GatewayDone};
 pub(crate) use logins::{Logins, LoginsDone};
 pub(crate) use reports::{Reports, ReportsDone};
 pub(crate) use storm::{Storm, StormDone};
@@ -21,6 +23,7 @@ pub(crate) use tls::{HOST, Handshakes, HandshakesDone, Idle, IdleDone, Suite, Tl
 #[serde(tag = "what")]
 pub(crate) enum Load {
     Blocks(Blocks),
+    Gateway(Gateway),
     Logins(Logins),
     Reports(Reports),
     Storm(Storm),
@@ -38,6 +41,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Load::Blocks(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Handshakes(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Idle(spec) => (serde_json::to_string(&spec.run()?), None),
+        Load::Gateway(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Logins(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Reports(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Storm(spec) => {

@@ -20,6 +20,7 @@ pub(crate) enum List {
     Groups,
     Configurations,
     DeviceConfigurations,
+    SubDevices,
 }
 
 /// What a list is sorted by.

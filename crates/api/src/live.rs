@@ -259,6 +259,7 @@ mod tests {
             store: store::Store::open(config).await.unwrap(),
             public_url: None,
             limits: rollout::Limits::default(),
+            sub_devices: 2_000,
             timezone: "UTC".into(),
             keep_events: None,
             clock: server::Clock::System,

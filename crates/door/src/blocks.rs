@@ -1,6 +1,6 @@
 //! The block path (docs/protocol.md 6): requests wait as requests, one block is read at a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,14 +13,19 @@ use wire::message::{BlockRequest, Id};
 use wire::topic::MAX_TOPIC;
 
 use crate::outbox::ReadyBlock;
-use crate::{Blob, BoxFuture, StreamRefusal};
+use crate::{Blob, BoxFuture, DeviceId, Session, StreamRefusal};
 
-/// Streams whose right a session remembers; the oldest is asked for anew.
+/// Streams whose right a session remembers, and one more for each sub-device; the oldest is asked for anew.
 const MAX_GRANTS: usize = 8;
+
+/// Requests of each sub-device that may wait, beside those of any session.
+const SUB_DEVICE_REQUESTS: usize = 2;
 
 /// A block request, out of its packet.
 #[derive(Debug)]
 pub(crate) struct Request {
+    /// Who asked: the session's device, or a sub-device.
+    pub(crate) who: Arc<Session>,
     id: Box<str>,
     file_token: Option<Box<str>>,
     pub(crate) stream_id: u32,
@@ -29,9 +34,10 @@ pub(crate) struct Request {
     offset: u32,
 }
 
-impl From<BlockRequest<'_>> for Request {
-    fn from(request: BlockRequest<'_>) -> Self {
+impl Request {
+    pub(crate) fn new(who: &Arc<Session>, request: BlockRequest<'_>) -> Self {
         Self {
+            who: who.clone(),
             id: request.id.raw().into(),
             file_token: request.file_token.map(|token| token.raw().into()),
             stream_id: request.stream_id,
@@ -77,11 +83,8 @@ impl Refused {
 
 type Opening = BoxFuture<'static, Result<Arc<dyn Blob>, StreamRefusal>>;
 
-struct Grant {
-    stream_id: u32,
-    file_id: u32,
-    blob: Arc<dyn Blob>,
-}
+/// Device, stream and file.
+type Grant = (DeviceId, u32, u32);
 
 enum Work {
     Idle,
@@ -99,19 +102,22 @@ struct Reading {
 /// The block requests of one session, answered in their order.
 pub(crate) struct Blocks {
     waiting: VecDeque<Request>,
-    grants: VecDeque<Grant>,
+    grants: HashMap<Grant, Arc<dyn Blob>>,
+    /// The grants in the order they were given.
+    given: VecDeque<Grant>,
     work: Work,
     limit: usize,
 }
 
 impl Blocks {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { waiting: VecDeque::new(), grants: VecDeque::new(), work: Work::Idle, limit }
+        let (waiting, grants, given) = Default::default();
+        Self { waiting, grants, given, work: Work::Idle, limit }
     }
 
-    /// Lets a request wait; gives it back when too many do.
-    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Request> {
-        if self.waiting.len() >= self.limit {
+    /// Lets a request wait; gives it back when too many do in a session that carries this many sub-devices.
+    pub(crate) fn ask(&mut self, request: Request, carried: usize) -> Result<(), Request> {
+        if self.waiting.len() >= self.limit + carried * SUB_DEVICE_REQUESTS {
             return Err(request);
         }
         self.waiting.push_back(request);
@@ -121,7 +127,7 @@ impl Blocks {
     /// Forgets the right to a stream. A request for it that is being worked on begins anew, and so do
     /// those whose answers were made in vain.
     pub(crate) fn revoke(&mut self, stream_id: u32, answered: Vec<Request>) {
-        self.grants.retain(|grant| grant.stream_id != stream_id);
+        self.forget(|(_, stream, _)| *stream == stream_id);
         match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Opening(request, _) | Work::Reading(Reading { request, .. })
                 if request.stream_id == stream_id =>
@@ -135,13 +141,36 @@ impl Blocks {
         }
     }
 
+    /// Drops what a sub-device has asked for, and its rights.
+    pub(crate) fn dismiss(&mut self, device: DeviceId) {
+        self.forget(|(of, ..)| *of == device);
+        self.waiting.retain(|request| request.who.device != device);
+        if self.next().is_some_and(|request| request.who.device == device) {
+            self.work = Work::Idle;
+        }
+    }
+
+    fn forget(&mut self, which: impl Fn(&Grant) -> bool) {
+        self.grants.retain(|grant, _| !which(grant));
+        self.given.retain(|grant| !which(grant));
+    }
+
+    /// The request that is answered next.
+    pub(crate) fn next(&self) -> Option<&Request> {
+        match &self.work {
+            Work::Opening(request, _) | Work::Reading(Reading { request, .. }) => Some(request),
+            Work::Idle => self.waiting.front(),
+        }
+    }
+
     /// The next answer. No new block is read while it would not fit into `room` bytes; `open` settles
-    /// the right to a stream.
+    /// the right to a stream. The session carries `carried` sub-devices.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         room: usize,
-        open: impl Fn(u32, u32) -> Opening,
+        carried: usize,
+        open: impl Fn(&Arc<Session>, u32, u32) -> Opening,
     ) -> Poll<Answer> {
         loop {
             let next = match std::mem::replace(&mut self.work, Work::Idle) {
@@ -150,7 +179,7 @@ impl Blocks {
                     None => return Poll::Pending,
                 },
                 Work::Opening(request, mut opening) => match opening.as_mut().poll(cx) {
-                    Poll::Ready(Ok(blob)) => self.opened(request, blob),
+                    Poll::Ready(Ok(blob)) => self.opened(request, blob, carried),
                     Poll::Ready(Err(refusal)) => Err(request.refused(Refused::Stream(refusal))),
                     Poll::Pending => {
                         self.work = Work::Opening(request, opening);
@@ -172,24 +201,31 @@ impl Blocks {
         }
     }
 
-    fn begin(&mut self, request: Request, open: impl Fn(u32, u32) -> Opening) -> Result<Work, Answer> {
-        let same = |grant: &&Grant| (grant.stream_id, grant.file_id) == (request.stream_id, request.file_id);
-        match self.grants.iter().find(same) {
-            Some(grant) => read(request, &*grant.blob),
+    fn begin(
+        &mut self,
+        request: Request,
+        open: impl Fn(&Arc<Session>, u32, u32) -> Opening,
+    ) -> Result<Work, Answer> {
+        match self.grants.get(&request.grant()) {
+            Some(blob) => read(request, &**blob),
             None => {
-                let opening = open(request.stream_id, request.file_id);
+                let opening = open(&request.who, request.stream_id, request.file_id);
                 Ok(Work::Opening(request, opening))
             }
         }
     }
 
-    fn opened(&mut self, request: Request, blob: Arc<dyn Blob>) -> Result<Work, Answer> {
-        if self.grants.len() == MAX_GRANTS {
-            self.grants.pop_front();
+    fn opened(&mut self, request: Request, blob: Arc<dyn Blob>, carried: usize) -> Result<Work, Answer> {
+        let most = MAX_GRANTS + carried;
+        while self.given.len() >= most
+            && let Some(oldest) = self.given.pop_front()
+        {
+            self.grants.remove(&oldest);
         }
-        let Request { stream_id, file_id, .. } = request;
+        let grant = request.grant();
         let work = read(request, &*blob);
-        self.grants.push_back(Grant { stream_id, file_id, blob });
+        self.given.push_back(grant);
+        self.grants.insert(grant, blob);
         work
     }
 }
@@ -215,13 +251,25 @@ impl Reading {
 }
 
 impl Request {
+    fn grant(&self) -> Grant {
+        (self.who.device, self.stream_id, self.file_id)
+    }
+
     fn refused(self, refused: Refused) -> Answer {
         Answer { request: self, result: Err(refused) }
     }
 
     #[cfg(test)]
     pub(crate) fn of_stream(stream_id: u32) -> Self {
-        Self { id: "".into(), file_token: None, stream_id, file_id: 1, size: 1, offset: 0 }
+        Self {
+            who: Session::of_test(),
+            id: "".into(),
+            file_token: None,
+            stream_id,
+            file_id: 1,
+            size: 1,
+            offset: 0,
+        }
     }
 }
 
@@ -302,6 +350,7 @@ fn with_header(publish: &Publish<'_>, version: Version, prefix: &[u8], following
 fn message(code: u16) -> &'static str {
     match code {
         block::CODE_UNKNOWN => "no such stream or file",
+        block::CODE_NO_SESSION => "the sub-device is not logged in",
         block::CODE_TASK_OVER => "the task is cancelled or finished",
         block::CODE_PARAMETER => "parameter missing or out of range",
         block::CODE_TOO_MANY => "too many requests are waiting",

@@ -297,6 +297,7 @@ fn session(
         epoch: admitted.epoch,
         product_key: product_key.into(),
         device_name: device_name.into(),
+        gateway: None,
         client_id: connect.client_id.into(),
         keep_alive: connect.keep_alive,
         peer,
@@ -344,6 +345,10 @@ where
     let mut ousted = None;
     let older = match door.sessions.enter(&session, &mailbox) {
         Ok(Entered::Alone) => None,
+        Ok(Entered::CameAway) => {
+            count(&door.counters.take_over);
+            None
+        }
         Ok(Entered::TookOver(older, legacy)) => {
             count(&door.counters.take_over);
             ousted = Some(older).filter(|older| !older.has_client_of(&session));
@@ -376,6 +381,7 @@ where
     drop(legacy);
     let driver = Driver {
         platform: door.platform.clone(),
+        sessions: door.sessions.clone(),
         session: seat.session.clone(),
         counters: door.counters.clone(),
         mailbox: seat.mailbox.clone(),

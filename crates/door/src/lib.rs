@@ -21,6 +21,7 @@ macro_rules! note {
 
 mod acks;
 mod blocks;
+mod carried;
 pub mod certs;
 mod clock;
 mod config;
@@ -67,5 +68,5 @@ pub use platform::{
     Passing, Platform, Refusal, Session, StreamRefusal, Unavailable, Way,
 };
 pub use serve::{listen, serve};
-pub use sessions::Sessions;
+pub use sessions::{Carrier, Sessions, TooMany};
 pub use tls::{Certificate, Tls, TlsError};

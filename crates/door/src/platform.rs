@@ -57,8 +57,8 @@ pub trait Platform: Send + Sync + 'static {
     fn disconnected(&self, session: &Arc<Session>, why: Closed);
 
     /// Takes a message that the device may publish: a version report, a progress report or a question
-    /// ([`Kind::Inform`], [`Kind::Progress`], [`Kind::FirmwareGet`], [`Kind::Request`]); the payload is
-    /// as the device sent it. Called in the order received. Resolves when the message is durable or
+    /// ([`Kind::Inform`], [`Kind::Progress`], [`Kind::FirmwareGet`], [`Kind::Request`]), or a gateway's request
+    /// ([`Kind::Gateway`]); the payload is as the device sent it. Of a sub-device `session` is its own. Called in the order received. Resolves when the message is durable or
     /// dropped for good; after an error the session is closed without PUBACK.
     fn uplink(
         &self,
@@ -160,7 +160,7 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// One connection of one device.
+/// One connection of one device, or of a sub-device the part in its gateway's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Which device.
@@ -171,7 +171,9 @@ pub struct Session {
     pub product_key: Box<str>,
     /// The device's name.
     pub device_name: Box<str>,
-    /// The whole client id of the CONNECT; [`ClientId::parse`] takes it.
+    /// The gateway that carries it, if it is a sub-device's.
+    pub gateway: Option<DeviceId>,
+    /// The whole client id of the CONNECT; [`ClientId::parse`] takes it. A sub-device has none.
     pub client_id: Box<str>,
     /// Seconds, 0 = none.
     pub keep_alive: u16,
@@ -190,13 +192,27 @@ impl Session {
         let client = ClientId::parse(&self.client_id).ok()?;
         Some([Some(client.id()), client.param("lan"), client.param("_v")])
     }
+
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Arc<Self> {
+        Arc::new(Self {
+            device: 1,
+            epoch: 1,
+            product_key: "pk".into(),
+            device_name: "dev1".into(),
+            gateway: None,
+            client_id: "".into(),
+            keep_alive: 0,
+            peer: ([127, 0, 0, 1], 1).into(),
+        })
+    }
 }
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Closed {
-    /// The device sent DISCONNECT.
+    /// The device sent DISCONNECT, or its gateway logged it out.
     Goodbye,
     /// The connection broke or was closed without DISCONNECT.
     Lost,
@@ -285,6 +301,7 @@ mod tests {
             epoch: 1,
             product_key: "a1Pk".into(),
             device_name: "dev001".into(),
+            gateway: None,
             client_id: client_id.into(),
             keep_alive: 60,
             peer: (peer, 5).into(),

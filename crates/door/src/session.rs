@@ -15,21 +15,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 use wire::block;
-use wire::message::{BlockRequest, Id, RequestError};
-use wire::topic::{Kind, Topic};
+use wire::message::{BlockRequest, ConfigGet, ConfigReply, Get, GetReply, Id, RequestError};
+use wire::topic::{Kind, Topic, filter_device};
 
 use crate::acks::{Acks, Taken};
 use crate::blocks::{Answer, Blocks, Refused, Request, error_frame};
+use crate::carried::Carried;
 use crate::clock::Clock;
 use crate::counters::{add, count};
 use crate::outbox::Outbox;
 use crate::parting::{End, say_why};
-use crate::sessions::Mailbox;
+use crate::sessions::{Mailbox, Move, Next, Orders};
 use crate::socket::{Turn, turn};
 use crate::subscriptions::Subscriptions;
 use crate::terms::{RECEIVE_MAXIMUM, Terms};
-use crate::unkept;
-use crate::{Closed, Config, Counters, Downlink, Passing, Platform, Session, StreamRefusal, Way};
+use crate::unkept::{self, text};
+use crate::{
+    Closed, Config, Counters, DeviceId, Downlink, Passing, Platform, Session, Sessions, StreamRefusal, Way,
+};
 
 /// Uplinks that may wait for the platform before reading stops.
 const MAX_UPLINKS: usize = RECEIVE_MAXIMUM.get() as usize;
@@ -58,6 +61,7 @@ const MAX_SWEEPS: usize = 64;
 /// A session and its connection.
 pub(crate) struct Driver<P, S> {
     pub(crate) platform: Arc<P>,
+    pub(crate) sessions: Sessions,
     pub(crate) session: Arc<Session>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -79,12 +83,13 @@ enum Event {
 }
 
 /// A session that is being served.
-struct Running<P, S> {
+struct Running<P: Platform, S> {
     driver: Driver<P, S>,
     out: Outbox,
     acks: Acks,
     blocks: Blocks,
     subscriptions: Subscriptions,
+    carried: Carried<P>,
     clock: Clock,
 }
 
@@ -98,6 +103,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
             acks: Acks::default(),
             blocks: Blocks::new(self.config.block_requests),
             subscriptions: Subscriptions::default(),
+            carried: Carried::new(self.platform.clone(), self.sessions.clone()),
             clock: Clock::new(self.session.keep_alive, self.config.write_timeout),
             driver: self,
         };
@@ -113,9 +119,14 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
             running.sweep();
             running.flush();
         }
-        let Running { driver, out, acks, .. } = running;
-        let Driver { mailbox, terms, stream, .. } = driver;
-        mailbox.close(why);
+        running.driver.mailbox.close(why);
+        let Orders { moves, .. } = running.driver.mailbox.orders();
+        running.follow(moves);
+        let Running { driver: Driver { terms, stream, .. }, out, acks, carried, .. } = running;
+        let closed = |why| {
+            carried.close(why);
+            closed(why);
+        };
         let part = async {
             match reason {
                 Some(reason) if terms.is_v5() => say_why(stream, out, reason).await,
@@ -129,6 +140,18 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
             closed(why);
         }
     }
+}
+
+fn topic(who: &Session, kind: Kind) -> String {
+    Topic::new(kind, &who.product_key, &who.device_name).to_string()
+}
+
+/// A publish that is dropped.
+struct Unheard<'t> {
+    /// What MQTT 5 acknowledges it with.
+    reason: u8,
+    /// The topic of a device that has no session here.
+    stranger: Option<Topic<'t>>,
 }
 
 /// As much of a device's text as belongs into a line of the log.
@@ -156,7 +179,8 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     fn tell_identity(&mut self) {
         let Session { product_key, device_name, .. } = &*self.driver.session;
         let identity = format!(r#"{{"productKey":"{product_key}","deviceName":"{device_name}"}}"#);
-        if !self.publish(IDENTITY, QoS::AtMostOnce, identity.as_bytes()) {
+        let own = self.driver.session.clone();
+        if !self.publish_on(&own, IDENTITY, QoS::AtMostOnce, identity.as_bytes()) {
             self.oversize(identity.len());
         }
     }
@@ -187,16 +211,18 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             0 => usize::MAX,
             waiting => self.driver.config.queue_bytes.saturating_sub(waiting),
         };
+        let asker = self.blocks.next().map_or(self.driver.session.device, |request| request.who.device);
         let may_answer =
-            self.subscriptions.delivery(Kind::FileDownloadReply).is_none_or(|qos| self.out.may_send(qos));
+            self.delivery(asker, Kind::FileDownloadReply).is_none_or(|qos| self.out.may_send(qos));
+        let carried = self.driver.mailbox.carried();
         let Self { driver, out, acks, blocks, clock, .. } = self;
-        let Driver { platform, session, mailbox, stream, input, .. } = driver;
-        let open = |stream_id, file_id| platform.open_stream(session, stream_id, file_id);
+        let Driver { platform, mailbox, stream, input, .. } = driver;
+        let open = |who: &_, stream_id, file_id| platform.open_stream(who, stream_id, file_id);
         tokio::select! {
             biased;
             () = mailbox.rung() => Event::Mail,
             Some(taken) = acks.next() => Event::Taken(taken),
-            answer = poll_fn(|cx| blocks.poll(cx, room, open)), if may_answer => Event::Answer(answer),
+            answer = poll_fn(|cx| blocks.poll(cx, room, carried, open)), if may_answer => Event::Answer(answer),
             turn = turn(stream, out, input, reading) => Event::Socket(turn.unwrap_or(Turn::END)),
             () = clock.tick() => Event::Tick,
         }
@@ -241,7 +267,8 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     fn take_mail(&mut self) -> Result<(), End> {
-        let (close, revoked) = self.driver.mailbox.orders();
+        let Orders { close, revoked, moves } = self.driver.mailbox.orders();
+        self.follow(moves);
         if let Some(why) = close {
             return Err(why.into());
         }
@@ -257,36 +284,75 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     /// bytes were written or a PUBACK came.
     fn send_downlinks(&mut self) {
         while self.out.packet_bytes() < SPARE_PACKET_BYTES {
-            let Self { driver, out, subscriptions, .. } = self;
-            let may_go = |kind| subscriptions.delivery(kind).is_none_or(|qos| out.may_send(qos));
-            let Some(Downlink { kind, payload }) = driver.mailbox.next_downlink(may_go) else { return };
-            match self.subscriptions.delivery(kind) {
-                Some(qos) if self.publish(&self.topic(kind), qos, &payload) => {
-                    count(&self.driver.counters.downlinks);
-                }
-                Some(_) => self.oversize(payload.len()),
-                None => count(&self.driver.counters.unsubscribed),
+            let may_go = |device, kind| self.delivery(device, kind).is_none_or(|qos| self.out.may_send(qos));
+            match self.driver.mailbox.next(may_go) {
+                Some(Next::Moves(moves)) => self.follow(moves),
+                Some(Next::Downlink(device, downlink)) => self.send_downlink(device, &downlink),
+                None => return,
             }
         }
     }
 
+    fn send_downlink(&mut self, device: DeviceId, Downlink { kind, payload }: &Downlink) {
+        let Some(who) = self.served(device).cloned() else { return };
+        match self.delivery(device, *kind) {
+            Some(qos) if self.publish(&who, *kind, qos, payload) => count(&self.driver.counters.downlinks),
+            Some(_) => self.oversize(payload.len()),
+            None => count(&self.driver.counters.unsubscribed),
+        }
+    }
+
+    /// Takes in what happened to sub-devices.
+    fn follow(&mut self, moves: Vec<Move>) {
+        for device in self.carried.follow(moves) {
+            self.blocks.dismiss(device);
+        }
+    }
+
+    /// The session of a device that is served here.
+    fn served(&self, device: DeviceId) -> Option<&Arc<Session>> {
+        let own = &self.driver.session;
+        if device == own.device { Some(own) } else { Some(&self.carried.get(device)?.session) }
+    }
+
+    /// The session of the device that a topic is of.
+    fn speaker(&self, topic: &Topic<'_>) -> Option<&Arc<Session>> {
+        let own = &self.driver.session;
+        if topic.belongs_to(&own.product_key, &own.device_name) {
+            return Some(own);
+        }
+        self.carried.named(topic.product_key, topic.device_name).map(|sub| &sub.session)
+    }
+
+    /// The QoS that a message is sent with; `None`: it is not sent.
+    fn delivery(&self, device: DeviceId, kind: Kind) -> Option<QoS> {
+        self.subscriptions_of(device)?.delivery(kind)
+    }
+
+    fn subscriptions_of(&self, device: DeviceId) -> Option<&Subscriptions> {
+        let is_own = device == self.driver.session.device;
+        if is_own { Some(&self.subscriptions) } else { Some(&self.carried.get(device)?.subscriptions) }
+    }
+
     /// Queues a message. `false`: it is longer than the device takes.
-    fn publish(&mut self, topic: &str, qos: QoS, payload: &[u8]) -> bool {
+    fn publish(&mut self, who: &Session, kind: Kind, qos: QoS, payload: &[u8]) -> bool {
+        self.publish_on(who, &topic(who, kind), qos, payload)
+    }
+
+    /// As [`Self::publish`], on a topic of no kind that has one.
+    fn publish_on(&mut self, who: &Session, topic: &str, qos: QoS, payload: &[u8]) -> bool {
         let is_queued = self.out.publish(topic, qos, payload);
         if is_queued {
-            self.show(Way::Down, topic, payload);
+            self.show(who, Way::Down, topic, payload);
         }
         is_queued
     }
 
-    fn is_watched(&self) -> bool {
-        self.driver.platform.is_watched(&self.driver.session)
-    }
-
     /// Shows a message to who watches, if anybody does.
-    fn show(&self, way: Way, topic: &str, payload: &[u8]) {
-        if self.is_watched() {
-            self.driver.platform.show(&self.driver.session, &Passing { way, topic, payload });
+    fn show(&self, who: &Session, way: Way, topic: &str, payload: &[u8]) {
+        let platform = &self.driver.platform;
+        if platform.is_watched(who) {
+            platform.show(who, &Passing { way, topic, payload });
         }
     }
 
@@ -304,13 +370,9 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         }
     }
 
-    fn topic(&self, kind: Kind) -> String {
-        let session = &self.driver.session;
-        Topic::new(kind, &session.product_key, &session.device_name).to_string()
-    }
-
     fn answer(&mut self, answer: Answer) {
-        let Some(qos) = self.subscriptions.delivery(Kind::FileDownloadReply) else {
+        let who = answer.request.who.clone();
+        let Some(qos) = self.delivery(who.device, Kind::FileDownloadReply) else {
             return self.unwanted_block();
         };
         let made = match &answer.result {
@@ -320,7 +382,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 None
             }
         };
-        let topic = self.topic(Kind::FileDownloadReply);
+        let topic = topic(&who, Kind::FileDownloadReply);
         let packet_id = self.out.packet_id(qos);
         let (dup, retain, properties) = (false, false, Properties::NONE);
         let publish = Publish { dup, qos, retain, topic: &topic, packet_id, properties, payload: &[] };
@@ -337,8 +399,8 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         }
         match block {
             Some(block) if terms.takes(block.len()) => {
-                if self.is_watched() {
-                    self.show(Way::Down, &topic, &block.payload(terms.version));
+                if self.driver.platform.is_watched(&who) {
+                    self.show(&who, Way::Down, &topic, &block.payload(terms.version));
                 }
                 self.out.block(block);
             }
@@ -458,26 +520,33 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     fn published(&mut self, publish: &Publish<'_>) -> Result<(), End> {
-        self.show(Way::Up, publish.topic, publish.payload);
+        let topic = Topic::parse(publish.topic);
+        let speaker = topic.as_ref().and_then(|topic| self.speaker(topic)).cloned();
+        self.show(speaker.as_ref().unwrap_or(&self.driver.session), Way::Up, publish.topic, publish.payload);
         self.check(publish)?;
-        let reason = match self.permitted(publish.topic) {
-            Ok(Topic { kind: Kind::FileDownload, .. }) => {
-                self.block_request(publish.payload);
+        let reason = match self.permitted(publish.topic, topic, speaker) {
+            Ok((who, Topic { kind: Kind::FileDownload, .. })) => {
+                self.block_request(&who, publish.payload);
                 reason::SUCCESS
             }
-            Ok(topic) if topic.kind.is_unkept() => {
-                self.answer_unkept(&topic, publish.payload);
+            Ok((who, topic)) if topic.kind.is_unkept() => {
+                self.answer_unkept(&who, &topic, publish.payload);
                 reason::SUCCESS
             }
-            Ok(Topic { kind, .. }) => {
-                let Driver { platform, session, counters, .. } = &self.driver;
+            Ok((who, Topic { kind, .. })) => {
+                let Driver { platform, counters, .. } = &self.driver;
                 count(&counters.uplinks);
                 let payload = Bytes::copy_from_slice(publish.payload);
-                let durable = platform.uplink(session, kind, payload);
+                let durable = platform.uplink(&who, kind, payload);
                 self.acks.uplink(publish.packet_id, publish.payload.len(), durable);
                 return Ok(());
             }
-            Err(reason) => reason,
+            Err(refused) => {
+                if let Some(stranger) = refused.stranger {
+                    self.answer_stranger(&stranger, publish.payload);
+                }
+                refused.reason
+            }
         };
         if let Some(packet_id) = publish.packet_id {
             self.acks.done(packet_id, reason);
@@ -485,66 +554,104 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         Ok(())
     }
 
-    /// A topic that this device may publish and somebody here listens to. The others are counted, and
-    /// their PUBACK of MQTT 5 has this reason.
-    fn permitted<'t>(&self, topic: &'t str) -> Result<Topic<'t>, u8> {
+    /// Who speaks, and a topic that this device may publish and somebody here listens to. The others are counted,
+    /// and their PUBACK of MQTT 5 has a reason.
+    fn permitted<'t>(
+        &self,
+        name: &str,
+        topic: Option<Topic<'t>>,
+        speaker: Option<Arc<Session>>,
+    ) -> Result<(Arc<Session>, Topic<'t>), Unheard<'t>> {
         const FORBIDDEN: u8 = reason::NOT_AUTHORISED;
         let Driver { session, counters, .. } = &self.driver;
-        let (counter, reason, words) = match Topic::parse(topic) {
-            None => (&counters.unknown_topic, FORBIDDEN, "no device has such a topic"),
-            Some(topic) if !topic.belongs_to(&session.product_key, &session.device_name) => {
+        let mut stranger = None;
+        let (counter, reason, words) = match (topic, speaker) {
+            (None, _) => (&counters.unknown_topic, FORBIDDEN, "no device has such a topic"),
+            (topic, None) => {
+                stranger = topic;
                 (&counters.forbidden_publish, FORBIDDEN, "the topic is another device's")
             }
-            Some(known) => match known.kind {
+            (Some(topic), Some(speaker)) => match topic.kind {
                 Kind::User => (&counters.custom_topic, reason::SUCCESS, "nobody reads custom topics yet"),
                 Kind::Unserved => (&counters.unserved_topic, reason::SUCCESS, "the topic is not served yet"),
-                kind if kind.may_publish() => return Ok(known),
+                Kind::Gateway(_) if speaker.gateway.is_some() => {
+                    (&counters.forbidden_publish, FORBIDDEN, "a sub-device is no gateway")
+                }
+                kind if kind.may_publish() => return Ok((speaker, topic)),
                 _ => (&counters.forbidden_publish, FORBIDDEN, "only the platform publishes on this topic"),
             },
         };
         count(counter);
-        note!(session, topic = start(topic), "a publish was dropped: {words}");
-        Err(reason)
+        note!(session, topic = start(name), "a publish was dropped: {words}");
+        Err(Unheard { reason, stranger })
     }
 
     /// Answers what nothing is kept of. What waits for the device is bounded by the reading, which stops.
-    fn answer_unkept(&mut self, topic: &Topic<'_>, payload: &[u8]) {
-        let Driver { session, counters, .. } = &self.driver;
+    fn answer_unkept(&mut self, who: &Session, topic: &Topic<'_>, payload: &[u8]) {
+        let counters = &self.driver.counters;
         let answer = match unkept::answer(topic, payload) {
             Ok(answer) => answer,
             Err(error) => {
-                note!(session, %error, topic = start(&topic.to_string()), "a publish was dropped");
+                note!(who, %error, topic = start(&topic.to_string()), "a publish was dropped");
                 return count(&counters.bad_unkept);
             }
         };
         count(&counters.unkept);
         let Some(answer) = answer else { return };
-        let Some(qos) = self.subscriptions.delivery_on(&answer.topic) else {
+        let subscriptions = self.subscriptions_of(who.device);
+        let Some(qos) = subscriptions.and_then(|known| known.delivery_on(&answer.topic)) else {
             return count(&counters.unsubscribed);
         };
         let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
-        if !self.publish(&answer.topic, qos, answer.payload.as_bytes()) {
+        if !self.publish_on(who, &answer.topic, qos, answer.payload.as_bytes()) {
             self.oversize(answer.payload.len());
         }
     }
 
-    fn block_request(&mut self, payload: &[u8]) {
+    /// Tells a gateway that a sub-device has to be logged in before it asks for something. An answer is queued
+    /// only while few wait.
+    fn answer_stranger(&mut self, topic: &Topic<'_>, payload: &[u8]) {
+        let (kind, answer) = match topic.kind {
+            Kind::FirmwareGet => {
+                let Ok(Get { id, .. }) = Get::parse(payload) else { return };
+                let reply = GetReply::error(id, block::CODE_NO_SESSION.into());
+                (Kind::FirmwareGetReply, text(&reply).into_bytes())
+            }
+            Kind::ConfigGet => {
+                let Ok(ConfigGet { id, .. }) = ConfigGet::parse(payload) else { return };
+                let reply = ConfigReply::error(id, block::CODE_NO_SESSION.into());
+                (Kind::ConfigGetReply, text(&reply).into_bytes())
+            }
+            Kind::FileDownload => {
+                let Ok(BlockRequest { id, .. }) = BlockRequest::parse(payload) else { return };
+                (Kind::FileDownloadReply, error_frame(id, block::CODE_NO_SESSION))
+            }
+            _ => return,
+        };
+        if self.out.packet_bytes() < SPARE_PACKET_BYTES {
+            let topic = Topic::new(kind, topic.product_key, topic.device_name).to_string();
+            let _ = self.out.publish(&topic, QoS::AtMostOnce, &answer);
+        }
+    }
+
+    fn block_request(&mut self, who: &Arc<Session>, payload: &[u8]) {
         let counters = self.driver.counters.clone();
-        if self.subscriptions.delivery(Kind::FileDownloadReply).is_none() {
+        if self.delivery(who.device, Kind::FileDownloadReply).is_none() {
             return self.unwanted_block();
         }
         match BlockRequest::parse(payload) {
             Ok(request) => {
-                if self.blocks.ask(Request::from(request)).is_err() {
+                let carried = self.driver.mailbox.carried();
+                if self.blocks.ask(Request::new(who, request), carried).is_err() {
                     note!(self.driver.session, "a block request was refused: too many wait");
                     count(&counters.block_too_many);
-                    self.refuse_block(request.id, block::CODE_TOO_MANY);
+                    self.refuse_block(who, request.id, block::CODE_TOO_MANY);
                 }
             }
             Err(RequestError::Parameter { id, error }) => {
                 note!(self.driver.session, %error, "a block request was refused");
                 count(&counters.block_out_of_range);
-                self.refuse_block(id, block::CODE_PARAMETER);
+                self.refuse_block(who, id, block::CODE_PARAMETER);
             }
             Err(RequestError::Unreadable(error)) => {
                 note!(self.driver.session, %error, "a block request was dropped");
@@ -555,13 +662,13 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
 
     /// Answers a request with an error at once, unless the device does not read its answers anyway. If a
     /// PUBACK would have to come first, it goes with QoS 0.
-    fn refuse_block(&mut self, id: Id<'_>, code: u16) {
-        if let Some(qos) = self.subscriptions.delivery(Kind::FileDownloadReply)
+    fn refuse_block(&mut self, who: &Session, id: Id<'_>, code: u16) {
+        if let Some(qos) = self.delivery(who.device, Kind::FileDownloadReply)
             && self.out.packet_bytes() < SPARE_PACKET_BYTES
         {
             let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
-            let (topic, frame) = (self.topic(Kind::FileDownloadReply), error_frame(id, code));
-            if !self.publish(&topic, qos, &frame) {
+            let frame = error_frame(id, code);
+            if !self.publish(who, Kind::FileDownloadReply, qos, &frame) {
                 self.oversize(frame.len());
             }
         }
@@ -584,18 +691,36 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     /// The codes of a SUBACK. A number for the subscriptions would have to come back with each message,
     /// and CONNACK has said that it does not.
     fn grant(&mut self, subscribe: &Subscribe<'_>) -> Vec<u8> {
-        let Driver { session, terms, .. } = &self.driver;
+        let version = self.driver.terms.version;
         let filters = subscribe.filters.iter().map(|(filter, options)| (filter, options.qos));
         if subscribe.properties.iter().any(|property| matches!(property, Property::SubscriptionId(_))) {
             return filters.map(|_| reason::SUBSCRIPTION_ID).collect();
         }
-        self.subscriptions.subscribe(session, terms.version, filters)
+        let mut codes = Vec::new();
+        for (filter, qos) in filters {
+            let (subscriptions, session) = self.subscriptions_for(filter);
+            codes.extend(subscriptions.subscribe(&session, version, std::iter::once((filter, qos))));
+        }
+        codes
+    }
+
+    /// Whose subscriptions a filter belongs to: those of the sub-device it speaks of, else the session's own.
+    fn subscriptions_for(&mut self, filter: &str) -> (&mut Subscriptions, Arc<Session>) {
+        let Self { driver, subscriptions, carried, .. } = self;
+        let sub = filter_device(filter).and_then(|(key, name)| carried.named_mut(key, name));
+        match sub {
+            Some(sub) => (&mut sub.subscriptions, sub.session.clone()),
+            None => (subscriptions, driver.session.clone()),
+        }
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
-        let Driver { session, terms, .. } = &self.driver;
-        let codes = self.subscriptions.unsubscribe(session, unsubscribe.filters.iter());
-        let codes = if terms.is_v5() { &codes[..] } else { &[] };
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters.iter() {
+            let (subscriptions, session) = self.subscriptions_for(filter);
+            codes.extend(subscriptions.unsubscribe(&session, std::iter::once(filter)));
+        }
+        let codes = if self.driver.terms.is_v5() { &codes[..] } else { &[] };
         let Unsubscribe { packet_id, .. } = *unsubscribe;
         self.reply(&Packet::UnsubAck(UnsubAck { packet_id, properties: Properties::NONE, codes }));
     }

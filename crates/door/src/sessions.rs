@@ -15,6 +15,9 @@ use crate::{Closed, DeviceId, Downlink, Epoch, Session};
 
 const SHARDS: usize = 64;
 
+/// Bytes of downlinks that may wait in a session for each sub-device it carries.
+const SUB_DEVICE_BYTES: usize = 2 * 1024;
+
 /// All sessions of this node. Clones are the same registry.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions(Arc<Registry>);
@@ -30,6 +33,7 @@ struct Registry {
 #[derive(Debug)]
 struct Entry {
     session: Arc<Session>,
+    /// Of the session itself, or of the gateway's session that carries it.
     mailbox: Arc<Mailbox>,
 }
 
@@ -54,7 +58,7 @@ impl Sessions {
     /// waits for it that the message was dropped; what is due must be found in the database again.
     pub fn deliver(&self, device: DeviceId, epoch: Epoch, downlink: Downlink) -> bool {
         let mailbox = self.mailbox(device, Some(epoch));
-        mailbox.is_some_and(|mailbox| mailbox.put(downlink))
+        mailbox.is_some_and(|mailbox| mailbox.put(device, downlink))
     }
 
     /// Takes the right to a stream away, at once: what was asked for and not yet begun is answered
@@ -64,9 +68,33 @@ impl Sessions {
         mailbox.map(|mailbox| mailbox.change(|mail| mail.revoked.push(stream_id))).is_some()
     }
 
-    /// Closes the session of a device. `false`: it has none here.
+    /// Closes the session of a device. One that a gateway carries ends alone, unless the platform cannot
+    /// write: then the gateway has to begin anew. `false`: the device has none here.
     pub fn close(&self, device: DeviceId, why: Closed) -> bool {
-        self.mailbox(device, None).map(|mailbox| mailbox.close(why)).is_some()
+        let shard = lock(self.0.shard(device));
+        let Some(entry) = shard.get(&device) else { return false };
+        if entry.is_carried() && why != Closed::Unavailable {
+            entry.mailbox.leave_behind(device, entry.session.epoch, why);
+        } else {
+            entry.mailbox.close(why);
+        }
+        true
+    }
+
+    /// Ends the session of a device if a gateway carries it. `false`: none does.
+    pub fn leave_gateway(&self, device: DeviceId) -> bool {
+        let shard = lock(self.0.shard(device));
+        let Some(entry) = shard.get(&device).filter(|entry| entry.is_carried()) else { return false };
+        entry.mailbox.leave_behind(device, entry.session.epoch, Closed::Ordered);
+        true
+    }
+
+    /// The session with this number as one that carries sub-devices. `None`: it is gone, or is carried itself.
+    #[must_use]
+    pub fn carrier(&self, device: DeviceId, epoch: Epoch) -> Option<Carrier> {
+        let shard = lock(self.0.shard(device));
+        let entry = shard.get(&device).filter(|entry| entry.session.epoch == epoch && !entry.is_carried())?;
+        Some(Carrier { sessions: self.clone(), mailbox: entry.mailbox.clone() })
     }
 
     /// Closes all sessions, and lets nobody in any more.
@@ -102,6 +130,10 @@ impl Sessions {
             return Err(NoSeat::Outrun);
         }
         match shard.insert(device, Entry { session: session.clone(), mailbox: mailbox.clone() }) {
+            Some(older) if older.is_carried() => {
+                older.end_carried();
+                Ok(Entered::CameAway)
+            }
             Some(older) => Ok(older.inherit()),
             None => {
                 self.0.online.fetch_add(1, Ordering::Relaxed);
@@ -110,12 +142,34 @@ impl Sessions {
         }
     }
 
+    /// Takes a sub-device's seat for the session that carries it from now on, and ends whoever sits there.
+    fn carry(&self, sub: Arc<Session>, mailbox: &Arc<Mailbox>) {
+        let (device, epoch) = (sub.device, sub.epoch);
+        let mut shard = lock(self.0.shard(device));
+        let is_outrun = shard.get(&device).is_some_and(|entry| entry.session.epoch >= epoch);
+        if self.0.closed.load(Ordering::Relaxed) || is_outrun || !mailbox.join(sub.clone()) {
+            return;
+        }
+        mailbox.carried.fetch_add(1, Ordering::Relaxed);
+        match shard.insert(device, Entry { session: sub, mailbox: mailbox.clone() }) {
+            Some(older) if older.is_carried() => older.end_carried(),
+            // Nobody waits for what it leaves.
+            Some(older) => drop(older.inherit()),
+            None => {
+                self.0.online.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Leaves the seat, unless a newer session has it.
     pub(crate) fn leave(&self, device: DeviceId, epoch: Epoch) {
         let mut shard = lock(self.0.shard(device));
         if shard.get(&device).is_some_and(|entry| entry.session.epoch == epoch) {
-            shard.remove(&device);
+            let seat = shard.remove(&device);
             self.0.online.fetch_sub(1, Ordering::Relaxed);
+            if let Some(seat) = seat.filter(|seat| seat.is_carried()) {
+                seat.mailbox.carried.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -127,6 +181,17 @@ impl Sessions {
 }
 
 impl Entry {
+    fn is_carried(&self) -> bool {
+        self.session.gateway.is_some()
+    }
+
+    /// A carried session has lost its seat to a newer one.
+    fn end_carried(&self) {
+        let Session { device, epoch, .. } = *self.session;
+        self.mailbox.carried.fetch_sub(1, Ordering::Relaxed);
+        self.mailbox.leave_behind(device, epoch, Closed::TakenOver);
+    }
+
     /// The session has to end, as a newer one has its seat.
     fn inherit(self) -> Entered {
         let (heir, legacy) = oneshot::channel();
@@ -146,10 +211,61 @@ impl Registry {
     }
 }
 
+/// A gateway's session, for what the platform does with its sub-devices.
+#[derive(Debug, Clone)]
+pub struct Carrier {
+    sessions: Sessions,
+    mailbox: Arc<Mailbox>,
+}
+
+/// The session would carry too many sub-devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Carrier {
+    /// The turn of one request: what a gateway asks is done in the order it came in.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.mailbox.turn.lock().await
+    }
+
+    /// Carries sub-devices from now on: what is for them goes out on this session, and what they say comes in on
+    /// it. Whatever session they had ends. All or none: `most` at the same time. To be called in a
+    /// [`Carrier::turn`].
+    pub fn carry(&self, subs: Vec<Arc<Session>>, most: usize) -> Result<(), TooMany> {
+        let new = subs.iter().filter(|sub| !self.carries(sub.device)).count();
+        if self.mailbox.carried.load(Ordering::Relaxed) + new > most {
+            return Err(TooMany);
+        }
+        subs.into_iter().for_each(|sub| self.sessions.carry(sub, &self.mailbox));
+        Ok(())
+    }
+
+    /// Whether this session carries a device.
+    #[must_use]
+    pub fn carries(&self, device: DeviceId) -> bool {
+        let shard = lock(self.sessions.0.shard(device));
+        shard.get(&device).is_some_and(|entry| self.seats(entry))
+    }
+
+    /// Ends the session of a device that this one carries. `false`: it does not.
+    pub fn drop_off(&self, device: DeviceId) -> bool {
+        let shard = lock(self.sessions.0.shard(device));
+        let Some(entry) = shard.get(&device).filter(|entry| self.seats(entry)) else { return false };
+        entry.mailbox.leave_behind(device, entry.session.epoch, Closed::Goodbye);
+        true
+    }
+
+    fn seats(&self, entry: &Entry) -> bool {
+        entry.is_carried() && Arc::ptr_eq(&entry.mailbox, &self.mailbox)
+    }
+}
+
 /// How a session came to its seat.
 #[derive(Debug)]
 pub(crate) enum Entered {
     Alone,
+    /// A gateway carried the device until now.
+    CameAway,
     /// This older session was served until now.
     TookOver(Arc<Session>, oneshot::Receiver<Legacy>),
     /// The older session was ending already.
@@ -175,13 +291,43 @@ pub(crate) struct Mailbox {
     mail: Mutex<Mail>,
     ring: Notify,
     limit: usize,
+    /// Sub-devices whose seat is this session's.
+    carried: AtomicUsize,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What happens to a sub-device of a session.
+#[derive(Debug)]
+pub(crate) enum Move {
+    Joins(Arc<Session>),
+    Leaves(DeviceId, Epoch, Closed),
+}
+
+/// What others want of a session.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// Why it has to end.
+    pub(crate) close: Option<Closed>,
+    /// The streams taken away.
+    pub(crate) revoked: Vec<u32>,
+    /// What happened to its sub-devices.
+    pub(crate) moves: Vec<Move>,
+}
+
+/// What a session has to send next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Comes before all downlinks put in after it.
+    Moves(Vec<Move>),
+    Downlink(DeviceId, Downlink),
 }
 
 #[derive(Debug, Default)]
 struct Mail {
-    downlinks: VecDeque<Downlink>,
+    downlinks: VecDeque<(DeviceId, Downlink)>,
     bytes: usize,
     revoked: Vec<u32>,
+    moves: Vec<Move>,
     close: Option<Closed>,
     /// The newer session of the device, which waits for this one to end.
     heir: Option<oneshot::Sender<Legacy>>,
@@ -190,7 +336,8 @@ struct Mail {
 impl Mailbox {
     /// A mailbox for this many bytes of downlinks; a single one may be larger.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { mail: Mutex::default(), ring: Notify::new(), limit }
+        let (mail, ring, carried, turn) = Default::default();
+        Self { mail, ring, limit, carried, turn }
     }
 
     /// Waits until something was put in since the last time.
@@ -198,36 +345,63 @@ impl Mailbox {
         self.ring.notified().await;
     }
 
-    /// Why the session has to end, and the streams taken away.
-    pub(crate) fn orders(&self) -> (Option<Closed>, Vec<u32>) {
-        let mut mail = lock(&self.mail);
-        (mail.close, std::mem::take(&mut mail.revoked))
+    /// What others want of the session, messages apart.
+    pub(crate) fn orders(&self) -> Orders {
+        let Mail { close, revoked, moves, .. } = &mut *lock(&self.mail);
+        Orders { close: *close, revoked: std::mem::take(revoked), moves: std::mem::take(moves) }
     }
 
-    /// The first message whose kind may go now; none overtakes another of its kind.
-    pub(crate) fn next_downlink(&self, may_go: impl Fn(Kind) -> bool) -> Option<Downlink> {
+    /// What happened to sub-devices, else the first message that may go now; none overtakes another of its
+    /// device and kind.
+    pub(crate) fn next(&self, may_go: impl Fn(DeviceId, Kind) -> bool) -> Option<Next> {
         let mut mail = lock(&self.mail);
-        let first = mail.downlinks.iter().position(|downlink| may_go(downlink.kind));
-        let downlink = first.and_then(|at| mail.downlinks.remove(at));
-        mail.bytes -= downlink.as_ref().map_or(0, |downlink| downlink.payload.len());
+        if !mail.moves.is_empty() {
+            return Some(Next::Moves(std::mem::take(&mut mail.moves)));
+        }
+        let first = mail.downlinks.iter().position(|(device, downlink)| may_go(*device, downlink.kind));
+        let found = first.and_then(|at| mail.downlinks.remove(at));
+        mail.bytes -= found.as_ref().map_or(0, |(_, downlink)| downlink.payload.len());
         if mail.downlinks.is_empty() {
             mail.downlinks = VecDeque::new();
         }
-        downlink
+        found.map(|(device, downlink)| Next::Downlink(device, downlink))
     }
 
-    fn put(&self, downlink: Downlink) -> bool {
+    fn put(&self, device: DeviceId, downlink: Downlink) -> bool {
         let length = downlink.payload.len();
+        let limit = self.limit + self.carried() * SUB_DEVICE_BYTES;
         let mut mail = lock(&self.mail);
-        let full = !mail.downlinks.is_empty() && mail.bytes + length > self.limit;
+        let full = !mail.downlinks.is_empty() && mail.bytes + length > limit;
         if full || mail.close.is_some() {
             return false;
         }
         mail.bytes += length;
-        mail.downlinks.push_back(downlink);
+        mail.downlinks.push_back((device, downlink));
         drop(mail);
         self.ring.notify_one();
         true
+    }
+
+    /// Sub-devices that the session carries.
+    pub(crate) fn carried(&self) -> usize {
+        self.carried.load(Ordering::Relaxed)
+    }
+
+    /// A sub-device joins the session. `false`: that has ended.
+    fn join(&self, sub: Arc<Session>) -> bool {
+        let mut mail = lock(&self.mail);
+        if mail.close.is_some() {
+            return false;
+        }
+        mail.moves.push(Move::Joins(sub));
+        drop(mail);
+        self.ring.notify_one();
+        true
+    }
+
+    /// A sub-device of the session is no longer carried.
+    fn leave_behind(&self, device: DeviceId, epoch: Epoch, why: Closed) {
+        self.change(|mail| mail.moves.push(Move::Leaves(device, epoch, why)));
     }
 
     /// The session has to end; from here on nothing more is put in.

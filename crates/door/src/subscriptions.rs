@@ -154,20 +154,8 @@ impl Refused {
 mod tests {
     use super::*;
 
-    fn session() -> Session {
-        Session {
-            device: 1,
-            epoch: 1,
-            product_key: "pk".into(),
-            device_name: "dev1".into(),
-            client_id: "".into(),
-            keep_alive: 0,
-            peer: ([127, 0, 0, 1], 1).into(),
-        }
-    }
-
     fn subscribe(subscriptions: &mut Subscriptions, filter: &str, qos: QoS) -> u8 {
-        subscriptions.subscribe(&session(), Version::V311, [(filter, qos)].into_iter())[0]
+        subscriptions.subscribe(&Session::of_test(), Version::V311, [(filter, qos)].into_iter())[0]
     }
 
     const NOTICE: &str = "/ota/device/upgrade/pk/dev1";
@@ -195,7 +183,7 @@ mod tests {
     fn unsubscribing_ends_delivery_until_the_next_subscribe() {
         let mut subscriptions = Subscriptions::default();
         let unsubscribe = |subscriptions: &mut Subscriptions| {
-            subscriptions.unsubscribe(&session(), [NOTICE, "/pk/dev1/user/a"].into_iter())
+            subscriptions.unsubscribe(&Session::of_test(), [NOTICE, "/pk/dev1/user/a"].into_iter())
         };
         // The system topic is as good as subscribed.
         assert_eq!(unsubscribe(&mut subscriptions), [reason::SUCCESS, reason::NO_SUBSCRIPTION]);
@@ -212,9 +200,9 @@ mod tests {
         let reply = "/sys/pk/dev1/thing/file/download_reply";
         subscribe(&mut subscriptions, "/sys/pk/dev1/#", QoS::AtLeastOnce);
         subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
-        subscriptions.unsubscribe(&session(), [reply].into_iter());
+        subscriptions.unsubscribe(&Session::of_test(), [reply].into_iter());
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtLeastOnce));
-        subscriptions.unsubscribe(&session(), ["/sys/pk/dev1/#"].into_iter());
+        subscriptions.unsubscribe(&Session::of_test(), ["/sys/pk/dev1/#"].into_iter());
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), None);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
     }
@@ -226,13 +214,13 @@ mod tests {
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, "/sys/pk/dev1/thing/event/+/post_reply", QoS::AtLeastOnce);
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtLeastOnce));
-        subscriptions.unsubscribe(&session(), ["/sys/pk/dev1/thing/event/+/post_reply"].into_iter());
+        subscriptions.unsubscribe(&Session::of_test(), ["/sys/pk/dev1/thing/event/+/post_reply"].into_iter());
         assert_eq!(subscriptions.delivery_on(reply), None);
         assert_eq!(subscriptions.delivery_on("/shadow/get/pk/dev1"), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
         let many: Vec<String> = (0..1_000).map(|n| format!("/pk/dev1/user/{n}")).collect();
-        subscriptions.unsubscribe(&session(), many.iter().map(String::as_str));
+        subscriptions.unsubscribe(&Session::of_test(), many.iter().map(String::as_str));
         assert!(subscriptions.ended.len() <= MAX_FILTERS);
     }
 
@@ -255,7 +243,11 @@ mod tests {
             ("$share/all//pk/dev1/user/0", reason::SHARED_SUBSCRIPTION),
         ] {
             let filters = [(filter, QoS::AtMostOnce)].into_iter();
-            assert_eq!(subscriptions.subscribe(&session(), Version::V5, filters), [code], "{filter}");
+            assert_eq!(
+                subscriptions.subscribe(&Session::of_test(), Version::V5, filters),
+                [code],
+                "{filter}"
+            );
         }
         assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
     }

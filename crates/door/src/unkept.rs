@@ -37,7 +37,8 @@ pub(crate) fn answer(topic: &Topic<'_>, payload: &[u8]) -> Result<Option<Answer>
     Ok(Some(Answer { topic, payload }))
 }
 
-fn text(message: &impl Emit) -> String {
+/// A message as it travels.
+pub(crate) fn text(message: &impl Emit) -> String {
     let mut text = String::with_capacity(message.encoded_len());
     // A String takes everything.
     let _ = message.emit(&mut text);

@@ -8,8 +8,8 @@ use otaru::settings::{self, Data};
 
 use crate::client::Client;
 use crate::commands::{
-    backup, certs, config, device, events, frame, group, job, module, package, product, sim, stats, status,
-    task,
+    backup, certs, config, device, events, frame, gateway, group, job, module, package, product, sim, stats,
+    status, task,
 };
 use crate::demo::{self, Demo};
 use crate::output;
@@ -73,6 +73,9 @@ enum Command {
     /// Devices, and their connection values
     #[command(subcommand)]
     Device(device::Command),
+    /// Gateways: the sub-devices that belong to them
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Groups of devices
     #[command(subcommand)]
     Group(group::Command),
@@ -124,6 +127,7 @@ pub(crate) fn run(parsed: &Parsed) -> anyhow::Result<ExitCode> {
         Command::Product(command) => product::run(command, &client()?)?,
         Command::Device(device::Command::Run(options)) => return device::run_device(*options),
         Command::Device(command) => device::run(command, &client()?)?,
+        Command::Gateway(command) => gateway::run(command, &client()?)?,
         Command::Group(command) => group::run(command, &client()?)?,
         Command::Config(command) => config::run(command, &client()?)?,
         Command::Module(command) => module::run(command, &client()?)?,

@@ -165,6 +165,7 @@ async fn open(
             kbit_per_second: settings.max_mbit_per_second.map(|mbit| mbit * 1_000),
             ..rollout::Limits::default()
         },
+        sub_devices: settings.max_sub_devices,
         timezone: settings.timezone.clone(),
         keep_events: settings.keep_events.0,
         clock: Clock::System,

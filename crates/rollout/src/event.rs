@@ -26,6 +26,16 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// The names of a gateway, told because it may be gone when they are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayName {
+    /// Its product.
+    pub product_key: String,
+    /// Its name.
+    pub device_name: String,
+}
+
 /// What an event tells: a code with parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
@@ -90,6 +100,13 @@ pub enum EventKind {
     GroupLeft {
         /// The group's name.
         group: String,
+    },
+    /// A device came under a gateway, went to another, or belongs to none any more.
+    GatewayChanged {
+        /// Whose it was.
+        from: Option<GatewayName>,
+        /// Whose it is.
+        to: Option<GatewayName>,
     },
     /// A device was removed.
     DeviceRemoved {

@@ -30,6 +30,8 @@ pub struct Product {
     pub product_key: String,
     /// What people call it.
     pub name: String,
+    /// What its devices may be.
+    pub node_type: NodeType,
     /// How long after a connection's first report of a module a version that is neither source
     /// nor target may still be replaced by another report before it fails the attempt.
     pub settle_ms: Ms,
@@ -39,6 +41,16 @@ pub struct Product {
     pub timezone: Option<String>,
     /// When it was made.
     pub created_at: Ms,
+}
+
+/// Whether devices speak for others too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeType {
+    /// For themselves, on a connection of their own or on a gateway's.
+    Device,
+    /// For sub-devices too.
+    Gateway,
 }
 
 /// A device, without its secret: the rules never need one.

@@ -34,6 +34,8 @@ pub(crate) struct Core {
     unwell: std::sync::Mutex<Option<Instant>>,
     pub(crate) ids: IdSource,
     pub(crate) limits: Limits,
+    /// Most sub-devices of a gateway.
+    pub(crate) sub_devices: usize,
     /// The zone of products that have none.
     pub(crate) timezone: String,
     /// Until when what was offered uses up the byte budget, in microseconds.
@@ -55,6 +57,15 @@ pub(crate) struct Core {
     pub(crate) due: watch::Sender<Ms>,
 }
 
+/// What an installation is held to.
+pub(crate) struct Bounds {
+    pub(crate) limits: Limits,
+    /// Most sub-devices of a gateway.
+    pub(crate) sub_devices: usize,
+    /// How long events are kept; `None` is for ever.
+    pub(crate) keep_events: Option<Ms>,
+}
+
 /// Longest wait without a look at the clock.
 const LOOK: Duration = Duration::from_secs(60);
 /// Longer than it takes until what could not be written is tried again.
@@ -67,12 +78,12 @@ impl Core {
     pub(crate) fn new(
         store: Store,
         clock: Clock,
-        limits: Limits,
+        bounds: Bounds,
         timezone: String,
-        keep_events: Option<Ms>,
         writer: Writer,
         uploads: Uploads,
     ) -> Self {
+        let Bounds { limits, sub_devices, keep_events } = bounds;
         Self {
             store,
             sessions: Sessions::default(),
@@ -82,6 +93,7 @@ impl Core {
             unwell: std::sync::Mutex::default(),
             ids: IdSource::default(),
             limits,
+            sub_devices,
             timezone,
             offered_until_us: AtomicI64::new(0),
             up_since: AtomicI64::new(0),

@@ -16,6 +16,8 @@ door::counters! {
     request_messages,
     /// Questions for remote configurations, and answers to their pushes.
     configuration_messages,
+    /// Requests of gateways about their sub-devices.
+    gateway_messages,
     /// Messages on topics that nothing here listens to.
     other_messages,
     /// Messages that cannot be read; acknowledged and dropped.
@@ -51,6 +53,7 @@ impl Counters {
             Kind::FirmwareGet => &self.get_messages,
             Kind::Request => &self.request_messages,
             Kind::ConfigGet | Kind::ConfigPushReply => &self.configuration_messages,
+            Kind::Gateway(_) => &self.gateway_messages,
             _ => &self.other_messages,
         }
     }

@@ -225,7 +225,8 @@ fn digest(method: SignMethod) -> Digest {
     }
 }
 
-fn bytes(message: &impl Emit) -> Bytes {
+/// A message as it travels.
+pub(crate) fn bytes(message: &impl Emit) -> Bytes {
     let mut text = String::with_capacity(message.encoded_len());
     // A String takes everything.
     let _ = message.emit(&mut text);

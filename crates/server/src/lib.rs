@@ -13,6 +13,7 @@ mod downlink;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gateway;
 mod health;
 mod ids;
 mod image;
@@ -50,7 +51,7 @@ pub use rollout;
 
 use crate::committer::Queue;
 use crate::configurations::Configurator;
-use crate::core::Core;
+use crate::core::{Bounds, Core};
 use crate::downlink::Writer;
 use crate::links::Links;
 use crate::logins::Logins;
@@ -64,6 +65,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Bounds for the whole installation.
     pub limits: Limits,
+    /// Most sub-devices of a gateway: in its topology, and logged in.
+    pub sub_devices: usize,
     /// The IANA name of the zone of products that have none; an unknown one is UTC.
     pub timezone: String,
     /// How long events are kept; `None` is for ever.
@@ -90,13 +93,24 @@ pub struct Server {
 impl Server {
     /// Starts on an open store: no device is online yet, what is due is done from now on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let Config { store, public_url, limits, timezone, keep_events, clock, door_counters, tls } = config;
+        let Config {
+            store,
+            public_url,
+            limits,
+            sub_devices,
+            timezone,
+            keep_events,
+            clock,
+            door_counters,
+            tls,
+        } = config;
         let links = Links::new(make_link_key(&store).await?);
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
         let keep_events = keep_events.map(|keep| i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
         let writer = Writer { links, public_url };
+        let bounds = Bounds { limits, sub_devices, keep_events };
         let uploads = Uploads::load(store.blobs()).await.map_err(StartError::Uploads)?;
-        let core = Arc::new(Core::new(store, clock, limits, timezone, keep_events, writer, uploads));
+        let core = Arc::new(Core::new(store, clock, bounds, timezone, writer, uploads));
         core.uploads.expire(core.store.blobs(), core.now()).await;
         core.read_offers().await?;
         committer::take_up(&core).await?;

@@ -17,6 +17,7 @@ use wire::credentials::{PskIdentity, PskKey, Username};
 use wire::topic::Kind;
 
 use crate::Server;
+use crate::committer::NotTaken;
 use crate::configurations;
 use crate::counters::Counters;
 use crate::downlink::FILE_ID;
@@ -93,13 +94,23 @@ impl Platform for Server {
         if matches!(kind, Kind::ConfigGet | Kind::ConfigPushReply) {
             return self.configuration_uplink(session, kind, &payload);
         }
-        let read = uplink::read(session, kind, &payload);
         let server = self.clone();
         let session = Arc::clone(session);
+        if let Kind::Gateway(step) = kind {
+            return Box::pin(async move {
+                server.serve_gateway(&session, step, &payload).await;
+                Ok(())
+            });
+        }
+        let read = uplink::read(&session, kind, &payload);
         Box::pin(async move {
             match read {
                 Ok(None) => Ok(()),
-                Ok(Some(input)) => server.queue.report(input).await.map_err(|_| Unavailable),
+                Ok(Some(input)) => match server.queue.report(input).await {
+                    // The others of its gateway must not suffer because it has moved.
+                    Err(NotTaken) if server.has_moved(&session) => Ok(()),
+                    done => done.map_err(|NotTaken| Unavailable),
+                },
                 Err(Unread { error, answer }) => {
                     server.drop_message(&session, kind, &error, answer);
                     Ok(())
@@ -232,6 +243,11 @@ impl Server {
         let file = self.open_blob(name, found.sha256, found.size).await?;
         self.configurations.fetched(device, found.version);
         Ok(Some(Arc::new(file)))
+    }
+
+    /// Whether this is the session of a sub-device that is no longer carried by it.
+    fn has_moved(&self, session: &Session) -> bool {
+        session.gateway.is_some() && self.core.sessions.epoch(session.device) != Some(session.epoch)
     }
 
     /// A device's secret.

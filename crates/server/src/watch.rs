@@ -254,8 +254,11 @@ const CONCEALED: &str = "…";
 fn conceal(value: &mut Value) {
     match value {
         Value::Object(members) => {
+            // The signature of a sub-device stays good.
+            let is_signed = members.contains_key("clientId") || members.contains_key("random");
             for (name, value) in members {
-                if SECRETS.contains(&&*name.to_ascii_lowercase()) {
+                let is_secret = SECRETS.contains(&&*name.to_ascii_lowercase());
+                if is_secret || is_signed && name == "sign" {
                     *value = CONCEALED.into();
                 } else {
                     conceal(value);
@@ -280,7 +283,7 @@ fn without_signature(url: &str) -> String {
 /// Text that is no JSON may still be the half of some: nothing of it is shown from the first name of a secret on.
 fn concealed(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
-    let first = SECRETS.iter().chain(&["://"]).filter_map(|name| lower.find(name)).min();
+    let first = SECRETS.iter().chain(&["://", "clientid"]).filter_map(|name| lower.find(name)).min();
     match first {
         Some(at) => format!("{}{CONCEALED}", &text[..at]),
         None => text.to_owned(),

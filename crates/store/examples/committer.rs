@@ -110,6 +110,7 @@ async fn fill(store: &Store, count: i64, tasks: bool) {
         id: 1,
         product_key: "a1bench".into(),
         name: "bench".into(),
+        node_type: rollout::NodeType::Device,
         settle_ms: 10_000,
         grace_ms: 30_000,
         timezone: None,

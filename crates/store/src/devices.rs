@@ -8,6 +8,7 @@ use crate::record::{Column, Record, column_list, int, text};
 use crate::select::{Part, Walk};
 use crate::sql::{Field, Fields, Tx, Val};
 use crate::tags::{self, Tags};
+use crate::topology::{self, DeviceName};
 use crate::{Error, Removal, Sealed, Selection, Slice, groups};
 
 /// A device to be made.
@@ -43,6 +44,8 @@ pub struct DeviceView {
     pub tags: Tags,
     /// The groups it was added to, by name.
     pub groups: BTreeSet<String>,
+    /// The gateway it belongs to.
+    pub gateway: Option<DeviceName>,
 }
 
 /// Which devices of a product a list shows.
@@ -210,6 +213,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     }
     uncount_tasks(tx, id).await?;
     groups::forget(tx, id).await?;
+    topology::forget(tx, id).await?;
     for sql in [
         "delete from timer where kind in ('timeout', 'settle') and subject in (select id from task where device_id = ?)",
         "delete from timer where kind in ('grace', 'quiet') and subject = ?",
@@ -269,6 +273,7 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
             versions: vec![],
             tags: Tags::new(),
             groups: BTreeSet::new(),
+            gateway: None,
         })
     };
     let rows = tx.rows(sql, args).await?;
@@ -280,8 +285,10 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
     }
     let mut tags = tags::of(tx, &ids).await?;
     let mut groups = groups::of(tx, &ids).await?;
+    let mut gateways = topology::gateways_of(tx, &ids).await?;
     for view in &mut found {
         view.groups = groups.remove(&view.device.id).unwrap_or_default();
+        view.gateway = gateways.remove(&view.device.id);
         view.tags = tags.remove(&view.device.id).unwrap_or_default();
         view.versions = versions.remove(&view.device.id).unwrap_or_default();
     }

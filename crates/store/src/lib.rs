@@ -41,6 +41,7 @@ pub mod targets;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 
 #[cfg(fuzzing)]
 pub use backup::read_backup;

@@ -6,7 +6,7 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 14;
+pub const SCHEMA: u32 = 15;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
@@ -27,6 +27,7 @@ const STEPS: [&str; SCHEMA as usize] = [
     include_str!("schema/0012.sql"),
     include_str!("schema/0013.sql"),
     include_str!("schema/0014.sql"),
+    include_str!("schema/0015.sql"),
 ];
 
 /// What a database holds.

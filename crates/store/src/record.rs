@@ -1,9 +1,9 @@
 //! Which fields of which rows lie in which columns.
 
 use rollout::{
-    Device, DeviceError, EventKind, Gate, Hold, Job, JobKind, JobState, ModuleVersion, Package, PackageState,
-    Product, Protocol, Reason, Release, Rivalry, Scope, Session, SignMethod, StartClock, Task, TaskState,
-    Terms, Work,
+    Device, DeviceError, EventKind, Gate, Hold, Job, JobKind, JobState, ModuleVersion, NodeType, Package,
+    PackageState, Product, Protocol, Reason, Release, Rivalry, Scope, Session, SignMethod, StartClock, Task,
+    TaskState, Terms, Work,
 };
 
 use crate::Error;
@@ -13,6 +13,7 @@ use crate::groups::Group;
 use crate::modules::Module;
 use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
 use crate::tags::DeviceTag;
+use crate::topology::Belonging;
 
 /// A column's name and what it holds.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +91,7 @@ macro_rules! record {
 record!(
     Product, "product", key ["id"],
     fixed ["product_key"],
-    [id, product_key, name, settle_ms, grace_ms, timezone, created_at],
+    [id, product_key, name, node_type, settle_ms, grace_ms, timezone, created_at],
     hidden [blob("secret")], beside []
 );
 record!(
@@ -109,6 +110,12 @@ record!(
     DeviceCertificate, "device_certificate", key ["device_id"],
     fixed [],
     [device_id, sha256],
+    hidden [], beside []
+);
+record!(
+    Belonging, "topology", key ["device_id"],
+    fixed [],
+    [device_id, gateway_id, added_at],
     hidden [], beside []
 );
 record!(
@@ -184,7 +191,7 @@ record!(
     hidden [], beside []
 );
 
-word_field!(SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
+word_field!(NodeType, SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
 json_field!(Scope, Gate, Hold, Terms, Work, Release, StartClock, DeviceError, Reason, EventKind, Rivalry);
 
 /// The devices a job names.
@@ -312,6 +319,7 @@ pub(crate) fn tables() -> Vec<&'static Table> {
         Device::TABLE,
         DeviceTag::TABLE,
         DeviceCertificate::TABLE,
+        Belonging::TABLE,
         Group::TABLE,
         Session::TABLE,
         ModuleVersion::TABLE,

@@ -23,5 +23,8 @@ pub const CODE_TASK_OVER: u16 = 403;
 /// Error code: too many requests are waiting.
 pub const CODE_TOO_MANY: u16 = 429;
 
+/// Error code: the sub-device is not logged in (9).
+pub const CODE_NO_SESSION: u16 = 520;
+
 /// Error code: the file cannot be read.
 pub const CODE_READ_FAILED: u16 = 500;

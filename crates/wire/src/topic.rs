@@ -5,8 +5,10 @@ use core::fmt;
 use crate::credentials::{valid_device_name, valid_product_key};
 
 mod filter;
+mod gateway;
 
-pub use filter::{filter_matches, may_subscribe, valid_filter};
+pub use filter::{filter_device, filter_matches, may_subscribe, valid_filter};
+pub use gateway::GatewayStep;
 
 /// Longest topic in bytes; the platform refuses longer ones, and so does the official C SDK.
 pub const MAX_TOPIC: usize = 128;
@@ -47,6 +49,10 @@ pub enum Kind {
     Shadow,
     /// Question for the time, up (3.5).
     Time,
+    /// A gateway's request about its sub-devices, up (9).
+    Gateway(GatewayStep),
+    /// Its answer, down (9).
+    GatewayReply(GatewayStep),
     /// The device's own custom topics `/{pk}/{dn}/user/…`.
     User,
     /// Another system topic of the device that has no answer here: taken and ignored.
@@ -61,12 +67,14 @@ enum Shape {
     Thing(&'static str),
     /// `/{pk}/{dn}/user/{rest}`
     User,
+    /// `/{root}/{pk}/{dn}/{tail}{suffix}`
+    Gateway(GatewayStep, &'static str),
     /// `{rest}`
     Whole,
 }
 
 impl Kind {
-    /// The kinds that have one topic per device.
+    /// The kinds that have one topic per device, those of gateways apart.
     pub const FIXED: [Kind; 12] = [
         Kind::Inform,
         Kind::Upgrade,
@@ -83,13 +91,22 @@ impl Kind {
     ];
 
     /// The system topics that the server publishes; they reach a device without SUBSCRIBE (3.2).
-    pub const DOWNLINKS: [Kind; 6] = [
+    pub const DOWNLINKS: [Kind; 15] = [
         Kind::Upgrade,
         Kind::FirmwareGetReply,
         Kind::Request,
         Kind::FileDownloadReply,
         Kind::ConfigGetReply,
         Kind::ConfigPush,
+        Kind::GatewayReply(GatewayStep::AddTopology),
+        Kind::GatewayReply(GatewayStep::DeleteTopology),
+        Kind::GatewayReply(GatewayStep::GetTopology),
+        Kind::GatewayReply(GatewayStep::Register),
+        Kind::GatewayReply(GatewayStep::RegisterByProduct),
+        Kind::GatewayReply(GatewayStep::Login),
+        Kind::GatewayReply(GatewayStep::BatchLogin),
+        Kind::GatewayReply(GatewayStep::Logout),
+        Kind::GatewayReply(GatewayStep::BatchLogout),
     ];
 
     /// Whether this is one of [`Kind::DOWNLINKS`].
@@ -127,6 +144,8 @@ impl Kind {
             Kind::ConfigPush => Shape::Thing("config/push"),
             Kind::ConfigPushReply => Shape::Thing("config/push_reply"),
             Kind::User => Shape::User,
+            Kind::Gateway(step) => Shape::Gateway(step, ""),
+            Kind::GatewayReply(step) => Shape::Gateway(step, gateway::REPLY),
             Kind::Post | Kind::LogConfigGet | Kind::Shadow | Kind::Time | Kind::Unserved => Shape::Whole,
         }
     }
@@ -145,7 +164,7 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    /// The topic of a kind that is in [`Kind::FIXED`].
+    /// The topic of a kind that is in [`Kind::FIXED`], or of a gateway's.
     pub fn new(kind: Kind, product_key: &'a str, device_name: &'a str) -> Self {
         Topic { product_key, device_name, kind, rest: "" }
     }
@@ -178,6 +197,10 @@ impl fmt::Display for Topic<'_> {
             Shape::Ota(tail) => write!(f, "/ota/device/{tail}/{pk}/{dn}"),
             Shape::Thing(tail) => write!(f, "/sys/{pk}/{dn}/thing/{tail}"),
             Shape::User => write!(f, "/{pk}/{dn}/user/{rest}"),
+            Shape::Gateway(step, suffix) => {
+                let (root, tail) = step.place();
+                write!(f, "/{root}/{pk}/{dn}/{tail}{suffix}")
+            }
             Shape::Whole => f.write_str(rest),
         }
     }
@@ -195,11 +218,13 @@ fn split(topic: &str) -> Option<Parts<'_>> {
             Shape::Thing(thing) => tail.strip_prefix("thing/") == Some(thing),
             _ => false,
         });
+        let kind = kind.or_else(|| gateway::kind("sys", tail));
         return Some(kind.map_or((unkept(tail), pk, dn, topic), |kind| (kind, pk, dn, "")));
     }
     if let Some(rest) = topic.strip_prefix("/ext/session/") {
-        let (pk, dn, _) = names(rest)?;
-        return Some((Kind::Unserved, pk, dn, topic));
+        let (pk, dn, tail) = names(rest)?;
+        let kind = gateway::kind("ext/session", tail);
+        return Some(kind.map_or((Kind::Unserved, pk, dn, topic), |kind| (kind, pk, dn, "")));
     }
     if let Some(rest) = topic.strip_prefix("/ext/ntp/") {
         let (pk, dn, word) = names(rest)?;

@@ -1,7 +1,9 @@
 //! Topics, permissions and filters: docs/protocol.md 3.
 #![allow(clippy::unwrap_used)]
 
-use otaru_wire::topic::{Kind, Topic, filter_matches, may_subscribe, valid_filter};
+use otaru_wire::topic::{
+    GatewayStep, Kind, Topic, filter_device, filter_matches, may_subscribe, valid_filter,
+};
 use proptest::prelude::*;
 
 const PK: &str = "a1TestPk001";
@@ -27,6 +29,50 @@ fn each_kind_has_its_topic() {
     for (kind, text) in table {
         assert_eq!(Topic::new(kind, PK, DN).to_string(), text);
         assert_eq!(Topic::parse(text), Some(Topic::new(kind, PK, DN)), "{text}");
+    }
+}
+
+#[test]
+fn each_request_of_a_gateway_has_its_topic_and_its_answers() {
+    let table = [
+        (GatewayStep::AddTopology, "/sys/a1TestPk001/dev001/thing/topo/add"),
+        (GatewayStep::DeleteTopology, "/sys/a1TestPk001/dev001/thing/topo/delete"),
+        (GatewayStep::GetTopology, "/sys/a1TestPk001/dev001/thing/topo/get"),
+        (GatewayStep::Register, "/sys/a1TestPk001/dev001/thing/sub/register"),
+        (GatewayStep::RegisterByProduct, "/sys/a1TestPk001/dev001/thing/proxy/provisioning/product_register"),
+        (GatewayStep::Login, "/ext/session/a1TestPk001/dev001/combine/login"),
+        (GatewayStep::BatchLogin, "/ext/session/a1TestPk001/dev001/combine/batch_login"),
+        (GatewayStep::Logout, "/ext/session/a1TestPk001/dev001/combine/logout"),
+        (GatewayStep::BatchLogout, "/ext/session/a1TestPk001/dev001/combine/batch_logout"),
+    ];
+    assert_eq!(table.map(|(step, _)| step), GatewayStep::ALL);
+    for (step, text) in table {
+        let (request, reply) = (Kind::Gateway(step), Kind::GatewayReply(step));
+        for (kind, text) in [(request, text.to_owned()), (reply, format!("{text}_reply"))] {
+            assert_eq!(Topic::new(kind, PK, DN).to_string(), text);
+            assert_eq!(Topic::parse(&text), Some(Topic::new(kind, PK, DN)), "{text}");
+        }
+        assert!(request.may_publish() && !request.may_subscribe() && !request.is_system_downlink());
+        assert!(!reply.may_publish() && reply.may_subscribe() && reply.is_system_downlink());
+    }
+}
+
+#[test]
+fn a_filter_speaks_of_one_device_or_of_none() {
+    for (filter, device) in [
+        ("/ota/device/upgrade/a1TestPk001/dev001", Some((PK, DN))),
+        ("/ota/device/inform/a1TestPk001/dev001", Some((PK, DN))),
+        ("/sys/a1TestPk001/dev001/#", Some((PK, DN))),
+        ("/ota/device/+/a1TestPk001/dev001", Some((PK, DN))),
+        ("/a1TestPk001/dev001/user/+", Some((PK, DN))),
+        ("/sys/a1TestPk001/+/thing/#", None),
+        ("/sys/+/dev001/#", None),
+        ("/a1TestPk001/dev001/#", None),
+        ("#", None),
+        ("/sys/a1TestPk001", None),
+        ("", None),
+    ] {
+        assert_eq!(filter_device(filter), device, "{filter}");
     }
 }
 
@@ -81,7 +127,10 @@ fn other_topics_of_a_device_are_told_apart() {
         (Kind::Unserved, "/shadow/get/a1TestPk001/dev001"),
         (Kind::Unserved, "/sys/a1TestPk001/dev001/thing/ota/firmware/get2"),
         (Kind::Unserved, "/sys/a1TestPk001/dev001/rrpc/request/1"),
-        (Kind::Unserved, "/ext/session/a1TestPk001/dev001/combine/login"),
+        (Kind::Unserved, "/ext/session/a1TestPk001/dev001/combine/other"),
+        (Kind::Unserved, "/ext/session/a1TestPk001/dev001/thing/topo/add"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/combine/login"),
+        (Kind::Unserved, "/sys/a1TestPk001/dev001/thing/topo/add_reply_reply"),
         (Kind::Unserved, "/ota/device/other/a1TestPk001/dev001"),
     ] {
         let topic = Topic::parse(text).unwrap();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use server::rollout;
 use utoipa::{IntoParams, ToSchema};
 
+use super::DeviceName;
 use crate::{Problem, time};
 
 /// A device.
@@ -23,6 +24,9 @@ pub struct Device {
     pub tags: BTreeMap<String, String>,
     /// The groups it was added to.
     pub groups: BTreeSet<String>,
+    /// The gateway it belongs to; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<DeviceName>,
     /// Its first connection; absent if it never came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -236,7 +240,7 @@ pub struct Login {
 
 impl From<server::DeviceView> for Device {
     fn from(view: server::DeviceView) -> Self {
-        let server::DeviceView { device: row, online, versions, tags, groups } = view;
+        let server::DeviceView { device: row, online, versions, tags, groups, gateway } = view;
         Self {
             identity_shared_since: row.shared_since().map(time::text),
             device_name: row.name,
@@ -245,6 +249,7 @@ impl From<server::DeviceView> for Device {
             versions: versions.into_iter().map(Into::into).collect(),
             tags,
             groups,
+            gateway: gateway.map(Into::into),
             first_online_at: row.first_online_at.map(time::text),
             last_online_at: row.last_online_at.map(time::text),
             last_offline_at: row.last_offline_at.map(time::text),
@@ -287,6 +292,7 @@ mod tests {
             versions: vec![],
             tags: BTreeMap::new(),
             groups: BTreeSet::new(),
+            gateway: None,
         };
         serde_json::to_value(Device::from(view)).unwrap()
     }

@@ -5,6 +5,16 @@ use utoipa::ToSchema;
 use super::given;
 use crate::time;
 
+/// Whether devices speak for others too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeType {
+    /// For themselves only; also behind a gateway.
+    Device,
+    /// For sub-devices too.
+    Gateway,
+}
+
 /// Devices of one kind.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +25,8 @@ pub struct Product {
     /// What people call it.
     #[schema(example = "Street lamp")]
     pub name: String,
+    /// Whether its devices may be gateways.
+    pub node_type: NodeType,
     /// Seconds a device has, after its first report on a connection, to correct a version that is neither the
     /// old nor the new one, before the update counts as failed.
     #[schema(example = 10)]
@@ -38,6 +50,9 @@ pub struct NewProduct {
     /// What people call it.
     #[schema(example = "Street lamp")]
     pub name: String,
+    /// Whether its devices may be gateways; `device` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_type: Option<NodeType>,
     /// The key its devices already carry; made here if absent.
     #[schema(example = "a1TestPk001")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +73,9 @@ pub struct ProductChange {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// See [`Product::node_type`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_type: Option<NodeType>,
     /// See [`Product::settle_seconds`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_seconds: Option<i64>,
@@ -70,11 +88,30 @@ pub struct ProductChange {
     pub timezone: Option<Option<String>>,
 }
 
+impl From<rollout::NodeType> for NodeType {
+    fn from(node_type: rollout::NodeType) -> Self {
+        match node_type {
+            rollout::NodeType::Device => Self::Device,
+            rollout::NodeType::Gateway => Self::Gateway,
+        }
+    }
+}
+
+impl From<NodeType> for rollout::NodeType {
+    fn from(node_type: NodeType) -> Self {
+        match node_type {
+            NodeType::Device => Self::Device,
+            NodeType::Gateway => Self::Gateway,
+        }
+    }
+}
+
 impl From<rollout::Product> for Product {
     fn from(row: rollout::Product) -> Self {
         Self {
             product_key: row.product_key,
             name: row.name,
+            node_type: row.node_type.into(),
             settle_seconds: row.settle_ms / 1_000,
             grace_seconds: row.grace_ms / 1_000,
             timezone: row.timezone,
@@ -87,6 +124,7 @@ impl From<NewProduct> for server::NewProduct {
     fn from(new: NewProduct) -> Self {
         Self {
             name: new.name,
+            node_type: new.node_type.map(Into::into),
             product_key: new.product_key,
             product_secret: new.product_secret,
             timezone: new.timezone,
@@ -99,6 +137,7 @@ impl From<ProductChange> for server::ProductChange {
         let ms = |seconds: i64| seconds.saturating_mul(1_000);
         Self {
             name: change.name,
+            node_type: change.node_type.map(Into::into),
             settle_ms: change.settle_seconds.map(ms),
             grace_ms: change.grace_seconds.map(ms),
             timezone: change.timezone,

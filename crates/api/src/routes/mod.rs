@@ -3,6 +3,7 @@
 mod configurations;
 mod devices;
 mod events;
+mod gateways;
 mod groups;
 mod health;
 mod jobs;
@@ -99,6 +100,7 @@ fn small() -> OpenApiRouter<Api> {
         .merge(modules::routes())
         .merge(packages::routes())
         .merge(uploads::routes())
+        .merge(gateways::routes())
         .merge(jobs::routes())
         .merge(tasks::routes())
         .merge(events::routes())

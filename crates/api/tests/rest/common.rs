@@ -40,6 +40,7 @@ impl Platform {
             store: store.clone(),
             public_url: None,
             limits: Limits::default(),
+            sub_devices: 2_000,
             timezone: "UTC".into(),
             keep_events: None,
             clock: Clock::System,

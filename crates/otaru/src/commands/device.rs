@@ -296,6 +296,10 @@ fn groups(device: &Device) -> String {
     if all.is_empty() { "-".into() } else { all.join(", ") }
 }
 
+fn gateway(device: &Device) -> String {
+    device.gateway.as_ref().map_or("-".into(), |name| format!("{} of {}", name.device_name, name.product_key))
+}
+
 fn show(device: &Device) {
     let mut all = vec![
         ("device", device.device_name.clone()),
@@ -303,6 +307,7 @@ fn show(device: &Device) {
         ("versions", versions(device)),
         ("tags", tag::joined(&device.tags)),
         ("groups", groups(device)),
+        ("gateway", gateway(device)),
         ("first online", or_dash(device.first_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last online", or_dash(device.last_online_at.as_ref().map(|t| when(t)).as_ref())),
         ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),

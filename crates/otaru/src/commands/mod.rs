@@ -10,6 +10,7 @@ pub(crate) mod events;
 mod follow;
 mod forecast;
 pub(crate) mod frame;
+pub(crate) mod gateway;
 pub(crate) mod group;
 pub(crate) mod job;
 mod messages;

@@ -1,7 +1,7 @@
-use api::dto::{NewProduct, Product, ProductChange};
+use api::dto::{NewProduct, NodeType, Product, ProductChange};
 use clap::{Args, Subcommand};
 
-use super::{Format, when};
+use super::{Format, spelt, when};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
 
@@ -39,6 +39,9 @@ pub(crate) struct Add {
     /// The ProductKey its devices already carry [default: a new one]
     #[arg(long, value_name = "PK")]
     key: Option<String>,
+    /// Its devices may be gateways, which speak for sub-devices
+    #[arg(long)]
+    gateway: bool,
     /// The IANA time zone its devices are in, as Europe/Berlin, for windows of jobs [default: the server's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
@@ -57,6 +60,9 @@ pub(crate) struct Set {
     /// What people call it
     #[arg(long)]
     name: Option<String>,
+    /// Whether its devices may be gateways, which speak for sub-devices
+    #[arg(long, value_name = "true|false")]
+    gateway: Option<bool>,
     /// How long a device, after its first report on a connection, may correct a version that is neither old nor new
     #[arg(long, value_name = "N")]
     settle_seconds: Option<i64>,
@@ -78,6 +84,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Add(add) => {
             let new = NewProduct {
                 name: add.name,
+                node_type: add.gateway.then_some(NodeType::Gateway),
                 product_key: add.key,
                 product_secret: add.secret,
                 timezone: add.timezone,
@@ -98,6 +105,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Set(set) => {
             let change = ProductChange {
                 name: set.name,
+                node_type: set.gateway.map(node_type),
                 settle_seconds: set.settle_seconds,
                 grace_seconds: set.grace_seconds,
                 timezone: if set.no_timezone { Some(None) } else { set.timezone.map(Some) },
@@ -113,6 +121,10 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     }
 }
 
+fn node_type(gateway: bool) -> NodeType {
+    if gateway { NodeType::Gateway } else { NodeType::Device }
+}
+
 /// The product's place in the API.
 pub(super) fn path(product_key: &str) -> String {
     format!("/products/{}", segment(product_key))
@@ -122,6 +134,7 @@ fn show(product: &Product) {
     facts(&[
         ("product key", product.product_key.clone()),
         ("name", product.name.clone()),
+        ("node type", spelt(&product.node_type)),
         ("settle", format!("{} s", product.settle_seconds)),
         ("grace", format!("{} s", product.grace_seconds)),
         ("time zone", product.timezone.clone().unwrap_or("the server's".into())),

@@ -82,8 +82,13 @@ impl Story {
     fn product(&self) -> anyhow::Result<String> {
         heading("A product with the modules default and MCU");
         order("product add \"Demo lamp\"");
-        let new =
-            NewProduct { name: "Demo lamp".into(), product_key: None, product_secret: None, timezone: None };
+        let new = NewProduct {
+            name: "Demo lamp".into(),
+            node_type: None,
+            product_key: None,
+            product_secret: None,
+            timezone: None,
+        };
         let product: Product = self.client.post("/products", &new)?;
         let key = product.product_key;
         order(&format!("module add {key} MCU"));

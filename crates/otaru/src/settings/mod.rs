@@ -96,6 +96,9 @@ pub struct Settings {
     /// Downloads at once in the whole installation; further devices wait for their notice
     #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
     pub max_downloads: i64,
+    /// Most sub-devices of a gateway: in its topology, and logged in
+    #[arg(long, value_name = "N", env = "OTARU_MAX_SUB_DEVICES", default_value = "2000", value_parser = whole::<usize>(1..=100_000))]
+    pub max_sub_devices: usize,
     /// Mbit/s that the files offered to devices may need together: spaces offers by the size of their files, and never slows a download down. Without it there is no such limit
     #[arg(long, value_name = "N", env = "OTARU_MAX_MBIT_PER_SECOND", value_parser = whole::<i64>(1..=1_000_000))]
     pub max_mbit_per_second: Option<i64>,

@@ -56,6 +56,7 @@ impl Tables {
             id: PRODUCT,
             product_key: "a1World".into(),
             name: "World".into(),
+            node_type: NodeType::Device,
             settle_ms: SETTLE,
             grace_ms: GRACE,
             timezone: None,

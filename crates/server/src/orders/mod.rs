@@ -19,6 +19,7 @@ mod products;
 mod statistics;
 mod tags;
 mod tasks;
+mod topology;
 mod uploads;
 mod windows;
 
@@ -46,6 +47,7 @@ pub use store::events::{Filter as WhichEvents, Numbered};
 pub use store::groups::Group;
 pub use store::modules::Module;
 pub use store::statistics::{Ended, HOUR_MS, VersionCount, Versions};
+pub use store::topology::{DeviceName, SubDeviceView};
 pub use tags::{DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, TagChange, csv_tags};
 pub use tasks::{CancelOf, TaskView};
 pub use uploads::{NewUpload, Piece, Upload};

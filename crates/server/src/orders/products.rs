@@ -1,6 +1,6 @@
 //! Products.
 
-use rollout::{EventKind, Id, Ms, Product};
+use rollout::{EventKind, Id, Ms, NodeType, Product};
 use store::{Owner, Removal, Slice};
 use wire::credentials::valid_product_key;
 
@@ -15,6 +15,8 @@ use crate::zones::zone_name;
 pub struct NewProduct {
     /// What people call it, 1 to 64 characters.
     pub name: String,
+    /// What its devices may be; devices if absent.
+    pub node_type: Option<NodeType>,
     /// `ProductKey` of a fleet that moves in; made here if absent.
     pub product_key: Option<String>,
     /// `ProductSecret` of a fleet that moves in; made here if absent.
@@ -28,6 +30,8 @@ pub struct NewProduct {
 pub struct ProductChange {
     /// What people call it.
     pub name: Option<String>,
+    /// See [`Product::node_type`].
+    pub node_type: Option<NodeType>,
     /// See [`Product::settle_ms`].
     pub settle_ms: Option<Ms>,
     /// See [`Product::grace_ms`].
@@ -65,6 +69,7 @@ impl Server {
             id: self.core.next_id(),
             product_key,
             name: new.name,
+            node_type: new.node_type.unwrap_or(NodeType::Device),
             settle_ms: SETTLE_MS,
             grace_ms: GRACE_MS,
             timezone,
@@ -113,6 +118,7 @@ impl Server {
         let mut unit = self.begin().await?;
         let mut product = product_in(&mut unit.tx, product_key).await?;
         product.name = change.name.unwrap_or(product.name);
+        product.node_type = change.node_type.unwrap_or(product.node_type);
         product.settle_ms = change.settle_ms.unwrap_or(product.settle_ms);
         product.grace_ms = change.grace_ms.unwrap_or(product.grace_ms);
         product.timezone = timezone.unwrap_or(product.timezone);

@@ -24,6 +24,9 @@ pub mod database;
 /// How long events are kept.
 pub const KEEP_EVENTS: Duration = Duration::from_secs(90 * 86_400);
 
+/// Most sub-devices of a gateway.
+pub const SUB_DEVICES: usize = 60;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
@@ -79,6 +82,7 @@ impl World {
                 PublicUrl::Given(url) => url,
             },
             limits,
+            sub_devices: SUB_DEVICES,
             timezone: "UTC".into(),
             keep_events: Some(KEEP_EVENTS),
             clock: clock.clone(),

@@ -15,7 +15,7 @@ use crate::record::{column_list, tables};
 use crate::sql::Row;
 use crate::{
     Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, statistics,
-    tags,
+    tags, topology,
 };
 
 /// Something in every table.
@@ -61,6 +61,7 @@ async fn filled(home: &Home) -> Store {
     configurations::put_settings(&mut tx, &Settings::new(PRODUCT)).await.unwrap();
     let known = configurations::devices(&mut tx, &[10]).await.unwrap();
     configurations::put_devices(&mut tx, &Vec::from_iter(known.into_values())).await.unwrap();
+    topology::put(&mut tx, &[sample::belonging(10, 11)]).await.unwrap();
     tx.commit().await.unwrap();
     drop(stored);
     store

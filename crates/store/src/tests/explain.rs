@@ -12,7 +12,7 @@ use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
     Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules, packages,
-    statistics, tags, tasks,
+    statistics, tags, tasks, topology,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -153,6 +153,10 @@ on_both! {
             tags::set(&mut tx, &[sample::tag(10, "region", "eu")]),
             tags::unset(&mut tx, &[(10, "region".to_owned())]),
             tasks::by_stream(&mut tx, 5),
+            topology::find(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
+            topology::count(&mut tx, 10),
+            topology::put(&mut tx, &[sample::belonging(12, 10)]),
+            topology::remove(&mut tx, &[11, 12]),
         );
         drop(tx);
         store.close().await;
@@ -198,6 +202,8 @@ on_both! {
             tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
             tasks::list_by_device(&mut tx, 10, Some(1), 10),
             tasks::any_to_restart(&mut tx, JOB),
+            topology::list(&mut tx, 10, Some(1), 10),
+            topology::gateways_of(&mut tx, &[11, 12]),
             statistics::forget(&mut tx, PRODUCT, 12, 5),
             statistics::versions(&mut tx, PRODUCT, "default", 10),
             statistics::counts_of(&mut tx, PRODUCT, "default", ["1.0"].into_iter()),

@@ -11,7 +11,7 @@ use crate::migrate;
 use crate::open::make_folder;
 use crate::pools::Pools;
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, configurations, groups, meta, statistics, tags};
+use crate::{Clock, SCHEMA, configurations, groups, meta, products, statistics, tags, topology};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -197,6 +197,9 @@ on_both! {
         assert_eq!(groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap().len(), 1);
         assert_eq!(configurations::devices(&mut tx, &[10]).await.unwrap()[&10].told, 0);
         configurations::put_settings(&mut tx, &configurations::Settings::new(PRODUCT)).await.unwrap();
+        assert_eq!(products::get(&mut tx, PRODUCT).await.unwrap().unwrap().node_type, rollout::NodeType::Device);
+        topology::put(&mut tx, &[sample::belonging(11, 10)]).await.unwrap();
+        assert_eq!(topology::count(&mut tx, 10).await.unwrap(), 1);
         drop(tx);
         store.close().await;
     }

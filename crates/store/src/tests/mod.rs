@@ -16,6 +16,7 @@ mod roundtrip;
 mod sample;
 mod tags;
 mod targets;
+mod topology;
 
 /// Makes a test for each engine of an `async fn(Home)`.
 macro_rules! on_both {

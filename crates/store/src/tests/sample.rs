@@ -9,6 +9,7 @@ use crate::configurations::Configuration;
 use crate::devices::NewDevice;
 use crate::groups::Group;
 use crate::tags::DeviceTag;
+use crate::topology::Belonging;
 use crate::{Owner, Store, Tx, devices, jobs, packages, products};
 
 pub(super) const PRODUCT: Id = 1;
@@ -20,6 +21,7 @@ pub(super) fn product() -> Product {
         id: PRODUCT,
         product_key: "a1sample".into(),
         name: "Lamp".into(),
+        node_type: rollout::NodeType::Device,
         settle_ms: 10_000,
         grace_ms: 30_000,
         timezone: None,
@@ -39,6 +41,10 @@ pub(super) fn device(id: Id) -> Device {
         created_at: 2,
         rivalry: None,
     }
+}
+
+pub(super) fn belonging(device_id: Id, gateway_id: Id) -> Belonging {
+    Belonging { device_id, gateway_id, added_at: 4 }
 }
 
 pub(super) fn package() -> Package {

@@ -33,6 +33,15 @@ impl Hex {
     fn as_bytes(&self) -> &[u8] {
         &self.digits[..self.len]
     }
+
+    /// Whether `given` are these digits, in either case.
+    pub(super) fn is(&self, given: &[u8]) -> bool {
+        let mut lower = [0; 64];
+        let Some(lower) = lower.get_mut(..given.len()) else { return false };
+        lower.copy_from_slice(given);
+        lower.make_ascii_lowercase();
+        self.as_bytes().ct_eq(lower).into()
+    }
 }
 
 impl fmt::Display for Hex {
@@ -52,19 +61,26 @@ fn digit(nibble: u8) -> u8 {
 ///
 /// The method is an argument so that a page can show all three; a device uses the one its client id names.
 pub fn password(method: SignMethod, secret: &[u8], client: &ClientId<'_>, user: &Username<'_>) -> Hex {
-    match method {
-        SignMethod::HmacMd5 => sign::<Hmac<Md5>>(secret, client, user),
-        SignMethod::HmacSha1 => sign::<Hmac<Sha1>>(secret, client, user),
-        SignMethod::HmacSha256 => sign::<Hmac<Sha256>>(secret, client, user),
-    }
-}
-
-fn sign<M: Mac + KeyInit>(secret: &[u8], client: &ClientId<'_>, user: &Username<'_>) -> Hex {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of every length");
     let timestamp = client.timestamp().map(|value| ("timestamp", value));
     let fields =
         [("clientId", client.id()), ("deviceName", user.device_name), ("productKey", user.product_key)];
-    for (name, value) in fields.into_iter().chain(timestamp) {
+    sign(method, secret, fields.into_iter().chain(timestamp))
+}
+
+type Field<'a> = (&'static str, &'a str);
+
+/// HMAC over names and values, one after the other.
+pub(super) fn sign<'a>(method: SignMethod, secret: &[u8], fields: impl Iterator<Item = Field<'a>>) -> Hex {
+    match method {
+        SignMethod::HmacMd5 => sign_with::<Hmac<Md5>>(secret, fields),
+        SignMethod::HmacSha1 => sign_with::<Hmac<Sha1>>(secret, fields),
+        SignMethod::HmacSha256 => sign_with::<Hmac<Sha256>>(secret, fields),
+    }
+}
+
+fn sign_with<'a, M: Mac + KeyInit>(secret: &[u8], fields: impl Iterator<Item = Field<'a>>) -> Hex {
+    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of every length");
+    for (name, value) in fields {
         mac.update(name.as_bytes());
         mac.update(value.as_bytes());
     }
@@ -80,10 +96,5 @@ pub fn verify(
     client: &ClientId<'_>,
     user: &Username<'_>,
 ) -> bool {
-    let right = password(method, secret, client, user);
-    let mut lower = [0; 64];
-    let Some(lower) = lower.get_mut(..given.len()) else { return false };
-    lower.copy_from_slice(given);
-    lower.make_ascii_lowercase();
-    right.as_bytes().ct_eq(lower).into()
+    password(method, secret, client, user).is(given)
 }

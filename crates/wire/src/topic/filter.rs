@@ -1,4 +1,5 @@
 use super::{MAX_TOPIC, Topic};
+use crate::credentials::{valid_device_name, valid_product_key};
 
 /// Whether this is a topic filter by the rules of MQTT: `+` fills a level, `#` the last one; no NUL, at most
 /// [`MAX_TOPIC`] bytes.
@@ -38,33 +39,43 @@ pub fn filter_matches(filter: &str, topic: &str) -> bool {
     names.next().is_none()
 }
 
-/// Whether a device may subscribe to this filter: it is valid, everything it can match belongs to the device, and, if
-/// it is the name of a single topic, [`super::Kind::may_subscribe`] that.
-pub fn may_subscribe(filter: &str, product_key: &str, device_name: &str) -> bool {
+/// The device, by product key and name, that a filter speaks of: everything it can match belongs to that one.
+pub fn filter_device(filter: &str) -> Option<(&str, &str)> {
     if !valid_filter(filter) {
-        return false;
+        return None;
     }
-    if filter.contains(['+', '#']) {
-        return within(filter, product_key, device_name);
+    if has_wildcard(filter) {
+        return names(filter).filter(|(pk, dn)| valid_product_key(pk) && valid_device_name(dn));
     }
-    Topic::parse(filter).is_some_and(|t| t.belongs_to(product_key, device_name) && t.kind.may_subscribe())
+    Topic::parse(filter).map(|topic| (topic.product_key, topic.device_name))
 }
 
-fn within(filter: &str, pk: &str, dn: &str) -> bool {
+/// Whether a device may subscribe to this filter: it speaks of that device, and, if it is the name of a single
+/// topic, [`super::Kind::may_subscribe`] that.
+pub fn may_subscribe(filter: &str, product_key: &str, device_name: &str) -> bool {
+    filter_device(filter) == Some((product_key, device_name))
+        && (has_wildcard(filter) || Topic::parse(filter).is_some_and(|topic| topic.kind.may_subscribe()))
+}
+
+fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['+', '#'])
+}
+
+/// The levels at the places of the names.
+fn names(filter: &str) -> Option<(&str, &str)> {
     let mut levels = filter.split('/');
     if levels.next() != Some("") {
-        return false;
+        return None;
     }
-    let word_first = match levels.next() {
-        Some("sys") => false,
-        Some("shadow") => true,
-        Some("ota") if levels.next() == Some("device") => true,
-        Some("ext") if matches!(levels.next(), Some("session" | "ntp")) => false,
-        Some(first) => return first == pk && levels.next() == Some(dn) && levels.next() == Some("user"),
-        None => return false,
+    let word_first = match levels.next()? {
+        "sys" => false,
+        "shadow" => true,
+        "ota" if levels.next() == Some("device") => true,
+        "ext" if matches!(levels.next(), Some("session" | "ntp")) => false,
+        first => return Some((first, levels.next()?)).filter(|_| levels.next() == Some("user")),
     };
     if word_first {
         levels.next();
     }
-    levels.next() == Some(pk) && levels.next() == Some(dn)
+    Some((levels.next()?, levels.next()?))
 }

@@ -1,0 +1,321 @@
+//! What gateways ask for their sub-devices (docs/protocol.md 9).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use door::{Carrier, Downlink, Session, TooMany};
+use rollout::{Event, EventKind, GatewayName, Id, NodeType};
+use store::topology::{self, Belonging, DeviceName, SubDevice as Found};
+use store::{Owner, Tx};
+use tracing::{debug, error};
+use wire::credentials::Proof;
+use wire::message::{GatewayData, GatewayReply, GatewayRequest, RequestError, SubDevice, SubName};
+use wire::topic::{GatewayStep, Kind};
+
+use crate::Server;
+use crate::core::Unit;
+use crate::counters::Counters;
+use crate::downlink::bytes;
+
+/// Codes of answers, in the order of docs/protocol.md 9.
+const SUCCESS: i32 = 200;
+const NOT_A_GATEWAY: i32 = 403;
+const TOO_MANY: i32 = 428;
+const WRONG_PARAMETER: i32 = 460;
+const SYSTEM_ERROR: i32 = 500;
+const NO_SESSION: i32 = 520;
+const DISABLED: i32 = 522;
+const UNKNOWN_DEVICE: i32 = 6100;
+const WRONG_SIGNATURE: i32 = 6287;
+const NO_REGISTRATION: i32 = 6288;
+const NO_TOPOLOGY: i32 = 6401;
+const ITSELF: i32 = 6402;
+
+/// Why nothing of a request is done.
+enum Refusal {
+    /// With a code and words for the gateway.
+    Code(i32, String),
+    /// The platform cannot tell at present.
+    Failed(store::Error),
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A refusal because of one sub-device.
+fn of(sub: &SubDevice<'_>, code: i32, words: &str) -> Refusal {
+    Refusal::Code(code, format!("{}&{}: {words}", sub.device_name, sub.product_key))
+}
+
+/// A gateway, and what people call it.
+pub(crate) struct Gateway {
+    pub(crate) id: Id,
+    pub(crate) name: DeviceName,
+}
+
+impl Server {
+    /// Does what a gateway asks, in the order of its requests, and answers. A payload that cannot be read is
+    /// dropped.
+    pub(crate) async fn serve_gateway(&self, gateway: &Session, step: GatewayStep, payload: &[u8]) {
+        let Some(carrier) = self.core.sessions.carrier(gateway.device, gateway.epoch) else { return };
+        let _turn = carrier.turn().await;
+        let request = match GatewayRequest::parse(step, payload) {
+            Ok(request) => request,
+            Err(RequestError::Parameter { id, error }) => {
+                let (message, data) = (&*error.to_string(), GatewayData::Nothing);
+                let reply = GatewayReply { id, code: WRONG_PARAMETER, message, data };
+                return self.answer_gateway(gateway, step, &reply);
+            }
+            Err(RequestError::Unreadable(error)) => {
+                Counters::add(&self.core.counters.bad_messages);
+                debug!(product = gateway.product_key, device = gateway.device_name, ?step, %error, "a message was dropped");
+                return;
+            }
+        };
+        let subs: Vec<SubDevice<'_>> = request.sub_devices().collect();
+        let (code, message, listed) = match self.carry_out(gateway, &carrier, step, &subs).await {
+            Ok(listed) => (SUCCESS, "success".to_owned(), listed),
+            Err(Refusal::Code(code, words)) => (code, words, vec![]),
+            Err(Refusal::Failed(error)) => {
+                error!(%error, device = gateway.device_name, ?step, "what a gateway asked could not be done");
+                (SYSTEM_ERROR, "the platform cannot do this at present: try again".into(), vec![])
+            }
+        };
+        let listed = listed.iter().map(|name| SubName::new(&name.product_key, &name.device_name));
+        let asked = subs.iter().map(|sub| SubName::new(sub.product_key, sub.device_name));
+        let names: Vec<SubName<'_>> = asked.chain(listed).collect();
+        let data = match (step, names.first()) {
+            (GatewayStep::Login | GatewayStep::Logout, Some(name)) => GatewayData::One(*name),
+            _ => GatewayData::Many(&names),
+        };
+        self.answer_gateway(gateway, step, &GatewayReply { id: request.id, code, message: &message, data });
+    }
+
+    /// Gives the topology if that is what was asked for.
+    async fn carry_out(
+        &self,
+        gateway: &Session,
+        carrier: &Carrier,
+        step: GatewayStep,
+        subs: &[SubDevice<'_>],
+    ) -> Result<Vec<DeviceName>, Refusal> {
+        match step {
+            GatewayStep::GetTopology => return self.topology_of(gateway).await,
+            GatewayStep::AddTopology => self.add_topology(gateway, subs).await,
+            GatewayStep::DeleteTopology => self.delete_topology(gateway, subs).await,
+            GatewayStep::Login | GatewayStep::BatchLogin => self.log_in(gateway, carrier, subs).await,
+            GatewayStep::Logout | GatewayStep::BatchLogout => self.log_out(carrier, subs).await,
+            GatewayStep::Register | GatewayStep::RegisterByProduct => {
+                Err(Refusal::Code(NO_REGISTRATION, "registration by gateways is not served yet".into()))
+            }
+        }
+        .map(|()| vec![])
+    }
+
+    fn answer_gateway(&self, gateway: &Session, step: GatewayStep, reply: &GatewayReply<'_>) {
+        let downlink = Downlink { kind: Kind::GatewayReply(step), payload: bytes(reply) };
+        self.core.sessions.deliver(gateway.device, gateway.epoch, downlink);
+    }
+
+    async fn topology_of(&self, gateway: &Session) -> Result<Vec<DeviceName>, Refusal> {
+        let mut tx = self.core.store.read().await?;
+        let limit = u32::try_from(self.core.sub_devices).unwrap_or(u32::MAX - 1);
+        let found = topology::list(&mut tx, gateway.device, None, limit).await?;
+        Ok(found.items.into_iter().map(|sub| sub.name).collect())
+    }
+
+    /// Who shows a sub-device's signature has it, so it comes here from wherever it was.
+    async fn add_topology(&self, gateway: &Session, subs: &[SubDevice<'_>]) -> Result<(), Refusal> {
+        let has = |found: &Found| found.gateway == Some(gateway.device);
+        let mut tx = self.core.store.read().await?;
+        let found = self.proved(&mut tx, gateway, subs).await?;
+        drop(tx);
+        // Gateways add what they have at every start.
+        if found.iter().all(has) {
+            return Ok(());
+        }
+        let mut unit = self.core.unit().await?;
+        let found = self.proved(&mut unit.tx, gateway, subs).await?;
+        let new = found.iter().filter(|found| !has(found)).count();
+        let most = self.core.sub_devices;
+        if topology::count(&mut unit.tx, gateway.device).await? + new as i64 > most as i64 {
+            let words = format!("a gateway may have {most} sub-devices in its topology");
+            return Err(Refusal::Code(TOO_MANY, words));
+        }
+        let name = DeviceName {
+            product_key: gateway.product_key.as_ref().into(),
+            device_name: gateway.device_name.as_ref().into(),
+        };
+        let moved = unit.put_under(Some(&Gateway { id: gateway.device, name }), &found).await?;
+        unit.commit().await?;
+        self.log_out_moved(&moved);
+        Ok(())
+    }
+
+    /// Those that belong to another gateway, or to none, stay as they are.
+    async fn delete_topology(&self, gateway: &Session, subs: &[SubDevice<'_>]) -> Result<(), Refusal> {
+        let mut unit = self.core.unit().await?;
+        let found = self.known(&mut unit.tx, gateway, subs).await?;
+        let own: Vec<Found> = found.into_iter().filter(|sub| sub.gateway == Some(gateway.device)).collect();
+        let moved = unit.put_under(None, &own).await?;
+        unit.commit().await?;
+        self.log_out_moved(&moved);
+        Ok(())
+    }
+
+    /// All or none.
+    async fn log_in(
+        &self,
+        gateway: &Session,
+        carrier: &Carrier,
+        subs: &[SubDevice<'_>],
+    ) -> Result<(), Refusal> {
+        if !self.core.takes_logins() {
+            return Err(Refusal::Code(SYSTEM_ERROR, "nothing can be written at present: try again".into()));
+        }
+        let mut tx = self.core.store.read().await?;
+        let found = self.proved(&mut tx, gateway, subs).await?;
+        drop(tx);
+        let foreign = |(_, found): &(_, &Found)| found.gateway != Some(gateway.device);
+        if let Some((sub, _)) = subs.iter().zip(&found).find(foreign) {
+            return Err(of(sub, NO_TOPOLOGY, "it is not in the topology of this gateway"));
+        }
+        let sessions = subs.iter().zip(&found).map(|(sub, found)| {
+            Arc::new(Session {
+                device: found.device,
+                epoch: self.core.next_id(),
+                product_key: sub.product_key.into(),
+                device_name: sub.device_name.into(),
+                gateway: Some(gateway.device),
+                client_id: "".into(),
+                keep_alive: 0,
+                peer: gateway.peer,
+            })
+        });
+        let most = self.core.sub_devices;
+        carrier.carry(sessions.collect(), most).map_err(|TooMany| {
+            Refusal::Code(TOO_MANY, format!("a gateway may have {most} sub-devices logged in"))
+        })
+    }
+
+    /// Those that are logged in here are logged out, whatever is wrong with the others.
+    async fn log_out(&self, carrier: &Carrier, subs: &[SubDevice<'_>]) -> Result<(), Refusal> {
+        let mut tx = self.core.store.read().await?;
+        let found = topology::find(&mut tx, &names(subs)).await?;
+        drop(tx);
+        let mut missing = None;
+        for (sub, found) in subs.iter().zip(found) {
+            if !found.is_some_and(|found| carrier.drop_off(found.device)) {
+                missing.get_or_insert(sub);
+            }
+        }
+        missing.map_or(Ok(()), |sub| Err(of(sub, NO_SESSION, "it is not logged in here")))
+    }
+
+    /// The sub-devices of a request, all of which there are and none of which is the gateway itself.
+    async fn known(
+        &self,
+        tx: &mut Tx,
+        gateway: &Session,
+        subs: &[SubDevice<'_>],
+    ) -> Result<Vec<Found>, Refusal> {
+        let product = store::products::find(tx, &gateway.product_key).await?;
+        if product.is_none_or(|product| product.node_type != NodeType::Gateway) {
+            let words = "devices of this product are no gateways: set its node type on the platform";
+            return Err(Refusal::Code(NOT_A_GATEWAY, words.into()));
+        }
+        let found = topology::find(tx, &names(subs)).await?;
+        let checked = subs.iter().zip(found).map(|(sub, found)| match found {
+            Some(found) if found.device == gateway.device => {
+                Err(of(sub, ITSELF, "a gateway cannot be its own sub-device"))
+            }
+            Some(found) => Ok(found),
+            None => Err(of(sub, UNKNOWN_DEVICE, "there is no such device")),
+        });
+        checked.collect()
+    }
+
+    /// As [`Self::known`]; each is enabled, and its signature is right.
+    async fn proved(
+        &self,
+        tx: &mut Tx,
+        gateway: &Session,
+        subs: &[SubDevice<'_>],
+    ) -> Result<Vec<Found>, Refusal> {
+        let found = self.known(tx, gateway, subs).await?;
+        for (sub, found) in subs.iter().zip(&found) {
+            if !found.enabled {
+                return Err(of(sub, DISABLED, "the device is disabled"));
+            }
+            if !self.is_signed(sub, found) {
+                return Err(of(sub, WRONG_SIGNATURE, "the signature is wrong"));
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_signed(&self, sub: &SubDevice<'_>, found: &Found) -> bool {
+        let SubDevice { product_key, device_name, .. } = *sub;
+        let holds = |proof: Proof<'_>| {
+            let owner = Owner::Device { product_key, device_name };
+            match self.core.store.keyring().open(owner, &found.secret) {
+                Ok(secret) => proof.holds(&secret, product_key, device_name),
+                Err(error) => {
+                    error!(%error, product_key, device_name, "a sub-device cannot be checked: its secret does not open");
+                    false
+                }
+            }
+        };
+        sub.proof.is_some_and(holds)
+    }
+
+    /// Ends what the gateways that devices have left still carry of them.
+    pub(crate) fn log_out_moved(&self, moved: &[Id]) {
+        for device in moved {
+            self.core.sessions.leave_gateway(*device);
+        }
+    }
+}
+
+impl Unit {
+    /// Puts devices under a gateway, or under none, and tells so. Gives those for which that is a change: their
+    /// sessions with the old one end after the commit.
+    pub(crate) async fn put_under(
+        &mut self,
+        gateway: Option<&Gateway>,
+        devices: &[Found],
+    ) -> Result<Vec<Id>, store::Error> {
+        let to = gateway.map(|gateway| gateway.id);
+        let moved: BTreeMap<Id, Id> =
+            devices.iter().filter(|sub| sub.gateway != to).map(|sub| (sub.device, sub.product)).collect();
+        let ids: Vec<Id> = moved.keys().copied().collect();
+        store::devices::lock(&mut self.tx, &ids).await?;
+        let mut before = topology::gateways_of(&mut self.tx, &ids).await?;
+        match to {
+            Some(gateway_id) => {
+                let added_at = self.now;
+                let row = |device_id: &Id| Belonging { device_id: *device_id, gateway_id, added_at };
+                topology::put(&mut self.tx, &ids.iter().map(row).collect::<Vec<_>>()).await?;
+            }
+            None => topology::remove(&mut self.tx, &ids).await?,
+        }
+        for (device, product_id) in moved {
+            let from = before.remove(&device).map(told);
+            let to = gateway.map(|gateway| told(gateway.name.clone()));
+            let (at, device_id, kind) = (self.now, Some(device), EventKind::GatewayChanged { from, to });
+            self.tell(Event { at, product_id, device_id, job_id: None, task_id: None, kind });
+        }
+        Ok(ids)
+    }
+}
+
+fn told(name: DeviceName) -> GatewayName {
+    GatewayName { product_key: name.product_key, device_name: name.device_name }
+}
+
+fn names<'a>(subs: &[SubDevice<'a>]) -> Vec<(&'a str, &'a str)> {
+    subs.iter().map(|sub| (sub.product_key, sub.device_name)).collect()
+}
