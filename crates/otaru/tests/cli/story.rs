@@ -333,7 +333,7 @@ fn a_simulated_fleet_is_upgraded() {
     let package = package["id"].as_str().unwrap();
     let host = ["--host", &platform.devices];
     let fleet = ["sim", "fleet", "a1TestPk001", "--devices", "20", "--updates", "20"];
-    let fleet = platform.spawn(&[&fleet[..], &host].concat());
+    let mut fleet = platform.spawn(&[&fleet[..], &host].concat());
     // A job for a device begins when it is there.
     let verify = loop {
         let started = platform.run(&["job", "verify", package, "sim-00001", "--json"]);
@@ -344,6 +344,7 @@ fn a_simulated_fleet_is_upgraded() {
                 .to_string();
         }
         assert!(started.err.contains("sim-00001"), "{}", started.err);
+        assert!(fleet.try_wait().unwrap().is_none(), "the fleet has ended");
     };
     platform.order(&["job", "watch", &verify]);
     let rollout = job(&platform, &["job", "start", package, "--all"]);
