@@ -202,7 +202,12 @@ fn identities(fleet: &Fleet, client: &Client) -> anyhow::Result<Vec<(String, Str
             made.push((name.clone(), secret));
         }
         let (size, csv) = (csv.len() as u64, std::io::Cursor::new(csv));
-        let import: Import = client.upload(&format!("{}/import-devices", product::path(&fleet.product_key)), "text/csv", size, csv)?;
+        let import: Import = client.upload(
+            &format!("{}/import-devices", product::path(&fleet.product_key)),
+            "text/csv",
+            size,
+            csv,
+        )?;
         for (result, (name, secret)) in import.results.iter().zip(&mut made) {
             if let Some(problem) = &result.problem {
                 let path = format!("{devices}/{}/credentials", segment(name));
