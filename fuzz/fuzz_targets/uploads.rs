@@ -7,7 +7,9 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(devices) = server::csv_devices(bytes, "a1TestPk001") {
         let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count();
         assert!(devices.len() <= lines);
-        assert!(devices.iter().all(|(line, device)| *line > 0 && device.device_secret.as_deref() != Some("")));
+        assert!(
+            devices.iter().all(|(line, device)| *line > 0 && device.device_secret.as_deref() != Some(""))
+        );
     }
     if let Some(version) = server::fuzzing::image_version(bytes) {
         assert!(bytes[0] == 0xE9 && !version.contains('\0'));
