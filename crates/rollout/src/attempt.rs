@@ -59,7 +59,19 @@ impl Decider<'_> {
             row.src_version = version;
         }
         self.task_event(task, EventKind::TaskRetry { attempt, at, reason });
-        if at <= self.now { self.retry_due(task) } else { self.set_timer(Timer::Retry(task), at) }
+        if at <= self.now {
+            self.retry_due(task)
+        } else {
+            self.set_timer(Timer::Retry(task), at)
+        }
+        self.settle_if_unsuited(task);
+    }
+
+    /// Looks in a moment at a task whose device has last reported a version that it is not for.
+    pub(crate) fn settle_if_unsuited(&mut self, task: Id) {
+        if self.rows.tasks.get(&task).is_some_and(|row| !self.rows.suits(row)) {
+            self.set_timer(Timer::Settle(task), self.now);
+        }
     }
 
     /// A device that speaks of the module in another case is why the platform heard nothing of it.

@@ -1,6 +1,6 @@
 //! Whether a job takes a device: one rule for the look before the job is made, and for what makes its tasks.
 
-use crate::rows::{Id, Job, Package, Scope};
+use crate::rows::{Id, Job, Package, Rows, Scope, Task};
 use crate::spread::spread;
 use crate::terms::Terms;
 
@@ -65,6 +65,18 @@ impl<'a> Aim<'a> {
             () if !of_job => Fit::OtherSource,
             () => Fit::Taken,
         }
+    }
+}
+
+impl Rows {
+    /// Whether a task's file is for what its device last reported: a difference is for one version only. A job that
+    /// names versions is for those, and for the one the device came from, which may be what a failed attempt left.
+    pub fn suits(&self, task: &Task) -> bool {
+        let last = self.versions.get(&(task.device_id, task.module.clone())).map(|v| v.version.as_str());
+        let of_package = self.packages.get(&task.package_id).is_some_and(|p| p.applies_to(last));
+        let of_job = || self.jobs.get(&task.job_id).is_some_and(|j| j.terms.takes_source(last));
+        let came_from = || last.is_some() && task.src_version.as_deref() == last;
+        of_package && (came_from() || of_job())
     }
 }
 

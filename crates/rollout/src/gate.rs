@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Decider;
 use crate::event::EventKind;
-use crate::rows::{Halt, Hold, Id, Job, Ms, Reason, Task, TaskState, Timer, Work};
+use crate::rows::{Halt, Hold, Id, Job, Ms, Reason, Task, TaskState, Timer};
 use crate::terms::{FailureLimits, Share, Terms, Wave};
 
 /// A hundred per cent in thousandths.
@@ -368,7 +368,8 @@ impl Decider<'_> {
             self.hold(job, Hold::Halted { halt });
             return;
         }
-        if gate.is_last() || matches!(row.work, Some(Work::Enrol { .. })) {
+        // Work that moves tasks looks at the gate when it is done: half done it shows a wave that never was.
+        if gate.is_last() || row.work.is_some() {
             return;
         }
         if gate.open_wave().total == 0 {

@@ -15,9 +15,19 @@ impl Job {
         self.terms.end_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether its devices are told anything at all now.
+    /// Whether it may begin with devices now.
     pub(crate) fn speaks(&self, now: Ms) -> bool {
-        self.state == JobState::InProgress && self.hold.is_none() && !self.is_over(now)
+        self.runs() && !self.is_over(now)
+    }
+
+    fn runs(&self) -> bool {
+        self.state == JobState::InProgress && self.hold.is_none()
+    }
+
+    /// Whether the device of a task of it is told anything now: after the scheduled end only who has begun, so that
+    /// it can finish.
+    fn speaks_of(&self, task: &Task, now: Ms) -> bool {
+        self.runs() && (task.has_begun() || !self.is_over(now)) && Decider::is_wave_open(self, task.wave)
     }
 }
 
@@ -28,11 +38,8 @@ impl Decider<'_> {
         !row.state.is_terminal()
             && row.state != TaskState::Confirm
             && row.retry_at.is_none()
-            && self
-                .rows
-                .jobs
-                .get(&row.job_id)
-                .is_some_and(|job| job.speaks(self.now) && Self::is_wave_open(job, row.wave))
+            && self.rows.suits(row)
+            && self.job_of(task).is_some_and(|job| job.speaks_of(row, self.now))
             && self.blocked_by(task).is_none()
     }
 
@@ -135,8 +142,8 @@ impl Decider<'_> {
             self.rearm(*task);
             if speaks {
                 self.resume_if_here(*task);
-                self.offer_when_due(*task);
             }
+            self.offer_when_due(*task);
         }
         if !last {
             self.set_release(job, self.after(release, tasks));

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::decide::Decider;
 use crate::rows::{
-    CancelStates, Id, Job, JobKind, JobState, Package, PackageState, Reason, TaskState, Timer, Work,
+    CancelStates, Id, Job, JobKind, JobState, Package, PackageState, Reason, Task, TaskState, Timer, Work,
 };
 
 /// Whether tasks of a job may start again: its package is still there, and a verify job that has ended does
@@ -80,6 +80,7 @@ impl Decider<'_> {
             Work::Enrol { .. } => return,
         };
         self.set_work(job, (!last).then_some(work));
+        self.touched.insert(job);
         if last && matches!(work, Work::CancelSome { any: true, .. }) {
             self.cancel_if_empty(job);
         }
@@ -149,15 +150,20 @@ impl Decider<'_> {
         }
     }
 
-    /// Only a failed or cancelled task starts again that was approved, that nothing is in the way of, and
-    /// whose job has not reached its scheduled end.
+    /// Only a failed or cancelled task starts again that was approved, whose device is on the target or on a version
+    /// that it is for, that nothing is in the way of, and whose job has not reached its scheduled end.
     fn may_restart(&mut self, task: Id) -> bool {
         let Some(row) = self.rows.tasks.get(&task) else { return false };
         let Some(job) = self.rows.jobs.get(&row.job_id) else { return false };
         matches!(row.state, TaskState::Failed | TaskState::Canceled)
             && row.approved
             && !job.is_over(self.now)
+            && (self.is_on_target(row) || self.rows.suits(row))
             && self.has_room(task)
+    }
+
+    fn is_on_target(&self, task: &Task) -> bool {
+        self.version_of(task.device_id, &task.module).is_some_and(|v| v.version == task.dest_version)
     }
 
     fn restart_task(&mut self, task: Id) {

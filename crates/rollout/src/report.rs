@@ -162,11 +162,7 @@ impl Decider<'_> {
             return None;
         }
         if !row.has_begun() {
-            let applies = self.rows.packages.get(&row.package_id)?.applies_to(Some(reported));
-            // What a device has come to by a failed attempt is what the next one is made from.
-            let known = row.src_version.as_ref() == Some(reported);
-            let excluded = !applies || !(known || terms.takes_source(Some(reported)));
-            return excluded.then(|| Reason::SourceExcluded { reported: reported.clone() });
+            return (!self.rows.suits(row)).then(|| Reason::SourceExcluded { reported: reported.clone() });
         }
         // The first version ever heard is taken for the source.
         if row.src_version.as_ref().is_none_or(|source| source == reported) {
@@ -212,7 +208,7 @@ impl Decider<'_> {
     }
 
     /// Whether a device's word on a task can be meant for it: its job has started, its wave is open, and
-    /// it is approved. Who was not told of it can mean it only while devices are told.
+    /// it is approved. Who was not told of it can mean it only while devices are told, and on a version it is for.
     fn may_begin(&self, task: Id) -> bool {
         let Some(row) = self.rows.tasks.get(&task) else { return false };
         let Some(job) = self.rows.jobs.get(&row.job_id) else { return false };
@@ -220,7 +216,7 @@ impl Decider<'_> {
         job.state == JobState::InProgress
             && Self::is_wave_open(job, row.wave)
             && row.state != TaskState::Confirm
-            && (row.is_known() || tells())
+            && (row.is_known() || (tells() && self.rows.suits(row)))
     }
 
     fn step_failed(&mut self, task: Id, step: i32, desc: String) {
@@ -270,8 +266,11 @@ impl Decider<'_> {
     fn begun(&mut self, task: Id) {
         let now = self.now;
         self.clear_timers_of_attempt(task);
-        if let Some(version) = self.last_report(task).map(|(_, last, _)| last.version.clone()) {
-            self.set_source(task, &version);
+        let suits = self.rows.tasks.get(&task).is_some_and(|row| self.rows.suits(row));
+        match self.last_report(task).map(|(_, last, _)| last.version.clone()) {
+            Some(version) if suits => self.set_source(task, &version),
+            // It was told on another version than it reports now, which may yet be corrected.
+            _ => self.settle_if_unsuited(task),
         }
         let held = self.job_of(task).map_or(0, |job| job.held_for(now));
         let Some(row) = self.task_mut(task) else { return };

@@ -152,6 +152,18 @@ async fn a_difference_says_so_and_carries_its_own_words() {
         (&1.into(), &"{\"a\":1}".into())
     );
     other.nothing_more().await;
+    device.progress(-1, "no").await;
+    device.report("0.9").await;
+    let task = world.until_all(&created.job, TaskState::Failed).await[0].id;
+    device.nothing_more().await;
+    let error = world.server.reupgrade_task(task).await.unwrap_err();
+    assert_eq!(
+        (error.code, error.text.contains("reports 0.9, and its job and package are for 1.0.0")),
+        ("sourceExcluded", true)
+    );
+    device.report("1.0.0").await;
+    world.server.reupgrade_task(task).await.unwrap();
+    device.notice().await;
     let canceled = world.server.cancel_package_jobs(package.id).await.unwrap();
     assert_eq!(canceled.iter().map(|job| job.id).collect::<Vec<_>>(), [created.job.id]);
     world.until_job(&created.job, JobState::Canceled).await;

@@ -175,8 +175,8 @@ async fn approve_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<
 
 /// Start a job's failed and cancelled tasks again
 ///
-/// But for those whose device has another unfinished task, and those that were never approved. Nothing starts again
-/// once the job's `endAt` has come (409 `jobOver`).
+/// But for those whose device has another unfinished task or reports a version that the job or its package is not for,
+/// and those that were never approved. Nothing starts again once the job's `endAt` has come (409 `jobOver`).
 #[utoipa::path(post, path = "/api/v1/jobs/{jobId}/re-upgrade", tag = "jobs",
     params(("jobId" = String, Path, description = "The job.")),
     responses((status = 200, body = Job, description = "The job as it is now.")))]

@@ -41,7 +41,8 @@ async fn approve_task(State(api): State<Api>, Path(task): Path<String>) -> Answe
 
 /// Start a failed or cancelled task again
 ///
-/// If it was approved, its device has no other unfinished task, and its job's `endAt` has not come.
+/// If it was approved, its device has no other unfinished task and reports a version its job and package are for, and
+/// its job's `endAt` has not come.
 #[utoipa::path(post, path = "/api/v1/tasks/{taskId}/re-upgrade", tag = "tasks",
     params(("taskId" = String, Path, description = "The task.")),
     responses((status = 200, body = Task, description = "The task as it is now.")))]

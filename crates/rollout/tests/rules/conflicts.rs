@@ -162,3 +162,60 @@ fn what_waits_behind_can_be_cancelled_and_nothing_else_moves() {
     world.run(Input::ReupgradeTask(world.task(second, device).id));
     assert_eq!(world.state(second, device), Canceled, "nothing starts again beside another");
 }
+
+#[test]
+fn t17_a_difference_behind_a_file_is_not_told_on_the_version_that_brought_it_its_turn() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let (file, difference) = (world.package("2"), world.difference("1", "3"));
+    let first = world.start(file, Order::usual(Pick::All));
+    let second = world.start(difference, Order::usual(Pick::All));
+    world.progress(device, 100);
+    world.notices();
+    world.report(device, DEFAULT_MODULE, "2");
+    assert_eq!(world.state(first, device), TaskState::Succeeded);
+    assert_eq!(world.get(device), Some(None));
+    world.progress(device, 100);
+    assert_eq!((world.state(second, device), world.notices()), (TaskState::Queued, vec![]));
+    world.pass(SETTLE);
+    let reason = Reason::SourceExcluded { reported: "2".into() };
+    assert_eq!(world.task(second, device).reason, Some(reason));
+}
+
+#[test]
+fn t6_who_asks_is_not_answered_with_a_difference_to_another_version() {
+    let mut world = World::new();
+    let [device] = world.online();
+    world.disconnect(device);
+    let difference = world.difference("1", "3");
+    let job = world.start(difference, Order::usual(Pick::All));
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "made-up");
+    assert_eq!(world.get(device), Some(None));
+    world.report(device, DEFAULT_MODULE, "1");
+    assert_eq!(world.notices(), [device]);
+    assert!(matches!(world.get(device), Some(Some(_))));
+    // Told on its source, it begins on what it did not have time to correct.
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "2");
+    world.progress(device, 10);
+    assert_eq!((world.state(job, device), world.notices()), (TaskState::InProgress, vec![]));
+    world.pass(SETTLE);
+    let reason = Reason::VersionMismatch { expected: "3".into(), reported: "2".into() };
+    assert_eq!(world.task(job, device).reason, Some(reason));
+}
+
+#[test]
+fn an_attempt_of_a_difference_that_fails_on_another_version_is_the_last() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let difference = world.difference("1", "3");
+    let job = world.start(difference, Order::usual(Pick::All));
+    world.progress(device, 10);
+    world.connect(device);
+    world.report(device, DEFAULT_MODULE, "2");
+    world.progress(device, -1);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.pass(SETTLE);
+    assert_eq!(world.state(job, device), TaskState::Failed);
+}

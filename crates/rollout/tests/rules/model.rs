@@ -1,7 +1,7 @@
 //! Every order of events a small world allows, not some of them: two devices, two jobs, reports, silence,
 //! reconnects, a server that dies, and an operator.
 //!
-//! Nine worlds, of 106 000 states together, each gone through to its end.
+//! Ten worlds, of 106 000 states together, each gone through to its end.
 //!
 //! States are told apart by what the rules can still see of them: times as seen from now, connections as
 //! present or past. So the worlds are finite and [`explore`] ends. After every batch the watch looks; over the
@@ -460,6 +460,19 @@ fn two_jobs_in_a_line() {
     let operator = [Pause(0), Resume(0), Cancel(0), Again(0)];
     let acts = reports.chain(others).chain(operator).collect();
     holds_everywhere(stage(1, [("2", terms()), ("3", terms())], acts), 3_400);
+}
+
+/// Behind a whole file a difference to the version the device was on at first.
+#[test]
+fn a_difference_behind_a_file() {
+    let terms = || Terms { attempts: 2, ..timeless(Overwrite::Queue) };
+    let reports = ["1", "2", "3"].map(|version| Report(0, version));
+    let others = [Connect(0), Disconnect(0), Get(0), Step(0, 50), Step(0, 100), Step(0, -1), Claim, Wait];
+    let acts = reports.into_iter().chain(others).chain([Cancel(0), Again(0), Again(1)]).collect();
+    let (mut world, cast) = stage(1, [("2", terms()), ("3", terms())], acts);
+    let package = world.job(cast.jobs[1]).package_id;
+    world.tables.packages.get_mut(&package).unwrap().src_version = Some("1".into());
+    holds_everywhere((world, cast), 1_000);
 }
 
 /// A job that takes the other's place, both held, cancelled and started again.

@@ -389,3 +389,54 @@ fn a_job_whose_tasks_are_cancelled_one_by_one_is_completed() {
     world.run(Input::CancelTask(world.task(job, device).id));
     assert_eq!(world.job(job).state, JobState::Completed);
 }
+
+#[test]
+fn t22_a_task_does_not_start_again_on_a_version_that_it_is_not_for() {
+    let only_one = Terms { src_versions: vec!["1".into()], attempts: 1, ..Terms::default() };
+    for (is_difference, terms) in [(true, Terms { attempts: 1, ..Terms::default() }), (false, only_one)] {
+        let mut world = World::new();
+        let [device] = world.online();
+        let package = if is_difference { world.difference("1", "2") } else { world.package("2") };
+        let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+        world.progress(device, -1);
+        world.report(device, DEFAULT_MODULE, "3");
+        world.notices();
+        let failed = world.task(job, device).clone();
+        for again in [Input::ReupgradeJob(job), Input::ReupgradeTask(failed.id)] {
+            world.run(again);
+            assert_eq!((world.task(job, device), world.tables.sent.len()), (&failed, 0));
+        }
+        world.report(device, DEFAULT_MODULE, "1");
+        world.run(Input::ReupgradeTask(failed.id));
+        assert_eq!(world.notices(), [device], "it is on its source again");
+        world.progress(device, -1);
+        world.report(device, DEFAULT_MODULE, "2");
+        world.run(Input::ReupgradeTask(failed.id));
+        assert_eq!(world.state(job, device), TaskState::Succeeded, "it is there");
+    }
+}
+
+#[test]
+fn a_job_in_waves_started_again_looks_at_its_gate_when_all_of_it_was() {
+    let mut world = World::new();
+    let mut devices: Vec<Id> = world.online::<6>().into();
+    let package = world.package("2");
+    devices.sort_by_key(|device| spread(package, *device));
+    let waves = world.waves(package, &[4, 6]);
+    let terms = Terms { waves, attempts: 1, soak_ms: 0, ..Terms::default() };
+    let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
+    succeed(&mut world, devices[0], "2");
+    world.progress(devices[1], -1);
+    world.run(Input::CancelJob(job));
+    world.notices();
+    world.run(Input::ReupgradeJob(job));
+    let gate = world.job(job).gate.as_ref().unwrap();
+    assert_eq!((gate.wave, gate.enough_at, world.job(job).hold), (0, None, None));
+    let mut told = world.notices();
+    told.sort_by_key(|device| spread(package, *device));
+    assert_eq!(told, devices[1..4]);
+    for device in &devices[1..4] {
+        succeed(&mut world, *device, "2");
+    }
+    assert_eq!(world.job(job).gate.as_ref().unwrap().wave, 1);
+}

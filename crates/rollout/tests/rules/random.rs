@@ -93,6 +93,8 @@ struct Setting {
     chunk: usize,
     kbit_per_second: Option<i64>,
     need_push: bool,
+    /// Whether the second package is a difference to version `1`.
+    is_difference: bool,
     timeout_ms: Option<Ms>,
     terms: Terms,
 }
@@ -100,13 +102,15 @@ struct Setting {
 fn setting() -> impl Strategy<Value = Setting> {
     let timeout = prop::option::of(Just(2 * MINUTE));
     let kbit = prop::option::of(Just(2));
-    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, kbit, any::<bool>(), timeout, terms()).prop_map(
-        |(downloads, rates, chunk, kbit_per_second, need_push, timeout_ms, terms)| Setting {
+    let either = any::<[bool; 2]>();
+    (1..4_i64, [1..20_i64, 1..20], 1..4_usize, kbit, either, timeout, terms()).prop_map(
+        |(downloads, rates, chunk, kbit_per_second, [need_push, is_difference], timeout_ms, terms)| Setting {
             downloads,
             rates,
             chunk,
             kbit_per_second,
             need_push,
+            is_difference,
             timeout_ms,
             terms,
         },
@@ -170,6 +174,7 @@ fn wide() -> Setting {
         chunk: 2,
         kbit_per_second: None,
         need_push: true,
+        is_difference: false,
         timeout_ms: Some(2 * MINUTE),
         terms: Terms::default(),
     }
@@ -198,7 +203,11 @@ impl Play {
         };
         world.chunk = setting.chunk;
         let devices = (0..DEVICES).map(|_| world.device()).collect();
-        let packages = MODULES.iter().zip(TARGETS).map(|(module, to)| world.package_of(module, to)).collect();
+        let packages: Vec<Id> =
+            MODULES.iter().zip(TARGETS).map(|(module, to)| world.package_of(module, to)).collect();
+        if setting.is_difference {
+            world.tables.packages.get_mut(&packages[1]).unwrap().src_version = Some("1".into());
+        }
         Self {
             world,
             setting,

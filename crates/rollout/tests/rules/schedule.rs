@@ -231,3 +231,44 @@ fn the_words_of_a_job_travel_with_its_offers() {
     let (mut world, _, [device]) = started(|_| Terms { tags: tags.clone(), ..Terms::default() });
     assert!(matches!(world.get(device), Some(Some(offer)) if offer.tags == tags));
 }
+
+#[test]
+fn t23_who_has_begun_is_told_again_after_the_end_and_others_go_on_behind_it() {
+    for need_push in [true, false] {
+        let mut world = World::new();
+        let [begun] = world.online();
+        let (package, hotfix) = (world.package("2"), world.package("3"));
+        let terms = Terms { end_at: Some(world.now + 10 * MINUTE), attempts: 2, ..Terms::default() };
+        let job = world.start(package, Order { need_push, terms, ..Order::to(Pick::All) });
+        let behind = world.start(hotfix, Order::usual(Pick::All));
+        world.get(begun);
+        world.progress(begun, 30);
+        world.disconnect(begun);
+        world.pass(20 * MINUTE);
+        world.notices();
+        world.connect(begun);
+        world.report(begun, DEFAULT_MODULE, "1");
+        assert_eq!(world.notices().len(), usize::from(need_push));
+        assert!(matches!(world.get(begun), Some(Some(offer)) if offer.package.version == "2"));
+        assert_eq!(waits(&world, job, begun), Waiting::Downloading);
+        world.progress(begun, -1);
+        assert_eq!((world.state(job, begun), world.job(job).state), (Failed, JobState::Completed));
+        assert_eq!(world.state(behind, begun), Notified);
+    }
+}
+
+#[test]
+fn a_job_resumed_after_its_end_tells_who_had_begun_and_nobody_else() {
+    let end = |w: &World| Terms { end_at: Some(w.now + 10 * MINUTE), ..Terms::default() };
+    let (mut world, job, [begun, told]) = started(end);
+    world.progress(begun, 30);
+    world.run(Input::PauseJob(job));
+    for device in [begun, told] {
+        world.connect(device);
+        world.report(device, DEFAULT_MODULE, "1");
+    }
+    world.notices();
+    world.pass(10 * MINUTE);
+    world.run(Input::ResumeJob(job));
+    assert_eq!((world.notices(), world.state(job, told)), (vec![begun], Canceled));
+}

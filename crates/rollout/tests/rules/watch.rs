@@ -35,6 +35,7 @@ impl Watch {
         events_tell_presence(changes, before, after);
         events_tell_rivalry(changes, before, after);
         who_shares_an_identity_is_not_pushed_to(changes, before, after);
+        nobody_is_told_of_a_file_for_another_version(inputs, changes, before, world);
         self.success_is_a_report(changes, after);
         self.notices_reach_a_live_connection_once(inputs, changes, before, after);
         self.no_minute_sees_more_than_the_rate(changes, world);
@@ -157,6 +158,37 @@ impl Watch {
     }
 }
 
+/// A difference goes only to who reported its source last, and a job that names versions tells only those who report
+/// one of them or what they came from.
+fn nobody_is_told_of_a_file_for_another_version(
+    inputs: &[Input],
+    changes: &Changes,
+    before: &Tables,
+    world: &World,
+) {
+    for offer in offers(changes) {
+        let task = &world.tables.tasks[&offer.task];
+        let job = &world.tables.jobs[&task.job_id];
+        if revised(inputs, job.id) {
+            continue;
+        }
+        let said = |input: &Input| match input {
+            Input::Reported { device, module, version, .. } => {
+                (*device == task.device_id && *module == task.module).then(|| version.clone())
+            }
+            _ => None,
+        };
+        let key = (task.device_id, task.module.clone());
+        let mut lately: Vec<Option<String>> = inputs.iter().filter_map(said).map(Some).collect();
+        lately.push(before.versions.get(&key).map(|v| v.version.clone()));
+        let suits = |last: &Option<String>| {
+            let listed = job.terms.takes_source(last.as_deref()) || *last == task.src_version;
+            offer.package.src_version.as_ref().is_none_or(|from| last.as_ref() == Some(from)) && listed
+        };
+        assert!(lately.iter().any(suits), "told of a file for another version: {offer:?} of {task:?}");
+    }
+}
+
 fn revised(inputs: &[Input], of: Id) -> bool {
     inputs.iter().any(|input| matches!(input, Input::ReviseJob { job, .. } if *job == of))
 }
@@ -202,7 +234,11 @@ fn what_is_held_starts_nobody(inputs: &[Input], changes: &Changes, before: &Tabl
         let silent = |j: &Job| j.hold.is_some() || j.state == JobState::Planned;
         let resumed = inputs.contains(&Input::ResumeJob(job.id));
         assert!(!silent(&before.jobs[&job.id]) || !silent(job) || resumed, "told of a held job: {offer:?}");
-        assert!(job.terms.end_at.is_none_or(|end| end > world.now), "told after the end: {offer:?}");
+        // Who has begun before it, also in this batch, is told until it has finished.
+        let begun =
+            task.heard_at.is_some() || before.tasks.get(&offer.task).is_some_and(|t| t.heard_at.is_some());
+        let over = job.terms.end_at.is_some_and(|end| end <= world.now);
+        assert!(!over || begun, "told after the end: {offer:?}");
         assert!(task.approved, "told without approval: {offer:?}");
         assert!(job.gate.as_ref().is_none_or(|g| task.wave <= g.wave), "told before its wave: {offer:?}");
     }

@@ -148,6 +148,13 @@ impl World {
         id
     }
 
+    /// A package that is a difference between two versions of module `default`.
+    pub(crate) fn difference(&mut self, from: &str, to: &str) -> Id {
+        let id = self.package(to);
+        self.tables.packages.get_mut(&id).unwrap().src_version = Some(from.into());
+        id
+    }
+
     /// Writes a job as the server does: its row and the first timer of its work.
     pub(crate) fn order(&mut self, package: Id, order: Order) -> Id {
         let scope = match &order.pick {

@@ -288,7 +288,12 @@ impl Server {
             let paging = Paging { after, limit: 200 };
             let page = self.jobs(JobFilter::Package(package), paging).await?;
             for job in page.items.iter().filter(|job| job.ended_at.is_none()) {
-                canceled.push(self.cancel_job(job.id).await?);
+                match self.cancel_job(job.id).await {
+                    Ok(job) => canceled.push(job),
+                    // By itself or by another operator, since the page was read.
+                    Err(error) if error.code == "jobEnded" => {}
+                    Err(error) => return Err(error),
+                }
             }
             after = page.next;
             if after.is_none() {

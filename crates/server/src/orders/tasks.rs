@@ -1,13 +1,15 @@
 //! Tasks, and what they wait for.
 
-use rollout::{Id, Input, Task, TaskState, Waiting, waiting};
+use rollout::{Id, Input, Job, Task, TaskState, Waiting, waiting};
 use store::committer as rows;
 use store::{Slice, Tx};
 
 use super::devices::devices_named;
 use super::jobs::job_in;
+use super::packages::package_in;
 use super::{Paging, failed, product_in};
 use crate::Server;
+use crate::core::Unit;
 use crate::error::OrderError;
 use crate::ids::IdKind;
 
@@ -142,6 +144,7 @@ impl Server {
         unit.check_again(&job).await?;
         let changes = unit.order(Input::ReupgradeTask(id)).await?;
         if changes == 0 {
+            unit.check_suits(job, view.task).await?;
             let text = format!(
                 "the task {} cannot be started again now: its device has another unfinished task",
                 IdKind::Task.text(id)
@@ -177,4 +180,26 @@ impl Server {
 fn unknown_task(id: Id) -> OrderError {
     let id = IdKind::Task.text(id);
     OrderError::not_found("taskNotFound", format!("there is no task {id}")).with("task", id)
+}
+
+impl Unit {
+    /// Whether the device of a task reports a version that its job and package are for.
+    async fn check_suits(&mut self, job: Job, task: Task) -> Result<(), OrderError> {
+        let package = package_in(&mut self.tx, job.package_id).await?;
+        let mut rows =
+            rows::surroundings(&mut self.tx, &[&task], self.now).await.map_err(failed("read tasks"))?;
+        let wanted = package.src_version.clone().map_or(job.terms.src_versions.clone(), |from| vec![from]);
+        rows.packages.insert(package.id, package);
+        rows.jobs.insert(job.id, job);
+        if rows.suits(&task) {
+            return Ok(());
+        }
+        let id = IdKind::Task.text(task.id);
+        let reported = rows.versions.get(&(task.device_id, task.module)).map_or("", |v| v.version.as_str());
+        let wanted = wanted.join(", ");
+        let text = format!(
+            "the task {id} cannot be started again now: its device reports {reported}, and its job and package are for {wanted}; make a job with a package for the version it has"
+        );
+        Err(OrderError::conflict("sourceExcluded", text).with("task", id).with("reported", reported))
+    }
 }
