@@ -50,6 +50,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Blocks,
+    Downloads,
     Sessions,
     Reports,
     Storm,
@@ -61,8 +62,9 @@ enum Part {
 type Measure = fn(&Bench) -> anyhow::Result<String>;
 
 /// In the order of the page.
-const PARTS: [(Part, Measure); 7] = [
+const PARTS: [(Part, Measure); 8] = [
     (Part::Blocks, Bench::blocks),
+    (Part::Downloads, Bench::downloads),
     (Part::Sessions, Bench::sessions),
     (Part::Reports, Bench::reports),
     (Part::Storm, Bench::storm),

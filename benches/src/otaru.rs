@@ -66,6 +66,8 @@ impl Otaru {
             &*devices.to_string(),
             "--operators",
             &*operators.to_string(),
+            "--public-url",
+            &*format!("http://{devices}"),
             "--database",
             database,
             "--max-downloads",
@@ -98,6 +100,11 @@ impl Otaru {
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         Ok(self.server.as_ref().context("it was stopped")?.pid())
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.setup.folder.join("data")
     }
 
     pub(crate) fn devices(&self) -> SocketAddr {
@@ -149,7 +156,18 @@ impl Otaru {
         need_push: bool,
         rate: i64,
     ) -> anyhow::Result<String> {
-        let id = text_id(&self.post("/jobs", &order(package, scope, need_push, rate))?["job"])?;
+        self.made(&order(package, scope, need_push, rate))
+    }
+
+    /// A job that lets devices fetch the file over HTTP, once all its tasks are made.
+    pub(crate) fn http_job(&self, package: &str, scope: &Value) -> anyhow::Result<String> {
+        let mut order = order(package, scope, true, 1_000_000);
+        order["protocol"] = "http".into();
+        self.made(&order)
+    }
+
+    fn made(&self, order: &Value) -> anyhow::Result<String> {
+        let id = text_id(&self.post("/jobs", order)?["job"])?;
         while self.get(&format!("/jobs/{id}"))?["busy"] != false {
             pause();
         }

@@ -11,6 +11,8 @@ pub(crate) struct Scale {
     pub(crate) connections: usize,
     /// Server time per cell of the block table.
     pub(crate) work: Duration,
+    /// Bytes of the files fetched over HTTP, and how many fetch each at once.
+    pub(crate) downloads: &'static [(u64, usize)],
     /// Sessions held idle, and logins.
     pub(crate) sessions: usize,
     /// Sessions over TLS held idle.
@@ -38,6 +40,7 @@ impl Scale {
         in_flight: &[1, 4, 16],
         connections: 50,
         work: Duration::from_millis(700),
+        downloads: &[(16_000_000, 1), (16_000_000, 16), (1_000_000_000, 1), (1_000_000_000, 4)],
         sessions: 10_000,
         tls_sessions: 4_000,
         reporters: 5_000,
@@ -58,6 +61,7 @@ impl Scale {
         in_flight: &[1, 16],
         connections: 8,
         work: Duration::from_millis(50),
+        downloads: &[(16_000_000, 2), (64_000_000, 1)],
         sessions: 200,
         tls_sessions: 200,
         reporters: 100,

@@ -316,6 +316,11 @@ impl Turn {
 
 /// Becomes a device that is offered the package, and gives its stream.
 fn greet(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<u32> {
+    packets::stream_id(&notice(stream, device)?)
+}
+
+/// Becomes a device that is offered the package, and gives its notice.
+pub(super) fn notice(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<Vec<u8>> {
     stream.write_all(&packets::connect(device, 0)?)?;
     stream.write_all(&packets::inform(device, 1, packets::OLD)?)?;
     loop {
@@ -323,7 +328,7 @@ fn greet(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<u32> 
         match packets::parse(&bytes)? {
             Packet::ConnAck { code: 0, .. } | Packet::PubAck { .. } => {}
             Packet::Publish(publish) if packets::is_notice(&publish) => {
-                return packets::stream_id(publish.payload);
+                return Ok(publish.payload.into());
             }
             other => bail!("a notice was expected, not {other:?}"),
         }

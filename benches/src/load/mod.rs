@@ -2,6 +2,7 @@
 //! the measuring begins, and nothing is allocated per message.
 
 mod blocks;
+mod downloads;
 mod fleet;
 mod gateway;
 mod logins;
@@ -12,6 +13,7 @@ mod tls;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use blocks::{Blocks, BlocksDone, FILE, Target};
+pub(crate) use downloads::{Downloads, DownloadsDone, file_address};
 pub(crate) use gateway::{Gateway, GatewayDone};
 pub(crate) use logins::{Logins, LoginsDone};
 pub(crate) use reports::{Reports, ReportsDone};
@@ -24,6 +26,7 @@ pub(crate) use tls::{HOST, Handshakes, HandshakesDone, Idle, IdleDone, Suite, Tl
 pub(crate) enum Load {
     Blocks(Blocks),
     Gateway(Gateway),
+    Downloads(Downloads),
     Logins(Logins),
     Reports(Reports),
     Storm(Storm),
@@ -42,6 +45,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Load::Handshakes(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Idle(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Gateway(spec) => (serde_json::to_string(&spec.run()?), None),
+        Load::Downloads(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Logins(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Reports(spec) => (serde_json::to_string(&spec.run()?), None),
         Load::Storm(spec) => {

@@ -37,8 +37,8 @@ pub(crate) fn complete(document: OpenApi) -> OpenApi {
 
 fn complete_path(path: &mut PathItem) {
     path.post.iter_mut().for_each(take_key);
-    let PathItem { get, post, patch, delete, .. } = path;
-    [get, post, patch, delete].into_iter().flatten().for_each(may_fail);
+    let PathItem { get, post, put, patch, delete, .. } = path;
+    [get, post, put, patch, delete].into_iter().flatten().for_each(may_fail);
 }
 
 fn take_key(operation: &mut Operation) {

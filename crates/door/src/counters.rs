@@ -138,6 +138,12 @@ counters! {
     block_read_failed,
     /// HTTP requests.
     http_requests,
+    /// HTTP requests that are malformed, too long or ambiguous.
+    http_bad_request,
+    /// HTTP requests to become a WebSocket that cannot.
+    http_bad_upgrade,
+    /// HTTP connections that became WebSockets.
+    websockets,
     /// HTTP requests refused with 403.
     http_forbidden,
     /// HTTP requests refused with 404.

@@ -1,175 +1,131 @@
-//! The HTTP file door (docs/protocol.md 7): `GET`, whole files or one range, always with
-//! `Content-Length`, never chunked, compressed or redirected.
+//! HTTP at the devices' door (docs/protocol.md 7): files, whole or one range of them, and the way into
+//! WebSocket.
+//!
+//! What is not understood is refused with a sentence that says why; an answer always has its
+//! `Content-Length` and is never chunked, compressed or redirected.
 
-mod body;
-mod patient;
+pub(crate) mod answer;
+pub(crate) mod head;
 pub(crate) mod range;
+mod request;
+mod send;
 
-use std::convert::Infallible;
-use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioTimer;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use bytes::BytesMut;
+use tokio::time::Instant;
 
 use crate::counters::count;
-use crate::serve::Door;
+use crate::parting;
+use crate::serve::{Door, Transport};
 use crate::turned::Why;
-use crate::{Blob, FileRefusal, Platform};
-use body::FileBody;
-use patient::Patient;
-use range::Range;
+use crate::websocket::{self, WebSocket};
+use crate::{FileRefusal, Platform};
+use answer::*;
+use head::Head;
+use request::Unread;
+use send::{Receiver, write_all};
 
-/// Longest request head in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+/// A connection that goes on with MQTT, and when its CONNECT has to be whole.
+pub(crate) type Upgraded<S> = (WebSocket<S>, Instant);
 
-/// Serves HTTP requests on a connection until it ends; the first one's head must be whole by
-/// `deadline`.
-pub(crate) async fn serve<P, S>(door: Arc<Door<P>>, stream: S, peer: SocketAddr, deadline: Instant)
-where
-    P: Platform,
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let config = &door.config;
-    let io = Patient::new(stream, config.write_timeout);
-    let is_asked = AtomicBool::new(false);
-    let service = service_fn(|request: Request<Incoming>| {
-        is_asked.store(true, Ordering::Relaxed);
-        let door = door.clone();
-        async move { Ok::<_, Infallible>(door.answer(&request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.connect_timeout)
-        .max_buf_size(MAX_HEAD)
-        .title_case_headers(true)
-        .serve_connection(io, service);
-    let served = tokio::select! {
-        // Before the same deadline of hyper's, which says less.
-        biased;
-        () = silence(deadline, &is_asked) => {
-            door.turn_stranger_away(peer, None, Why::LateHead(config.connect_timeout));
-            return;
+/// Serves HTTP requests on a connection until it ends or becomes a WebSocket; the first one must be whole
+/// by `deadline`.
+pub(crate) async fn serve<P: Platform, S: Transport>(
+    door: &Door<P>,
+    mut line: S,
+    peer: SocketAddr,
+    mut deadline: Instant,
+) -> Option<Upgraded<S>> {
+    let mut input = BytesMut::new();
+    let mut is_first = true;
+    loop {
+        let head = match request::read(&mut line, &mut input, deadline).await {
+            Ok(head) => head,
+            Err(unread) => {
+                if is_first && matches!(unread, Unread::Late) {
+                    door.turn_stranger_away(peer, None, Why::LateHead(door.config.connect_timeout));
+                }
+                if let Some(refusal) = door.refusal(&unread) {
+                    parting::answer(line, refusal.last_words().as_bytes()).await;
+                }
+                return None;
+            }
+        };
+        is_first = false;
+        count(&door.counters.http_requests);
+        let answer = match websocket::asked(&head) {
+            Some(Ok(welcome)) => {
+                count(&door.counters.websockets);
+                let welcomed = write_all(&mut line, welcome.as_bytes(), door.config.write_timeout).await;
+                return welcomed.ok().map(|()| (WebSocket::new(line, input), deadline));
+            }
+            Some(Err(refusal)) => {
+                count(&door.counters.http_bad_upgrade);
+                refusal
+            }
+            None => door.answer(&head).await,
+        };
+        if let Err(error) = door.send(&mut line, &answer, &head).await {
+            tracing::debug!(%error, "an HTTP connection broke off");
+            return None;
         }
-        served = connection => served,
-    };
-    if let Err(error) = served {
-        if error.source_is_timed_out() {
-            count(&door.counters.write_timeout);
+        if !head.goes_on {
+            parting::wait(line).await;
+            return None;
         }
-        tracing::debug!(%error, "an HTTP connection broke off");
-    }
-}
-
-/// Returns at `deadline` if nothing was asked by then.
-async fn silence(deadline: Instant, is_asked: &AtomicBool) {
-    sleep_until(deadline).await;
-    if is_asked.load(Ordering::Relaxed) {
-        pending().await
-    }
-}
-
-trait TimedOut {
-    fn source_is_timed_out(&self) -> bool;
-}
-
-impl TimedOut for hyper::Error {
-    fn source_is_timed_out(&self) -> bool {
-        let source =
-            std::error::Error::source(self).and_then(|source| source.downcast_ref::<std::io::Error>());
-        source.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+        deadline = Instant::now() + door.config.connect_timeout;
     }
 }
 
 impl<P: Platform> Door<P> {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<FileBody> {
-        let counters = &self.counters;
-        count(&counters.http_requests);
-        if request.method() != Method::GET {
-            count(&counters.http_bad_method);
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
-            return response;
+    async fn answer(&self, head: &Head) -> Answer {
+        if !matches!(&*head.method, "GET" | "HEAD") {
+            count(&self.counters.http_bad_method);
+            let text = "files are fetched with GET; HEAD tells of them, and nothing else is served here";
+            return Answer::text(METHOD_NOT_ALLOWED, text).with("Allow", "GET, HEAD");
         }
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        match self.platform.open_file(target).await {
-            Ok(blob) => self.file(blob, request.headers()),
-            Err(FileRefusal::Forbidden(reason)) => {
-                count(&counters.http_forbidden);
-                text(StatusCode::FORBIDDEN, &format!("{reason}\n"))
-            }
-            Err(FileRefusal::NotFound) => {
-                count(&counters.http_not_found);
-                text(StatusCode::NOT_FOUND, "no such file\n")
-            }
+        let answer = match self.platform.open_file(&head.target).await {
+            Ok(blob) => Answer::file(blob, head),
+            Err(FileRefusal::Forbidden(reason)) => Answer::text(FORBIDDEN, &reason),
+            Err(FileRefusal::NotFound) => Answer::text(
+                NOT_FOUND,
+                "there is no file at this address; a device finds the address of its file in the notice of its upgrade",
+            ),
             Err(FileRefusal::Unavailable) => {
-                count(&counters.http_failed);
-                text(StatusCode::SERVICE_UNAVAILABLE, "the file cannot be served at present\n")
-            }
-        }
-    }
-
-    fn file(&self, blob: Arc<dyn Blob>, asked: &HeaderMap) -> Response<FileBody> {
-        let total = blob.len();
-        let etag = blob.etag().and_then(|etag| HeaderValue::try_from(format!("\"{etag}\"")).ok());
-        let mut response = match wanted(asked, etag.as_ref(), total) {
-            Range::Whole => Response::new(FileBody::new(blob, 0, total, self.counters.clone())),
-            Range::Part { first, length } => {
-                let mut part = Response::new(FileBody::new(blob, first, length, self.counters.clone()));
-                *part.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let last = first + length - 1;
-                content_range(&mut part, &format!("bytes {first}-{last}/{total}"));
-                part
-            }
-            Range::Unsatisfiable => {
-                count(&self.counters.http_bad_range);
-                let mut refused =
-                    text(StatusCode::RANGE_NOT_SATISFIABLE, "the range begins beyond the end of the file\n");
-                content_range(&mut refused, &format!("bytes */{total}"));
-                return refused;
+                Answer::text(UNAVAILABLE, "the file cannot be served at present; try again")
             }
         };
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        if let Some(etag) = etag {
-            headers.insert(header::ETAG, etag);
+        match answer.status {
+            FORBIDDEN => count(&self.counters.http_forbidden),
+            NOT_FOUND => count(&self.counters.http_not_found),
+            RANGE_NOT_SATISFIABLE => count(&self.counters.http_bad_range),
+            UNAVAILABLE => count(&self.counters.http_failed),
+            _ => {}
         }
-        response
+        answer
     }
-}
 
-/// The range asked for; the whole file when `If-Range` names another version of it.
-fn wanted(asked: &HeaderMap, etag: Option<&HeaderValue>, total: u64) -> Range {
-    let stale = asked.get(header::IF_RANGE).is_some_and(|version| Some(version) != etag);
-    let mut ranges = asked.get_all(header::RANGE).iter();
-    match (ranges.next(), ranges.next()) {
-        (Some(range), None) if !stale => {
-            range.to_str().map_or(Range::Whole, |range| Range::parse(range, total))
+    /// What to say to who sent no request, if that is of use.
+    fn refusal(&self, unread: &Unread) -> Option<Answer> {
+        let answer = match unread {
+            Unread::Ended | Unread::Late => return None,
+            Unread::Bad(bad) => Answer::text(bad.status(), &unread.to_string()),
+            Unread::LongBody(_) => Answer::text(CONTENT_TOO_LARGE, &unread.to_string()),
+        };
+        count(&self.counters.http_requests);
+        count(&self.counters.http_bad_request);
+        Some(answer)
+    }
+
+    async fn send<S: Transport>(&self, line: &mut S, answer: &Answer, asked: &Head) -> io::Result<()> {
+        let (patience, counters) = (self.config.write_timeout, &*self.counters);
+        let mut receiver = Receiver { line, patience, counters };
+        let sent = receiver.send(answer, asked.goes_on, asked.method == "HEAD").await;
+        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            count(&self.counters.write_timeout);
         }
-        _ => Range::Whole,
+        sent
     }
-}
-
-fn content_range(response: &mut Response<FileBody>, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
-    }
-}
-
-fn text(status: StatusCode, message: &str) -> Response<FileBody> {
-    let mut response = Response::new(FileBody::text(message));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

@@ -54,6 +54,7 @@ mod throttle;
 mod tls;
 mod turned;
 mod unkept;
+mod websocket;
 mod window;
 
 // The tests here share their platform with those in `tests`, which know the crate by its name.

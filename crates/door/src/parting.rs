@@ -76,6 +76,11 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, byt
     .await;
 }
 
+/// Closes once the device has, or after a while.
+pub(crate) async fn wait<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    let _ = timeout(LINGER, hang_up(stream)).await;
+}
+
 /// Closes once the device has: closing while bytes of it are unread would make the kernel throw away
 /// what was written last.
 async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! What the door needs from the platform, and the words both use.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -99,6 +100,13 @@ pub trait Blob: Send + Sync + 'static {
     /// Reads exactly `len` bytes at `offset`; the door asks for nothing beyond [`Blob::len`]. Fewer
     /// bytes are treated as an error.
     fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>>;
+
+    /// The open file that has these bytes, at the same places, once the system has them in memory: it sends
+    /// them from there without a copy. `None`: there is no such file, and they have to be read.
+    fn resident(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Option<Arc<File>>>> {
+        let _ = (offset, len);
+        Box::pin(async { Ok(None) })
+    }
 
     /// A strong entity tag without its quotes, if the file has one.
     fn etag(&self) -> Option<&str> {

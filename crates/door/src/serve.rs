@@ -220,7 +220,10 @@ async fn speak<P: Platform, S: Transport>(
     match first {
         CONNECT => connect::mqtt(door, stream, peer, channel, deadline).await,
         letter if letter.is_ascii_alphabetic() => {
-            Box::pin(http::serve(door, stream, peer, deadline)).await;
+            let upgraded = Box::pin(http::serve(&door, stream, peer, deadline)).await;
+            if let Some((stream, deadline)) = upgraded {
+                Box::pin(connect::mqtt(door, stream, peer, channel, deadline)).await;
+            }
         }
         other => turn_away(&door, peer, Why::FirstByte(other)),
     }
@@ -230,6 +233,11 @@ async fn speak<P: Platform, S: Transport>(
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The first byte of what comes, left in its place.
     fn first_byte(&mut self) -> impl Future<Output = io::Result<u8>> + Send;
+
+    /// The socket, if bytes go through it as they are written here.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Transport for TcpStream {
@@ -239,6 +247,10 @@ impl Transport for TcpStream {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(first[0]),
         }
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 

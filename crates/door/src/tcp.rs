@@ -33,6 +33,14 @@ pub(crate) fn tune(stream: &TcpStream, config: &Config) {
     }
 }
 
+/// Lets the system take as much of a file as it likes: on this connection nothing overtakes it.
+pub(crate) fn tune_for_files(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(0);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::time::Duration;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use common::House;
 use common::client::{Client, Credentials};
 use common::platform::{SECRET, TestBlob};
+use common::websocket;
 use mqtt::Packet;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -238,6 +239,24 @@ async fn http_and_a_balancers_header_go_with_tls() {
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     assert!(answer.ends_with(TestBlob::new(100_000).bytes()));
+}
+
+#[tokio::test]
+async fn a_websocket_goes_through_tls() {
+    let house = house().await;
+    let blob = TestBlob::new(100_000);
+    house.platform.stream(1, 7, Ok(blob.clone()));
+    let stream = shake(house.dial().await, device(SslVersion::TLS1_2)).await.unwrap();
+    let mut client = Client::enter(websocket::open(stream, 1000).await, &Credentials::of("dev001")).await;
+    let request =
+        br#"{"id":1,"params":{"fileInfo":{"streamId":7,"fileId":1},"fileBlock":{"size":100000,"offset":0}}}"#;
+    client.publish("/sys/a1TestPk001/dev001/thing/file/download", None, request).await;
+    let answer = client.receive().await;
+    let Frame::Block { data, .. } = Frame::parse(answer.publish().payload).unwrap() else {
+        panic!("no block")
+    };
+    assert!(data == blob.bytes());
+    client.ping().await;
 }
 
 /// A stream that remembers what came over it, and sends byte by byte.

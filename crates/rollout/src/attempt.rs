@@ -6,6 +6,12 @@ use crate::rows::{Id, Ms, Reason, StartClock, Task, TaskState, Timer};
 use crate::window::Openings;
 
 impl Task {
+    /// The first attempt since the task was made or last re-upgraded. What a device was given in one before it
+    /// is of no use any more.
+    pub fn first_attempt(&self) -> i32 {
+        self.attempt - self.tries + 1
+    }
+
     /// Whether the device was told of this attempt, or has begun it by itself.
     pub(crate) fn is_known(&self) -> bool {
         self.told_at.is_some() || self.heard_at.is_some()

@@ -226,6 +226,8 @@ pub struct Offer {
     pub task: Id,
     /// Its stream.
     pub stream_id: u32,
+    /// See [`crate::Task::first_attempt`].
+    pub first_attempt: i32,
     /// How the file travels.
     pub protocol: Protocol,
     /// The file.

@@ -251,6 +251,7 @@ impl Decider<'_> {
         let package = self.rows.packages.get(&task.package_id)?.clone();
         let job = self.rows.jobs.get(&task.job_id)?;
         let (protocol, tags) = (job.protocol, job.terms.tags.clone());
-        Some(Offer { task: task.id, stream_id: task.stream_id, protocol, package, tags })
+        let (stream_id, first_attempt) = (task.stream_id, task.first_attempt());
+        Some(Offer { task: task.id, stream_id, first_attempt, protocol, package, tags })
     }
 }

@@ -88,7 +88,8 @@ impl Writer {
             Protocol::Mqtt => None,
             Protocol::Http => {
                 let base = self.base()?;
-                Some(format!("{base}{}", self.links.path(Subject::Task(offer.task), now)))
+                let subject = Subject::Task { task: offer.task, first_attempt: offer.first_attempt };
+                Some(format!("{base}{}", self.links.path(subject, now)))
             }
         };
         let ext_data = ext_data(offer);
@@ -170,8 +171,14 @@ impl Writer {
         protocol: Protocol,
         tags: &[Tag],
     ) -> Result<usize, OfferError> {
-        let offer =
-            Offer { task: 0, stream_id: u32::MAX, protocol, package: package.clone(), tags: tags.to_vec() };
+        let offer = Offer {
+            task: 0,
+            stream_id: u32::MAX,
+            first_attempt: i32::MAX,
+            protocol,
+            package: package.clone(),
+            tags: tags.to_vec(),
+        };
         // A time with 13 digits, as it has until the year 2286.
         let payload = self.notice_bytes(&offer, 9_999_999_999_999 - crate::links::VALID_MS)?;
         let longest_name = "n".repeat(32);

@@ -14,13 +14,13 @@ pub fn image_version(head: &[u8]) -> Option<String> {
 
 /// The path of a task's file.
 pub fn link(task: Id, now: Ms) -> String {
-    Links::new(KEY).path(Subject::Task(task), now)
+    Links::new(KEY).path(Subject::Task { task, first_attempt: 1 }, now)
 }
 
 /// The task whose file a path is for, if it is one of [`link`]'s and not too old.
 pub fn linked_task(path: &str, now: Ms) -> Option<Id> {
     match Links::new(KEY).check(path, now) {
-        Ok(Subject::Task(task)) => Some(task),
+        Ok(Subject::Task { task, .. }) => Some(task),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@
 //! [`Server`] loads what [`rollout::decide`] needs, commits what it decided, and only then
 //! acknowledges and sends. It is the door's [`door::Platform`] and the operator's orders.
 
+mod address;
 mod clock;
 mod committer;
 mod configurations;

@@ -1,8 +1,8 @@
 //! Signed, expiring file addresses (docs/protocol.md 7).
 //!
 //! `/ota/{subject}/{expiry}-{signature}.bin`: the subject says which file and whether it may still be
-//! read, the expiry is in seconds since 1970, the signature covers both. Short, because C SDK 3.x
-//! keeps 255 bytes for path and query.
+//! read, the expiry is in seconds since 1970, the signature covers both as they are written. Short, because
+//! C SDK 3.x keeps 255 bytes for path and query.
 
 use std::fmt;
 
@@ -19,7 +19,12 @@ pub(crate) const VALID_MS: Ms = 24 * 3_600_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The file of a task.
-    Task(Id),
+    Task {
+        /// Which task.
+        task: Id,
+        /// See [`rollout::Task::first_attempt`]: what was given out before it is of no use.
+        first_attempt: i32,
+    },
     /// A version of a configuration, for one device.
     Configuration {
         /// Which version.
@@ -32,7 +37,7 @@ pub(crate) enum Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Task(task) => f.write_str(&IdKind::Task.text(task)),
+            Self::Task { task, first_attempt } => write!(f, "{}.{first_attempt}", IdKind::Task.text(task)),
             Self::Configuration { configuration, device } => {
                 write!(f, "{}.{}", IdKind::Configuration.text(configuration), IdKind::Device.text(device))
             }
@@ -42,11 +47,12 @@ impl fmt::Display for Subject {
 
 impl Subject {
     fn parse(text: &str) -> Option<Self> {
-        let Some((configuration, device)) = text.split_once('.') else {
-            return IdKind::Task.parse(text).map(Self::Task);
-        };
-        let configuration = IdKind::Configuration.parse(configuration)?;
-        Some(Self::Configuration { configuration, device: IdKind::Device.parse(device)? })
+        let (first, second) = text.split_once('.')?;
+        if let Some(task) = IdKind::Task.parse(first) {
+            return Some(Self::Task { task, first_attempt: second.parse().ok()? });
+        }
+        let configuration = IdKind::Configuration.parse(first)?;
+        Some(Self::Configuration { configuration, device: IdKind::Device.parse(second)? })
     }
 }
 
@@ -63,8 +69,8 @@ pub(crate) enum LinkError {
     Unknown,
     /// The signature is not ours.
     Forged,
-    /// It was ours, for a day.
-    Expired,
+    /// It was ours until then.
+    Expired(Ms),
 }
 
 impl Links {
@@ -75,31 +81,32 @@ impl Links {
 
     /// The path for a file, good until a day after `now`.
     pub(crate) fn path(&self, subject: Subject, now: Ms) -> String {
-        let (subject, expiry) = (subject.to_string(), (now + VALID_MS) / 1_000);
-        let signature = hex(&self.mac(&subject, expiry).finalize().into_bytes()[..16]);
-        format!("/ota/{subject}/{expiry}-{signature}.bin")
+        let signed = format!("{subject}/{}", (now + VALID_MS) / 1_000);
+        let signature = hex(&self.mac(&signed).finalize().into_bytes()[..16]);
+        format!("/ota/{signed}-{signature}.bin")
     }
 
     /// What a path is for.
     pub(crate) fn check(&self, path: &str, now: Ms) -> Result<Subject, LinkError> {
-        let (text, expiry, signature) = parts(path).ok_or(LinkError::Unknown)?;
-        let subject = Subject::parse(text).ok_or(LinkError::Unknown)?;
+        let name = path.strip_prefix("/ota/").and_then(|rest| rest.strip_suffix(".bin"));
+        let (signed, signature) = name.and_then(|name| name.split_once('-')).ok_or(LinkError::Unknown)?;
+        let (subject, expiry) = parts(signed).ok_or(LinkError::Unknown)?;
         let given = unhex(signature).ok_or(LinkError::Forged)?;
-        self.mac(text, expiry).verify_truncated_left(&given).map_err(|_| LinkError::Forged)?;
-        if expiry.saturating_mul(1_000) < now { Err(LinkError::Expired) } else { Ok(subject) }
+        self.mac(signed).verify_truncated_left(&given).map_err(|_| LinkError::Forged)?;
+        let expiry = expiry.saturating_mul(1_000);
+        if expiry < now { Err(LinkError::Expired(expiry)) } else { Ok(subject) }
     }
 
-    fn mac(&self, subject: &str, expiry: i64) -> Hmac<Sha256> {
+    fn mac(&self, signed: &str) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(format!("{subject}/{expiry}").as_bytes());
+        mac.update(signed.as_bytes());
         mac
     }
 }
 
-fn parts(path: &str) -> Option<(&str, i64, &str)> {
-    let (subject, rest) = path.strip_prefix("/ota/")?.split_once('/')?;
-    let (expiry, signature) = rest.strip_suffix(".bin")?.split_once('-')?;
-    Some((subject, expiry.parse().ok()?, signature))
+fn parts(signed: &str) -> Option<(Subject, i64)> {
+    let (subject, expiry) = signed.split_once('/')?;
+    Some((Subject::parse(subject)?, expiry.parse().ok()?))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -118,15 +125,16 @@ mod tests {
     use super::*;
 
     const NOW: Ms = 1_700_000_000_000;
+    const TASK: Subject = Subject::Task { task: 42, first_attempt: 3 };
 
     #[test]
     fn an_address_is_good_for_a_day() {
         let links = Links::new([7; 32]);
-        for subject in [Subject::Task(42), Subject::Configuration { configuration: 42, device: i64::MAX }] {
+        for subject in [TASK, Subject::Configuration { configuration: 42, device: i64::MAX }] {
             let path = links.path(subject, NOW);
             assert!(path.len() <= 96, "{path}");
             assert_eq!(links.check(&path, NOW + VALID_MS), Ok(subject));
-            assert_eq!(links.check(&path, NOW + VALID_MS + 1_000), Err(LinkError::Expired));
+            assert_eq!(links.check(&path, NOW + VALID_MS + 1_000), Err(LinkError::Expired(NOW + VALID_MS)));
         }
     }
 
@@ -143,13 +151,19 @@ mod tests {
     #[test]
     fn a_changed_address_is_refused() {
         let links = Links::new([7; 32]);
-        let path = links.path(Subject::Task(42), NOW);
+        let path = links.path(TASK, NOW);
         assert_eq!(Links::new([8; 32]).check(&path, NOW), Err(LinkError::Forged));
         let other = path.replace(&IdKind::Task.text(42), &IdKind::Task.text(43));
         assert_eq!(links.check(&other, NOW), Err(LinkError::Forged));
-        let later = path.replace("-", "0-");
-        assert_eq!(links.check(&later, NOW), Err(LinkError::Forged));
-        for wrong in ["", "/", "/ota/", "/ota/x/y.bin", "/ota/tsk_0/1-.bin", &path[..path.len() - 1]] {
+        for (from, to) in [("-", "0-"), (".3/", ".4/"), (".3/", ".+3/"), (".3/", ".03/"), ("/1700", "/+1700")]
+        {
+            let changed = path.replace(from, to);
+            assert_eq!(links.check(&changed, NOW), Err(LinkError::Forged), "{changed}");
+        }
+        let tricks =
+            [format!("{path}?"), format!("/{path}"), path.replace(".3/", ".3%2F"), path.to_uppercase()];
+        let wrong = ["", "/", "/ota/", "/ota/x/y.bin", "/ota/tsk_0/1-.bin", &path[..path.len() - 1]];
+        for wrong in wrong.into_iter().chain(tricks.iter().map(String::as_str)) {
             assert_eq!(links.check(wrong, NOW), Err(LinkError::Unknown), "{wrong}");
         }
         let short = format!("{}.bin", &path[..path.len() - 6]);

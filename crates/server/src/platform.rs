@@ -9,7 +9,8 @@ use door::{
     Admitted, Bearer, Blob, BoxFuture, Closed, Downlink, FileRefusal, Fingerprint, Passing, Platform,
     Refusal, Session, StreamRefusal, Unavailable,
 };
-use rollout::{Id, Input, JobState, Protocol, Task};
+use jiff::Timestamp;
+use rollout::{Id, Input, JobState, Ms, Protocol, Task, TaskState};
 use store::devices::Login;
 use store::{BlobFile, Owner, Tx, UnsealError};
 use tracing::{debug, error};
@@ -26,12 +27,12 @@ use crate::links::{LinkError, Subject};
 use crate::uplink::{self, Unread};
 
 const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
-const EXPIRED: &str = "This address has expired: addresses are good for 24 hours. \
-                       Ask for a new one on /sys/{productKey}/{deviceName}/thing/ota/firmware/get.";
 const SWITCHED_OFF: &str =
     "The configuration this address was made for was switched off or removed, or its device is disabled.";
-const ENDED: &str =
-    "The upgrade this address was made for has ended or was cancelled, or its device is disabled.";
+
+/// What a device does about an address that is none any more.
+const ASK: &str =
+    "Ask for a new one: with thing/ota/firmware/get, or for a configuration with thing/config/get.";
 
 impl Platform for Server {
     async fn authenticate(&self, login: &door::Login<'_>) -> Result<Admitted, Refusal> {
@@ -142,12 +143,14 @@ impl Platform for Server {
             Counters::add(&self.core.counters.refused_links);
             Err(refusal)
         };
-        let task = match self.core.writer.links.check(target, self.core.now()) {
-            Ok(Subject::Task(task)) => task,
+        let forbid = |reason| refuse(FileRefusal::Forbidden(reason));
+        let now = self.core.now();
+        let (task, first_attempt) = match self.core.writer.links.check(target, now) {
+            Ok(Subject::Task { task, first_attempt }) => (task, first_attempt),
             Ok(Subject::Configuration { configuration, device }) => {
                 return match self.open_configuration(configuration, device).await {
                     Ok(Some(file)) => Ok(file),
-                    Ok(None) => refuse(FileRefusal::Forbidden(SWITCHED_OFF.into())),
+                    Ok(None) => forbid(SWITCHED_OFF.into()),
                     Err(error) => {
                         error!(error, configuration, "the file of a configuration cannot be opened");
                         Err(FileRefusal::Unavailable)
@@ -155,26 +158,55 @@ impl Platform for Server {
                 };
             }
             Err(LinkError::Unknown) => return refuse(FileRefusal::NotFound),
-            Err(LinkError::Forged) => return refuse(FileRefusal::Forbidden(FORGED.into())),
-            Err(LinkError::Expired) => return refuse(FileRefusal::Forbidden(EXPIRED.into())),
+            Err(LinkError::Forged) => return forbid(FORGED.into()),
+            Err(LinkError::Expired(at)) => return forbid(expired(at, now)),
         };
-        match self.find_file(async |tx| Ok(store::tasks::get(tx, task).await?.map(|v| v.task))).await {
-            Ok(Some(found)) if found.readable => Ok(found.file),
-            Ok(_) => refuse(FileRefusal::Forbidden(ENDED.into())),
-            Err(error) => {
-                error!(error, task, "a file cannot be opened");
-                Err(FileRefusal::Unavailable)
+        let found = self.find_file(async |tx| Ok(store::tasks::get(tx, task).await?.map(|v| v.task))).await;
+        let found = found.map_err(|error| {
+            error!(error, task, "a file cannot be opened");
+            FileRefusal::Unavailable
+        })?;
+        let task = IdKind::Task.text(task);
+        match found {
+            None => forbid(format!("The upgrade {task}, which this address was made for, is no more.")),
+            Some(Found { ended: Some(why), .. }) => {
+                forbid(format!("The file of the upgrade {task} is not to be had: {why}."))
             }
+            Some(found) if found.task.first_attempt() != first_attempt => {
+                forbid(format!("The upgrade {task} was started again since this address was made. {ASK}"))
+            }
+            Some(found) => Ok(found.file),
         }
     }
 }
 
-/// A task's file, and whether its device may still read it.
+fn expired(at: Ms, now: Ms) -> String {
+    let [at, now] = [at, now].map(|ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX));
+    format!("This address expired at {at:.0}, 24 hours after it was made, and now it is {now:.0}. {ASK}")
+}
+
+/// A task's file.
 struct Found {
     task: Task,
     protocol: Protocol,
-    readable: bool,
+    /// Why its device may not read it, or not any more.
+    ended: Option<&'static str>,
     file: Arc<dyn Blob>,
+}
+
+/// Why the file of a task may not be read.
+fn ended(task: &Task, job: JobState, is_enabled: bool) -> Option<&'static str> {
+    match (task.state, job) {
+        _ if !is_enabled => Some("its device is disabled"),
+        (TaskState::Canceled, _) => Some("it was cancelled"),
+        (TaskState::Failed, _) => Some("it has failed"),
+        (TaskState::Succeeded, _) => Some("it has succeeded"),
+        (_, JobState::Canceled) => Some("its job was cancelled"),
+        (_, JobState::Completed) => Some("its job has ended"),
+        (_, JobState::Planned) => Some("its job has not begun"),
+        (_, JobState::InProgress) if !task.approved => Some("it waits for approval"),
+        (_, JobState::InProgress) => None,
+    }
 }
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -283,7 +315,7 @@ impl Server {
             found.task.device_id == device && found.protocol == Protocol::Mqtt && file_id == FILE_ID
         };
         match found.filter(own) {
-            Some(found) if found.readable => Ok(found.file),
+            Some(found) if found.ended.is_none() => Ok(found.file),
             Some(_) => refuse(StreamRefusal::Ended),
             None => refuse(StreamRefusal::NotFound),
         }
@@ -299,12 +331,11 @@ impl Server {
         let Some(package) = store::packages::get(&mut tx, task.package_id).await? else { return Ok(None) };
         let device = store::devices::get(&mut tx, task.device_id).await?;
         drop(tx);
-        let enabled = device.is_some_and(|view| view.device.enabled);
-        let readable =
-            enabled && task.approved && !task.state.is_terminal() && job.state == JobState::InProgress;
+        let is_enabled = device.is_some_and(|view| view.device.enabled);
+        let ended = ended(&task, job.state, is_enabled);
         let name = format!("package {}", IdKind::Package.text(package.id));
         let file = Arc::new(self.open_blob(name, package.sha256, package.size).await?);
-        Ok(Some(Found { task, protocol: job.protocol, readable, file }))
+        Ok(Some(Found { task, protocol: job.protocol, ended, file }))
     }
 
     /// The file of something, if it is there and as long as it was.
@@ -348,6 +379,15 @@ impl Blob for File {
     fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>> {
         let file = Arc::clone(&self.0);
         Box::pin(async move { file.blob.read(offset, len).await.inspect_err(|error| file.tell(error)) })
+    }
+
+    fn resident(
+        &self,
+        offset: u64,
+        len: usize,
+    ) -> BoxFuture<'static, io::Result<Option<Arc<std::fs::File>>>> {
+        let file = Arc::clone(&self.0);
+        Box::pin(async move { file.blob.resident(offset, len).await.inspect_err(|error| file.tell(error)) })
     }
 
     fn etag(&self) -> Option<&str> {

@@ -10,6 +10,7 @@ use otaru_server::rollout::{
 };
 use otaru_server::{
     DeviceFilter, EventFilter, NewDevice, NewJob, NewModule, NewPackage, NewProduct, NewScope, Paging,
+    Warning,
 };
 
 const PK: &str = "a1TestPk001";
@@ -170,6 +171,21 @@ async fn a_notice_too_large_for_common_buffers_must_be_allowed() {
     let error = world.server.create_job(NewJob { package: package.id, ..new() }).await.unwrap_err();
     assert_eq!(error.code, "publicUrlUnset");
     assert!(error.text.contains("--public-url"), "{}", error.text);
+}
+
+#[tokio::test]
+async fn an_address_that_leads_devices_to_themselves_is_warned_of() {
+    let world = World::with_public_url(Some("http://localhost:1883".into())).await;
+    world.product().await;
+    world.device("dev001").await;
+    let package = world.package("2.0.0", b"x").await;
+    let new = |protocol| NewJob { scope: named(&["dev001"]), protocol, ..new_job(&package) };
+    let warnings = world.server.forecast_job(&new(Protocol::Http)).await.unwrap().warnings;
+    assert_eq!(warnings, [Warning::PublicUrlLoopback("http://localhost:1883".into())]);
+    assert_eq!(warnings[0].code(), "publicUrlLoopback");
+    assert!(warnings[0].to_string().contains("--public-url"));
+    assert_eq!(world.server.create_job(new(Protocol::Http)).await.unwrap().forecast.warnings, warnings);
+    assert_eq!(world.server.forecast_job(&new(Protocol::Mqtt)).await.unwrap().warnings, []);
 }
 
 #[tokio::test]

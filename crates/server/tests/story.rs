@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use mqtt::Version;
-use otaru_server::rollout::{JobKind, JobState, PackageState, Protocol, Reason, TaskState};
+use otaru_server::rollout::{JobKind, JobState, PackageState, Protocol, Reason, TaskState, Terms};
 use otaru_server::{NewJob, NewPackage, NewScope};
 
 fn file(len: usize) -> Vec<u8> {
@@ -108,7 +108,8 @@ async fn a_device_is_updated_over_http() {
     world.clock.advance(24 * 3_600_000 + 2_000);
     let (head, body) = http_get(world.address, target, "").await;
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");
-    assert!(String::from_utf8_lossy(&body).contains("expired"));
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("expired at 20") && body.contains("firmware/get"), "{body}");
     let fresh = device.ask().await["url"].as_str().unwrap().to_owned();
     assert_ne!(fresh, url);
     let target = fresh.strip_prefix(&format!("http://{}", world.address)).unwrap();
@@ -119,6 +120,39 @@ async fn a_device_is_updated_over_http() {
     assert!(head.starts_with("HTTP/1.1 403"), "{head}");
     assert!(String::from_utf8_lossy(&body).contains("cancelled"));
     assert!(world.counter("refused_links") >= 2);
+
+    // What was given out before the job was cancelled stays of no use when it starts again.
+    world.until(&job, "cancelled", |job, _| job.work.is_none()).await;
+    world.server.reupgrade_job(job.id).await.unwrap();
+    let again = device.notice().await["data"]["url"].as_str().unwrap().to_owned();
+    let (head, body) = http_get(world.address, target, "").await;
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    assert!(String::from_utf8_lossy(&body).contains("started again"));
+    let target = again.strip_prefix(&format!("http://{}", world.address)).unwrap();
+    assert!(http_get(world.address, target, "").await.0.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_address_outlives_the_next_attempt_and_other_addresses() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let package = world.package("2.0.0", &file(100)).await;
+    let terms = Terms { attempts: 3, ..Terms::default() };
+    let job = world
+        .job_of(NewJob { protocol: Protocol::Http, scope: named(&["dev001"]), terms, ..new_job(&package) })
+        .await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    let first = device.notice().await["data"]["url"].as_str().unwrap().to_owned();
+    device.progress(-2, "no route").await;
+    world.until(&job, "to be tried again", |_, tasks| tasks[0].retry_at.is_some()).await;
+    world.clock.advance(60_000);
+    let second = device.notice().await["data"]["url"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    for url in [first, second] {
+        let target = url.strip_prefix(&format!("http://{}", world.address)).unwrap();
+        assert!(http_get(world.address, target, "").await.0.starts_with("HTTP/1.1 200"));
+    }
 }
 
 #[tokio::test]

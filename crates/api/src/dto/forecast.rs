@@ -28,6 +28,19 @@ pub struct Forecast {
     pub largest_notice: usize,
     /// What it costs.
     pub estimate: Estimate,
+    /// What is hardly meant, though it is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that is hardly meant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Warning {
+    /// What a program goes by: `publicUrlLoopback`, for one.
+    pub code: String,
+    /// What it is and what to do, in words.
+    pub text: String,
 }
 
 /// A name in a list of devices, and where it stands.
@@ -116,6 +129,7 @@ impl From<server::Forecast> for Forecast {
             waves,
             largest_notice,
             estimate,
+            warnings,
         } = found;
         let listed = |l: server::Listed| Listed { line: l.line, device_name: l.device_name };
         Self {
@@ -128,6 +142,10 @@ impl From<server::Forecast> for Forecast {
             waves,
             largest_notice,
             estimate: estimate.into(),
+            warnings: warnings
+                .iter()
+                .map(|w| Warning { code: w.code().into(), text: w.to_string() })
+                .collect(),
         }
     }
 }

@@ -28,7 +28,7 @@ fn every_operation_says_what_it_takes_and_how_it_fails() {
             assert_eq!(takes_key, method == "post", "{method} {path}");
             let orders = ["/cancel", "-upgrade", "/pause", "/resume", "/approve", "/close"];
             let ordered = orders.iter().any(|order| path.ends_with(order));
-            let speaks = method == "patch" || method == "post" && !ordered;
+            let speaks = ["patch", "put"].contains(&method.as_str()) || method == "post" && !ordered;
             assert_eq!(operation["requestBody"]["content"].is_object(), speaks, "{method} {path}");
         }
     }

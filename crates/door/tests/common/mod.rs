@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod platform;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

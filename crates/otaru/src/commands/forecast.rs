@@ -6,7 +6,8 @@ use crate::output::out;
 
 /// Tells people what a job would do.
 pub(super) fn show(found: &Forecast) {
-    let Forecast { matched, of_matched, on_target, excluded, waves, largest_notice, estimate, .. } = found;
+    let Forecast { matched, of_matched, on_target, excluded, waves, .. } = found;
+    let Forecast { largest_notice, estimate, warnings, .. } = found;
     out!("{matched} devices get a task; {on_target} more have the version already");
     let tell = |n: i64, what: &str| {
         if n > 0 {
@@ -45,6 +46,7 @@ pub(super) fn show(found: &Forecast) {
     if estimate.cut_short {
         out!("its end comes before that: the last of them will not be told");
     }
+    warnings.iter().for_each(|warning| out!("warning: {}", warning.text));
 }
 
 fn duration(seconds: i64) -> String {

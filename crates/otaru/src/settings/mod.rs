@@ -90,8 +90,8 @@ pub struct Settings {
     /// Where rows are kept.
     #[command(flatten)]
     pub database: Database,
-    /// Where devices fetch files over HTTP: this platform as devices see it. Without it files travel over MQTT only
-    #[arg(long, value_name = "http://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
+    /// Where devices fetch files over HTTP or HTTPS: this platform as devices see it. Without it files travel over MQTT only
+    #[arg(long, value_name = "http[s]://HOST:PORT", env = "OTARU_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
     /// Downloads at once in the whole installation; further devices wait for their notice
     #[arg(long, value_name = "N", env = "OTARU_MAX_DOWNLOADS", default_value = "500", value_parser = whole::<i64>(1..=60_000))]
@@ -326,9 +326,50 @@ fn timezone(text: &str) -> Result<String, String> {
     })
 }
 
+/// As short as it can be: without a slash at the end, and without the port that goes without saying, which the
+/// C SDK 3.x cannot read.
 fn public_url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
-    let sendable =
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !br#"/?#@"\"#.contains(&b));
-    if sendable { Ok(text.into()) } else { Err("write http://HOST:PORT, the host as devices see it".into()) }
+    let url = text.trim_end_matches('/');
+    let (scheme, port) = if url.starts_with("https://") { ("https://", ":443") } else { ("http://", ":80") };
+    let url = url.strip_suffix(port).unwrap_or(url);
+    let host = url.strip_prefix(scheme).unwrap_or_default();
+    let sendable = host.bytes().all(|b| b.is_ascii_graphic() && !br#"/?#@"\"#.contains(&b));
+    if !sendable || host.is_empty() || host.starts_with(':') {
+        return Err("write http://HOST:PORT or https://HOST:PORT, the host as devices see it".into());
+    }
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::public_url;
+
+    #[test]
+    fn a_public_address_is_as_short_as_it_can_be() {
+        for (text, url) in [
+            ("http://otaru.example:1883", "http://otaru.example:1883"),
+            ("http://otaru.example:1883/", "http://otaru.example:1883"),
+            ("http://otaru.example:80", "http://otaru.example"),
+            ("https://otaru.example:443/", "https://otaru.example"),
+            ("http://otaru.example:443", "http://otaru.example:443"),
+            ("https://otaru.example:80", "https://otaru.example:80"),
+            ("http://10.0.0.1:8080", "http://10.0.0.1:8080"),
+            ("http://[2001:db8::1]:80", "http://[2001:db8::1]"),
+        ] {
+            assert_eq!(public_url(text).as_deref(), Ok(url));
+        }
+        for wrong in [
+            "",
+            "otaru.example",
+            "ftp://h",
+            "http://",
+            "https://",
+            "http://:80",
+            "http://h/path",
+            "http://a@h",
+            "http://h?x",
+        ] {
+            assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+    }
 }

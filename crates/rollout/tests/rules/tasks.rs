@@ -133,6 +133,7 @@ fn t6_a_get_is_answered_and_notifies_with_and_without_need_push() {
         let offer = Offer {
             task: task.id,
             stream_id: task.stream_id,
+            first_attempt: 1,
             protocol: Protocol::Mqtt,
             package: world.tables.packages[&package].clone(),
             tags: vec![],

@@ -27,7 +27,7 @@ const STATES: usize = TaskState::ALL.len();
 
 /// Counters of the door that say how much goes through it, and what a family is called that shows one.
 /// All others say by their name why something was refused, dropped or ended.
-const TRAFFIC: [(&str, &str); 10] = [
+const TRAFFIC: [(&str, &str); 11] = [
     ("connections", "otaru_connections_total"),
     ("sessions", "otaru_sessions_started_total"),
     ("tls_handshakes", "otaru_tls_handshakes_total"),
@@ -38,6 +38,7 @@ const TRAFFIC: [(&str, &str); 10] = [
     ("block_bytes", "otaru_block_bytes_total"),
     ("http_requests", "otaru_http_requests_total"),
     ("http_bytes", "otaru_http_bytes_total"),
+    ("websockets", "otaru_websockets_total"),
 ];
 /// The server counts the same by kind.
 const UPLINKS: &str = "uplinks";

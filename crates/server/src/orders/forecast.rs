@@ -14,6 +14,7 @@ use super::failed;
 use super::filters::selection_in;
 use super::groups::group_in;
 use super::jobs::{NewJob, NewScope};
+use super::warning::Warning;
 use crate::Server;
 use crate::error::OrderError;
 use crate::zones;
@@ -37,6 +38,8 @@ pub struct Forecast {
     pub largest_notice: usize,
     /// What it costs.
     pub estimate: Estimate,
+    /// What is hardly meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// Devices among those that get a task.

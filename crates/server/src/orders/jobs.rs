@@ -13,9 +13,11 @@ use store::{Slice, Tx};
 
 use super::forecast::{Forecast, Prospect};
 use super::packages::{package_in, unknown_package};
+use super::warning::Warning;
 use super::windows::{check_budget, check_opening, check_windows};
 use super::{Paging, failed, product_in};
 use crate::Server;
+use crate::address::is_loopback;
 use crate::committer::keys;
 use crate::core::Unit;
 use crate::downlink::OfferError;
@@ -145,8 +147,14 @@ impl Server {
         check_file(new, &package)?;
         check_sources(new, &package)?;
         let largest_notice = self.check_notice(new, &package, &product)?;
-        let prospect = self.look(new, &package, &product, largest_notice).await?;
+        let mut prospect = self.look(new, &package, &product, largest_notice).await?;
+        prospect.forecast.warnings = self.warnings(new);
         Ok((package, prospect))
+    }
+
+    fn warnings(&self, new: &NewJob) -> Vec<Warning> {
+        let url = self.core.writer.public_url.iter().filter(|_| new.protocol == Protocol::Http);
+        url.filter(|url| is_loopback(url)).cloned().map(Warning::PublicUrlLoopback).collect()
     }
 
     pub(super) fn check_notice(
@@ -160,7 +168,7 @@ impl Server {
         let bytes = bytes.map_err(|error| match error {
             OfferError::NoPublicUrl => OrderError::conflict(
                 "publicUrlUnset",
-                "a download over HTTP needs the address devices reach this platform at, and none is set: start it with --public-url http://HOST:1883 (the host as devices see it), or let the file travel over MQTT",
+                "a download over HTTP needs the address devices reach this platform at, and none is set: start it with --public-url http://HOST:1883 (or https://, the host as devices see it), or let the file travel over MQTT",
             ),
             error => OrderError::invalid("noticeInvalid", format!("devices could not read the notice: {error}")),
         })?;

@@ -21,6 +21,7 @@ mod tags;
 mod tasks;
 mod topology;
 mod uploads;
+mod warning;
 mod windows;
 
 pub use answers::under_key;
@@ -52,6 +53,7 @@ pub use tags::{DeviceTagChange, LONGEST_TAG_NAME, LONGEST_TAG_VALUE, MOST_TAGS, 
 pub use tasks::{CancelOf, TaskView};
 pub use uploads::{NewUpload, Piece, Upload};
 pub(crate) use uploads::{Uploads, start_expiry};
+pub use warning::Warning;
 
 pub(crate) use devices::find_device;
 use rollout::{Event, EventKind, Id, Product};

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 pub(super) struct OpenFile {
     /// Its own, whatever its path.
     pub(super) number: u64,
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) len: u64,
     modified: Option<SystemTime>,
 }
@@ -38,7 +38,7 @@ impl OpenFiles {
         if let Some(file) = files.by_path.get(path).and_then(Weak::upgrade).filter(same) {
             return Ok(file);
         }
-        let file = File::open(path)?;
+        let file = Arc::new(File::open(path)?);
         let found = file.metadata()?;
         files.opened += 1;
         let (number, len, modified) = (files.opened, found.len(), found.modified().ok());

@@ -76,6 +76,21 @@ impl BlobFile {
         Ok(block.freeze())
     }
 
+    /// The open file, once the kernel has these bytes of it in memory, so that it sends them without waiting
+    /// for the disk; `None` where that cannot be told.
+    pub async fn resident(&self, offset: u64, len: usize) -> io::Result<Option<Arc<File>>> {
+        let file = self.file.file.clone();
+        match is_cached(&file, offset, len) {
+            Some(true) => {}
+            Some(false) => {
+                let file = file.clone();
+                blocking(move || read_at(&file, offset, vec![0; len])).await?;
+            }
+            None => return Ok(None),
+        }
+        Ok(Some(file))
+    }
+
     /// A chunk that begins within the blob.
     async fn chunk(&self, number: u64) -> io::Result<Bytes> {
         let key = (self.file.number, number);
@@ -104,6 +119,26 @@ fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> bool {
     let size = buffer.len();
     let read = preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
     read == Ok(size)
+}
+
+/// Whether the kernel has these bytes in its memory: it has what lies between the first and the last if it has
+/// both, as it reads ahead. `None`: it does not tell.
+#[cfg(target_os = "linux")]
+fn is_cached(file: &File, offset: u64, len: usize) -> Option<bool> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let is_there = |at| match preadv2(file, &mut [io::IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT)
+    {
+        Ok(count) => Some(count == 1),
+        Err(Errno::AGAIN) => Some(false),
+        Err(_) => None,
+    };
+    let last = (offset + len as u64).saturating_sub(1);
+    Some(is_there(offset)? && is_there(last)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_cached(_: &File, _: u64, _: usize) -> Option<bool> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

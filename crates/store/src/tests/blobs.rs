@@ -50,6 +50,26 @@ async fn is_named_by_its_content_and_stored_once() {
     assert_eq!((file.len(), file.read(0, 99).await.unwrap().as_ref()), (3, &b"abc"[..]));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_open_file_is_given_while_it_has_its_bytes() {
+    use std::os::unix::fs::FileExt as _;
+    let home = Home::sqlite();
+    let store = home.open().await;
+    let stored = written(&store, &[&pattern(300_000)]).await.finish().await.unwrap();
+    let blob = store.blobs().open(&stored.sha256).await.unwrap();
+    let file = blob.resident(100_000, 200_000).await.unwrap().expect("the temporary folder's system tells");
+    let mut bytes = vec![0; 200_000];
+    file.read_exact_at(&mut bytes, 100_000).unwrap();
+    assert_eq!(bytes, pattern(300_000)[100_000..]);
+
+    let path = store.blobs().path_of(&stored.sha256).unwrap();
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(250_000).unwrap();
+    assert!(blob.resident(0, 250_000).await.is_ok());
+    let error = blob.resident(200_000, 100_000).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
 #[tokio::test]
 async fn an_empty_blob_is_a_blob() {
     let home = Home::sqlite();
