@@ -166,7 +166,7 @@ pub enum Input {
         /// What it is to be.
         to: Box<Revision>,
     },
-    /// The operator starts every failed or cancelled task of a job again.
+    /// The operator starts the failed tasks of a job again, and if it was cancelled those cancelled with it.
     ReupgradeJob(Id),
     /// The operator cancels one task.
     CancelTask(Id),

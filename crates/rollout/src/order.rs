@@ -43,8 +43,9 @@ impl Decider<'_> {
 
     pub(crate) fn reupgrade_job(&mut self, job: Id) {
         if self.accepts_reupgrade(job) {
+            let canceled = self.rows.jobs.get(&job).is_some_and(|j| j.state == JobState::Canceled);
             self.run_again(job);
-            self.set_work(job, Some(Work::Reupgrade { cursor: 0 }));
+            self.set_work(job, Some(Work::Reupgrade { cursor: 0, canceled }));
         }
     }
 
@@ -59,9 +60,11 @@ impl Decider<'_> {
                 tasks.iter().for_each(|task| self.cancel_task(*task));
                 Work::Cancel { cursor: next(cursor) }
             }
-            Work::Reupgrade { cursor } => {
-                tasks.iter().for_each(|task| self.restart_task(*task));
-                Work::Reupgrade { cursor: next(cursor) }
+            Work::Reupgrade { cursor, canceled } => {
+                let meant: Vec<Id> =
+                    tasks.iter().copied().filter(|task| self.starts_with_its_job(*task, canceled)).collect();
+                meant.iter().for_each(|task| self.restart_task(*task));
+                Work::Reupgrade { cursor: next(cursor), canceled }
             }
             Work::CancelSome { cursor, states, any } => {
                 let meant = |task: &&Id| self.rows.tasks.get(*task).is_some_and(|t| states.has(t.state));
@@ -160,6 +163,14 @@ impl Decider<'_> {
             && !job.is_over(self.now)
             && (self.is_on_target(row) || self.rows.suits(row))
             && self.has_room(task)
+    }
+
+    /// Whether an order on its whole job starts a task again. What was cancelled on purpose stays so unless the job
+    /// was cancelled, and nobody is taken back whom a later job has served.
+    fn starts_with_its_job(&self, task: Id, canceled: bool) -> bool {
+        let Some(row) = self.rows.tasks.get(&task) else { return false };
+        let by_operator = row.reason == Some(Reason::CanceledByOperator);
+        (row.state == TaskState::Failed || (canceled && by_operator)) && !self.rows.overtaken.contains(&task)
     }
 
     fn is_on_target(&self, task: &Task) -> bool {

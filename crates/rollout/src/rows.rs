@@ -324,10 +324,13 @@ pub enum Work {
         /// Last task looked at.
         cursor: Id,
     },
-    /// Starts every failed or cancelled task again.
+    /// Starts failed tasks again.
     Reupgrade {
         /// Last task looked at.
         cursor: Id,
+        /// Whether its job was cancelled: then the tasks an operator cancelled start again, too.
+        #[serde(default)]
+        canceled: bool,
     },
 }
 
@@ -773,6 +776,9 @@ pub struct Rows {
     pub labels: BTreeMap<Id, Labels>,
     /// How many tasks a dynamic job has made for a device, if any: by job and device.
     pub matches: BTreeMap<(Id, Id), i64>,
+    /// Of the tasks that a chunk of [`Work::Reupgrade`] names, those whose device has succeeded since in a later task
+    /// for the same module.
+    pub overtaken: BTreeSet<Id>,
     /// Download slots in use in the whole installation.
     pub slots_used: i64,
     /// Until when what was offered uses up the server's byte budget, in microseconds; 0 without one.

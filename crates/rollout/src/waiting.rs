@@ -54,6 +54,10 @@ pub enum Waiting {
     QueuedBehind {
         /// That one.
         task: Id,
+        /// Its job.
+        job: Id,
+        /// Whether that job is held, so that an operator must let it go on or cancel it first.
+        held: bool,
     },
     /// The last attempt failed; the next begins then.
     RetryAt {
@@ -151,7 +155,8 @@ fn unheard<'a>(rows: &'a Rows, task: &Task) -> Option<&'a str> {
 
 fn before_progress(rows: &Rows, task: &Task, limits: Limits, now: Ms) -> Waiting {
     if let Some(earlier) = rows.blocker(task, rows.tasks.values()) {
-        return Waiting::QueuedBehind { task: earlier.id };
+        let held = rows.jobs.get(&earlier.job_id).is_some_and(|job| job.hold.is_some());
+        return Waiting::QueuedBehind { task: earlier.id, job: earlier.job_id, held };
     }
     if let Some(at) = task.retry_at {
         return Waiting::RetryAt { at };

@@ -410,7 +410,7 @@ async fn chunk(unit: &mut Unit, job: &Job) -> Result<Option<Input>, Error> {
             (cursor, Unworked::Unfinished)
         }
         Work::Confirm { cursor } => (cursor, Unworked::Unapproved),
-        Work::Reupgrade { cursor } => (cursor, Unworked::Restartable),
+        Work::Reupgrade { cursor, .. } => (cursor, Unworked::Restartable),
     };
     let (tasks, last) = rows::task_chunk(&mut unit.tx, job.id, cursor, which, CHUNK).await?;
     Ok(Some(Input::Tasks { job: job.id, work, tasks, last }))
@@ -496,6 +496,9 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
             keys.jobs.insert(*job);
             keys.tasks.extend(tasks);
+            if matches!(input, Input::Tasks { work: Work::Reupgrade { .. }, .. }) {
+                keys.restarts.extend(tasks);
+            }
         }
     }
 }

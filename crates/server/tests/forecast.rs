@@ -8,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use common::*;
 use otaru_server::rollout::{
-    Changes, Id, Job, ModuleVersion, Overwrite, Package, Reason, Share, Task, TaskState, Terms, Waiting, Wave,
+    Changes, Hold, Id, Job, ModuleVersion, Overwrite, Package, Reason, Share, Task, TaskState, Terms,
+    Waiting, Wave,
 };
-use otaru_server::{CancelOf, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, TaskView};
+use otaru_server::{
+    CancelOf, HeldJob, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, TaskView,
+};
 
 const PK: &str = "a1TestPk001";
 const DEVICES: usize = 10;
@@ -318,4 +321,25 @@ async fn tasks_are_cancelled_by_device() {
     assert_eq!(cancel(of(&names, None, None)).await.unwrap().len(), 2);
     world.until_job(&job, otaru_server::rollout::JobState::Completed).await;
     assert_eq!(cancel(of(&names, None, None)).await.unwrap(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_forecast_names_the_held_jobs_that_are_in_the_way() {
+    let world = World::new().await;
+    world.product().await;
+    world.device("dev001").await;
+    let of = |package: &Package, overwrite| {
+        let terms = Terms { overwrite, ..Terms::default() };
+        NewJob { scope: NewScope::Named(vec!["dev001".into()]), terms, ..new_job(package) }
+    };
+    let (bad, hotfix) = (world.package("2.0.0", b"x").await, world.package("2.0.1", b"y").await);
+    let bad = world.job_of(of(&bad, Overwrite::Queue)).await;
+    world.until(&bad, "enrolled", |job, tasks| job.work.is_none() && tasks.len() == 1).await;
+    let told = world.server.forecast_job(&of(&hotfix, Overwrite::Queue)).await.unwrap();
+    assert_eq!((told.of_matched.queued, told.held_ahead), (1, vec![]));
+    world.server.pause_job(bad.id).await.unwrap();
+    let told = world.server.forecast_job(&of(&hotfix, Overwrite::Queue)).await.unwrap();
+    assert_eq!(told.held_ahead, [HeldJob { id: bad.id, hold: Hold::Paused, unfinished: 1 }]);
+    let told = world.server.forecast_job(&of(&hotfix, Overwrite::Replace)).await.unwrap();
+    assert_eq!((told.of_matched.replacing, told.held_ahead), (1, vec![]));
 }

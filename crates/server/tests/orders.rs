@@ -407,3 +407,28 @@ async fn an_order_whose_answer_was_lost_is_not_carried_out_again() {
     world.server.remember("k", "hash", "201 {}".into()).await.unwrap();
     assert_eq!(world.server.answered("k", "hash").await.unwrap().as_deref(), Some("201 {}"));
 }
+
+#[tokio::test]
+async fn a_job_started_again_takes_nobody_back_from_a_later_one() {
+    let world = World::new().await;
+    world.product().await;
+    let keys = [world.device("dev001").await, world.device("dev002").await];
+    let job = world.job(&world.package("2.0.0", b"x").await, &["dev001", "dev002"]).await;
+    let mut devices = vec![];
+    for key in &keys {
+        let mut device = Device::online(&world, key, "1.0.0").await;
+        device.notice().await;
+        device.progress(-1, "no").await;
+        devices.push(device);
+    }
+    world.until_job(&job, JobState::Completed).await;
+    let later = world.job(&world.package("2.1.0", b"y").await, &["dev001"]).await;
+    devices[0].notice().await;
+    devices[0].report("2.1.0").await;
+    world.until_job(&later, JobState::Completed).await;
+    world.server.reupgrade_job(job.id).await.unwrap();
+    devices[1].notice().await;
+    devices[0].nothing_more().await;
+    let states: Vec<TaskState> = world.tasks(&job).await.iter().map(|view| view.task.state).collect();
+    assert_eq!(states, [TaskState::Failed, TaskState::Notified]);
+}

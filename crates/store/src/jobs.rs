@@ -41,6 +41,12 @@ pub async fn open_of(tx: &mut Tx, product: Id) -> Result<Vec<Job>, Error> {
     tx.rows(sql, args).await?.iter().map(|row| Job::read(&mut row.fields())).collect()
 }
 
+/// Jobs with their counts.
+pub async fn counted(tx: &mut Tx, mut jobs: Vec<Job>) -> Result<Vec<Job>, Error> {
+    load_counts(tx, &mut jobs).await?;
+    Ok(jobs)
+}
+
 /// Jobs after the one numbered `after`.
 pub async fn list(
     tx: &mut Tx,

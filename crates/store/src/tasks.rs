@@ -4,7 +4,7 @@ use rollout::{Id, Task, TaskState};
 
 use crate::committer::tasks_in;
 use crate::record::{Record, column_list};
-use crate::sql::{Tx, Val};
+use crate::sql::{Field, Tx, Val};
 use crate::{Error, Slice};
 
 /// A task as a list shows it.
@@ -46,11 +46,12 @@ pub async fn list_by_job(
     Ok(Slice::cut(items, limit, |view| view.task.id))
 }
 
-/// Whether a job has a failed or cancelled task that was approved, or needed no approval.
-pub async fn any_to_restart(tx: &mut Tx, job: Id) -> Result<bool, Error> {
-    let sql =
-        "select 1 from task where job_id = ? and state in ('FAILED', 'CANCELED') and approved = 1 limit 1";
-    Ok(tx.row(sql, vec![job.into()]).await?.is_some())
+/// Whether a job has a failed task, or a cancelled one if those count too, that was approved or needed no approval.
+pub async fn any_to_restart(tx: &mut Tx, job: Id, canceled: bool) -> Result<bool, Error> {
+    let also = if canceled { TaskState::Canceled } else { TaskState::Failed };
+    let sql = "select 1 from task where job_id = ? and state in (?, ?) and approved = 1 limit 1";
+    let args = vec![job.into(), TaskState::Failed.to_val(), also.to_val()];
+    Ok(tx.row(sql, args).await?.is_some())
 }
 
 /// Tasks of a device after the one numbered `after`.

@@ -1,4 +1,6 @@
 use serde::{Deserialize, Serialize};
+use server::IdKind;
+use server::rollout::Hold;
 use utoipa::ToSchema;
 
 use crate::time;
@@ -11,6 +13,10 @@ pub struct Forecast {
     pub matched: i64,
     /// What some of them are; one device may be several of these.
     pub of_matched: OfMatched,
+    /// Paused and halted jobs of the product, if unfinished tasks are in the way of this one: theirs end only when an
+    /// operator resumes or cancels them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_ahead: Vec<HeldJob>,
     /// Devices of the scope that already report the version, and get none.
     pub on_target: i64,
     /// Devices that get none for another reason.
@@ -41,6 +47,19 @@ pub struct Warning {
     pub code: String,
     /// What it is and what to do, in words.
     pub text: String,
+}
+
+/// A job that goes on when an operator lets it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldJob {
+    /// The job.
+    #[schema(example = "job_1")]
+    pub job_id: String,
+    /// Whether it halted by itself, or an operator paused it.
+    pub halted: bool,
+    /// Its unfinished tasks.
+    pub unfinished: i64,
 }
 
 /// A name in a list of devices, and where it stands.
@@ -123,6 +142,7 @@ impl From<server::Forecast> for Forecast {
         let server::Forecast {
             matched,
             of_matched,
+            held_ahead,
             on_target,
             excluded,
             unknown,
@@ -131,10 +151,16 @@ impl From<server::Forecast> for Forecast {
             estimate,
             warnings,
         } = found;
+        let held = |job: server::HeldJob| HeldJob {
+            job_id: IdKind::Job.text(job.id),
+            halted: matches!(job.hold, Hold::Halted { .. }),
+            unfinished: job.unfinished,
+        };
         let listed = |l: server::Listed| Listed { line: l.line, device_name: l.device_name };
         Self {
             matched,
             of_matched: of_matched.into(),
+            held_ahead: held_ahead.into_iter().map(held).collect(),
             on_target,
             excluded: excluded.into(),
             unknown: unknown.first.into_iter().map(listed).collect(),

@@ -56,6 +56,11 @@ pub enum Waiting {
         /// That one.
         #[serde(rename = "taskId")]
         task_id: String,
+        /// Its job.
+        #[serde(rename = "jobId")]
+        job_id: String,
+        /// Whether that job is paused or halted: let it go on, or cancel it.
+        held: bool,
     },
     /// The last attempt failed; the next begins then.
     RetryAt {
@@ -132,7 +137,10 @@ impl From<rollout::Waiting> for Waiting {
             Row::OutsideWindow { opens_at } => Self::OutsideWindow { opens_at: time::text(opens_at) },
             Row::Lost { since } => Self::Lost { since: time::text(since) },
             Row::ModuleCase { expected, reported } => Self::ModuleCase { expected, reported },
-            Row::QueuedBehind { task } => Self::QueuedBehind { task_id: IdKind::Task.text(task) },
+            Row::QueuedBehind { task, job, held } => {
+                let (task_id, job_id) = (IdKind::Task.text(task), IdKind::Job.text(job));
+                Self::QueuedBehind { task_id, job_id, held }
+            }
             Row::RetryAt { at } => Self::RetryAt { at: time::text(at) },
             Row::Disabled => Self::Disabled,
             Row::Offline => Self::Offline,

@@ -173,9 +173,11 @@ async fn approve_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<
     answer(&api, api.server.approve_job(id(IdKind::Job, &job)?).await?).await
 }
 
-/// Start a job's failed and cancelled tasks again
+/// Start a job's failed tasks again
 ///
-/// But for those whose device has another unfinished task or reports a version that the job or its package is not for,
+/// If the job was cancelled, also those an operator cancelled; never those whose place another job took, or whose device
+/// has succeeded since in a later job for the module. Each of them can be started again by its own id. Left out are also
+/// those whose device has another unfinished task or reports a version that the job or its package is not for,
 /// and those that were never approved. Nothing starts again once the job's `endAt` has come (409 `jobOver`).
 #[utoipa::path(post, path = "/api/v1/jobs/{jobId}/re-upgrade", tag = "jobs",
     params(("jobId" = String, Path, description = "The job.")),

@@ -1,4 +1,4 @@
-use api::dto::Forecast;
+use api::dto::{Forecast, HeldJob};
 
 use super::when;
 use crate::client::listed;
@@ -21,6 +21,12 @@ pub(super) fn show(found: &Forecast) {
     tell(of_matched.queued, "of them finish another upgrade first");
     tell(of_matched.replacing, "of them drop another upgrade for this one");
     tell(of_matched.conflicting, "of them fail at once, because of another upgrade");
+    for HeldJob { job_id, halted, unfinished } in &found.held_ahead {
+        let state = if *halted { "halted" } else { "paused" };
+        out!(
+            "    {job_id} is {state} with {unfinished} unfinished tasks: cancel it, or let this job take its place (--overwrite replace)"
+        );
+    }
     tell(excluded.unknown, "are left out: no devices of the product");
     listed(&found.unknown, &found.unknown_lines).iter().for_each(|line| out!("    {line}"));
     tell(excluded.outside_share, "are left out: outside the share");

@@ -79,7 +79,7 @@ pub(crate) enum Command {
     },
     /// Approve every task of a job that waits for it
     Approve(Named),
-    /// Start failed and cancelled tasks of a job again
+    /// Start failed tasks of a job again, and if it was cancelled those cancelled with it
     ReUpgrade {
         /// Id of the job, job_…
         id: String,

@@ -51,7 +51,10 @@ pub(crate) fn waits(waiting: &Waiting) -> String {
         Waiting::ModuleCase { expected, reported } => {
             format!("the device calls the module {reported:?}, not {expected:?}: nothing of it is heard")
         }
-        Waiting::QueuedBehind { task_id } => format!("queued behind {task_id}"),
+        Waiting::QueuedBehind { task_id, job_id, held: true } => {
+            format!("queued behind {task_id} of {job_id}, which is held: resume or cancel that job")
+        }
+        Waiting::QueuedBehind { task_id, job_id, .. } => format!("queued behind {task_id} of {job_id}"),
         Waiting::RetryAt { at } => format!("tries again at {}", when(at)),
         Waiting::Disabled => "the device is disabled".into(),
         Waiting::Offline => "device is offline".into(),

@@ -63,7 +63,7 @@ fn cell(old: bool, new: (Overwrite, bool), module: &str, [not_begun, begun]: [Ou
         assert_eq!([old.state, new.state], states, "{state:?} {module}");
         assert_eq!([&old.reason, &new.reason], reasons.each_ref(), "{state:?} {module}");
         assert_eq!(world.notices(), told, "{state:?} {module}");
-        let behind = Some(Waiting::QueuedBehind { task: old.id });
+        let behind = Some(Waiting::QueuedBehind { task: old.id, job: old.job_id, held: false });
         assert_eq!(world.waiting(&new) == behind, matches!(outcome, NewWaits), "{state:?} {module}");
     }
 }
@@ -117,7 +117,7 @@ fn queued_behind_a_task_it_is_pushed_when_that_one_ends() {
             let task = world.task(second, device);
             assert_eq!(
                 (task.state, world.waiting(task)),
-                (Queued, Some(Waiting::QueuedBehind { task: old }))
+                (Queued, Some(Waiting::QueuedBehind { task: old, job: first, held: false }))
             );
             assert_eq!(world.notices(), [0; 0]);
             world.pass(MINUTE);
@@ -218,4 +218,19 @@ fn an_attempt_of_a_difference_that_fails_on_another_version_is_the_last() {
     assert_eq!(world.state(job, device), TaskState::InProgress);
     world.pass(SETTLE);
     assert_eq!(world.state(job, device), TaskState::Failed);
+}
+
+#[test]
+fn who_waits_behind_a_held_job_says_so() {
+    let mut world = World::new();
+    let [device] = world.online();
+    let (bad, hotfix) = (world.package("2"), world.package("3"));
+    let bad = world.start(bad, Order::usual(Pick::All));
+    let hotfix = world.start(hotfix, Order::usual(Pick::All));
+    let task = world.task(bad, device).id;
+    for held in [false, true] {
+        let waits = world.waiting(world.task(hotfix, device));
+        assert_eq!(waits, Some(Waiting::QueuedBehind { task, job: bad, held }));
+        world.run(Input::PauseJob(bad));
+    }
 }

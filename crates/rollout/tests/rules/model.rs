@@ -339,7 +339,7 @@ fn outlook(world: &World, task: &Task) -> Outlook {
 fn names_an_operator(world: &World, waiting: &Waiting) -> bool {
     match waiting {
         Waiting::AwaitsApproval | Waiting::Paused | Waiting::Halted { .. } | Waiting::Canceling => true,
-        Waiting::QueuedBehind { task } => {
+        Waiting::QueuedBehind { task, .. } => {
             let ahead = world.waiting(&world.tables.tasks[task]);
             ahead.is_some_and(|ahead| names_an_operator(world, &ahead))
         }

@@ -209,7 +209,7 @@ fn a_chunk_given_twice_is_done_once() {
 }
 
 #[test]
-fn a_job_started_again_takes_its_failed_and_cancelled_tasks() {
+fn t22_a_job_started_again_takes_its_failed_tasks_and_not_those_cancelled_alone() {
     let mut world = World::new();
     let [a, b, c, d] = world.online();
     let package = world.package("2");
@@ -222,16 +222,14 @@ fn a_job_started_again_takes_its_failed_and_cancelled_tasks() {
     world.notices();
     world.run(Input::ReupgradeJob(job));
     let attempts = [a, b, c, d].map(|device| world.task(job, device).attempt);
-    assert_eq!(attempts, [1, 2, 2, 1]);
-    assert_eq!(world.notices(), [b, c]);
-    for device in [b, c] {
-        succeed(&mut world, device, "2");
-    }
+    assert_eq!(attempts, [1, 2, 1, 1]);
+    assert_eq!(world.notices(), [b]);
+    succeed(&mut world, b, "2");
     world.connect(d);
     succeed(&mut world, d, "2");
     assert_eq!(
         (world.job(job).state, world.job(job).counts.get(TaskState::Succeeded)),
-        (JobState::Completed, 4)
+        (JobState::Completed, 3)
     );
 }
 
@@ -439,4 +437,27 @@ fn a_job_in_waves_started_again_looks_at_its_gate_when_all_of_it_was() {
         succeed(&mut world, *device, "2");
     }
     assert_eq!(world.job(job).gate.as_ref().unwrap().wave, 1);
+}
+
+#[test]
+fn t22_a_job_started_again_takes_nobody_back_from_a_later_one() {
+    let mut world = World::new();
+    let [served, replaced, failed] = world.online();
+    let package = world.package("2");
+    let old = world.start(package, Order::to(Pick::All));
+    world.progress(served, -1);
+    let package = world.package("2.1");
+    let terms = Terms { overwrite: Overwrite::Replace, ..Terms::default() };
+    world.start(package, Order { terms, ..Order::to(Pick::Named(vec![served, replaced])) });
+    for device in [served, replaced] {
+        succeed(&mut world, device, "2.1");
+    }
+    world.progress(failed, -1);
+    let before = [served, replaced].map(|device| world.task(old, device).clone());
+    world.notices();
+    world.run(Input::ReupgradeJob(old));
+    assert_eq!([served, replaced].map(|device| world.task(old, device).clone()), before);
+    assert_eq!(world.notices(), [failed]);
+    world.run(Input::ReupgradeTask(before[0].id));
+    assert_eq!(world.notices(), [served], "an operator may want one of them back");
 }

@@ -370,7 +370,7 @@ impl Play {
                 Input::Enrol { job, work: Work::Enrol { cursor }, chunk }
             }
             1 => Input::Tasks { job, work: Work::Cancel { cursor }, tasks, last },
-            _ => Input::Tasks { job, work: Work::Reupgrade { cursor }, tasks, last },
+            _ => Input::Tasks { job, work: Work::Reupgrade { cursor, canceled: true }, tasks, last },
         }
     }
 

@@ -113,6 +113,18 @@ impl Tables {
         self.tasks.values().filter(|t| t.slot_until.is_some_and(|until| until > now)).count() as i64
     }
 
+    /// Those of some tasks whose device has succeeded in a later one for the same module.
+    fn overtaken(&self, tasks: &BTreeSet<Id>) -> BTreeSet<Id> {
+        let later = |old: &Task, t: &Task| {
+            (t.device_id, &t.module) == (old.device_id, &old.module)
+                && t.id > old.id
+                && t.state == TaskState::Succeeded
+        };
+        let is_overtaken =
+            |id: &&Id| self.tasks.get(id).is_some_and(|old| self.tasks.values().any(|t| later(old, t)));
+        tasks.iter().filter(is_overtaken).copied().collect()
+    }
+
     /// What a later look compares with; events and messages only grow.
     pub(crate) fn without_history(&mut self) -> Self {
         let (events, sent) = (std::mem::take(&mut self.events), std::mem::take(&mut self.sent));
@@ -182,6 +194,8 @@ struct Wanted {
     devices: BTreeSet<Id>,
     tasks: BTreeSet<Id>,
     jobs: BTreeSet<Id>,
+    /// Those of the tasks that start again with their job.
+    restarts: BTreeSet<Id>,
     /// Dynamic jobs that reports, and devices of an enrolment, may be for.
     policies: BTreeSet<Id>,
 }
@@ -242,6 +256,9 @@ impl Wanted {
             Input::Tasks { job, tasks, .. } | Input::Release { job, tasks, .. } => {
                 self.jobs.insert(*job);
                 self.tasks.extend(tasks);
+                if matches!(input, Input::Tasks { work: Work::Reupgrade { .. }, .. }) {
+                    self.restarts.extend(tasks);
+                }
             }
         }
     }
@@ -301,6 +318,7 @@ impl Wanted {
             labels: pick(&tables.labels, of_device),
             policies: self.policies,
             matches,
+            overtaken: tables.overtaken(&self.restarts),
             slots_used: tables.slots_used(now),
             offered_until_us: tables.offered_until_us,
             up_since: tables.up_since,

@@ -416,7 +416,7 @@ impl World {
             | Work::CancelSome { cursor, .. }
             | Work::Confirm { cursor }
             | Work::Finish { cursor }
-            | Work::Reupgrade { cursor } => {
+            | Work::Reupgrade { cursor, .. } => {
                 let of_job = self.tables.tasks.values().filter(|t| t.job_id == job).map(|t| t.id).collect();
                 let (tasks, last) = self.chunk_after(of_job, cursor);
                 Some(Input::Tasks { job, work, tasks, last })

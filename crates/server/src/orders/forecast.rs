@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rollout::{
-    Aim, Candidate, Fit, Id, Limits, Meeting, Ms, Overwrite, Package, Product, Rival, Scope, Share, Terms,
-    Wave, WaveGroup, Zone, spread,
+    Aim, Candidate, Fit, Hold, Id, Job, Limits, Meeting, Ms, Overwrite, Package, Product, Rival, Scope,
+    Share, Terms, Wave, WaveGroup, Zone, spread,
 };
 use store::targets::{Alike, Among};
 use store::{Tx, Whom};
@@ -26,6 +26,8 @@ pub struct Forecast {
     pub matched: i64,
     /// What some of them are; one device may be several of these.
     pub of_matched: OfMatched,
+    /// Held jobs of the product whose unfinished tasks may be in the way, if any are.
+    pub held_ahead: Vec<HeldJob>,
     /// Devices of the scope that already report the target version, and get none.
     pub on_target: i64,
     /// Devices that get none for another reason, each counted once.
@@ -40,6 +42,17 @@ pub struct Forecast {
     pub estimate: Estimate,
     /// What is hardly meant.
     pub warnings: Vec<Warning>,
+}
+
+/// A job that goes on when an operator lets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldJob {
+    /// The job.
+    pub id: Id,
+    /// What holds it.
+    pub hold: Hold,
+    /// Its unfinished tasks.
+    pub unfinished: i64,
 }
 
 /// Devices among those that get a task.
@@ -162,7 +175,12 @@ impl Server {
         };
         let groups = self.wave_groups(&mut tx, new, product).await?;
         let among = if scope == Scope::Named { Among::Devices(&targets) } else { Among::Whom(&whom) };
-        let mut kinds = kinds(&mut tx, new, package, &scope, among, &groups).await?;
+        let read = failed("read jobs");
+        let open = store::jobs::open_of(&mut tx, package.product_id).await.map_err(&read)?;
+        let mut kinds = kinds(&mut tx, new, package, &scope, among, &groups, &open).await?;
+        let held =
+            store::jobs::counted(&mut tx, open.into_iter().filter(|j| j.hold.is_some()).collect()).await;
+        let held = held.map_err(&read)?;
         drop(tx);
         let wave_groups: Vec<WaveGroup> = groups.into_iter().map(|(group, _)| group).collect();
         let mut excluded = Excluded { unknown: unknown.n as i64, ..Excluded::default() };
@@ -175,6 +193,9 @@ impl Server {
         let terms = Terms { wave_groups, waves, ..new.terms.clone() };
         let mut forecast = Forecast { largest_notice, excluded, unknown, ..Forecast::default() };
         kinds.iter().for_each(|kind| forecast.add(kind, &terms));
+        if forecast.of_matched.queued + forecast.of_matched.conflicting > 0 {
+            forecast.held_ahead = held.iter().filter_map(HeldJob::of).collect();
+        }
         forecast.waves = wave_sizes(&terms, &kinds, forecast.matched);
         let (now, limits) = (self.core.now(), self.core.limits);
         let zone = zones::around(product.timezone.as_ref().unwrap_or(&self.core.timezone), now);
@@ -207,14 +228,14 @@ async fn kinds(
     scope: &Scope,
     among: Among<'_>,
     groups: &[(WaveGroup, BTreeSet<Id>)],
+    jobs: &[Job],
 ) -> Result<Vec<Kind>, OrderError> {
     if new.terms.only_new {
         return Ok(vec![]);
     }
     let read = failed("read devices");
-    let jobs = store::jobs::open_of(tx, package.product_id).await.map_err(&read)?;
     let which = matches!(scope, Scope::Percent { .. }) || new.terms.count_waves() > 0;
-    let alike = store::targets::alike(tx, among, package, &jobs, which).await.map_err(&read)?;
+    let alike = store::targets::alike(tx, among, package, jobs, which).await.map_err(&read)?;
     let aim = Aim { scope, terms: &new.terms, package };
     let kind = |alike: Alike| {
         let Alike { enabled, came, ref version, ref devices, .. } = alike;
@@ -227,6 +248,14 @@ async fn kinds(
         Kind { fit, places, alike: Alike { devices: vec![], ..alike } }
     };
     Ok(alike.into_iter().map(kind).collect())
+}
+
+impl HeldJob {
+    fn of(job: &Job) -> Option<Self> {
+        let unfinished = job.counts.unfinished();
+        let hold = job.hold.filter(|_| unfinished > 0)?;
+        Some(Self { id: job.id, hold, unfinished })
+    }
 }
 
 impl Kind {

@@ -378,13 +378,14 @@ impl Server {
         self.job(id).await
     }
 
-    /// Starts every failed or cancelled task of a job again, unless its device has another
-    /// unfinished task.
+    /// Starts the failed tasks of a job again, and if it was cancelled those cancelled with it, unless their device has
+    /// another unfinished task or has succeeded in a later job.
     pub async fn reupgrade_job(&self, id: Id) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
         unit.check_again(&job).await?;
-        if !store::tasks::any_to_restart(&mut unit.tx, id).await.map_err(failed("read tasks"))? {
+        let canceled = job.state == JobState::Canceled;
+        if !store::tasks::any_to_restart(&mut unit.tx, id, canceled).await.map_err(failed("read tasks"))? {
             return Err(nothing_to_reupgrade(&job));
         }
         unit.order(Input::ReupgradeJob(id)).await?;
@@ -815,7 +816,10 @@ fn word(state: Value) -> String {
 fn nothing_to_reupgrade(job: &Job) -> OrderError {
     let id = IdKind::Job.text(job.id);
     let unapproved = if job.terms.need_confirm { ", or none that was ever approved" } else { "" };
-    let text = format!("the job {id} has no failed or cancelled task to start again{unapproved}");
+    let which = if job.state == JobState::Canceled { "failed or cancelled" } else { "failed" };
+    let text = format!(
+        "the job {id} has no {which} task to start again{unapproved}; a task that was cancelled alone starts again by its own id"
+    );
     OrderError::conflict("nothingToReupgrade", text).with("job", id)
 }
 

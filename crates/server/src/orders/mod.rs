@@ -32,7 +32,7 @@ pub use devices::{
     CredentialSet, Credentials, DeviceFilter, DeviceSecret, Listed, NewDevice, Unknown, csv_devices,
 };
 pub use events::{EventFilter, EventPage, Status};
-pub use forecast::{Estimate, Excluded, Forecast, OfMatched};
+pub use forecast::{Estimate, Excluded, Forecast, HeldJob, OfMatched};
 pub use groups::{GroupChange, MOST_GROUPS, Members, Membership, NewGroup, csv_members};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
 pub use modules::NewModule;

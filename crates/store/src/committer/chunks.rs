@@ -11,7 +11,7 @@ use crate::{Error, groups};
 pub enum Unworked {
     /// Those that have not ended: a cancel, an end, the release of all.
     Unfinished,
-    /// Those that failed or were cancelled: a re-upgrade.
+    /// Those that failed or were cancelled, some of which a re-upgrade starts again.
     Restartable,
     /// Those that wait for approval.
     Unapproved,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rollout::{Id, Job, JobKind, Ms, Rows, Scope, Session, TIME_ZONE_TAG, Task, TaskState};
 
 use crate::groups::Group;
-use crate::sql::Tx;
+use crate::sql::{Field, Tx};
 use crate::{Error, groups, tags};
 
 /// Slots are counted up to here, so that no number of downloads makes a batch slow. The limit on downloads
@@ -19,6 +19,8 @@ pub struct Keys {
     pub devices: BTreeSet<Id>,
     /// Tasks that are due or ordered about.
     pub tasks: BTreeSet<Id>,
+    /// Those of them that start again with their job.
+    pub restarts: BTreeSet<Id>,
     /// Jobs that are due, ordered about or worked on.
     pub jobs: BTreeSet<Id>,
     /// Packages besides those of the jobs.
@@ -45,6 +47,7 @@ pub async fn load(tx: &mut Tx, keys: &Keys, now: Ms) -> Result<Rows, Error> {
     let mut rows = Rows::default();
     load_devices(tx, keys, &mut rows).await?;
     load_tasks(tx, keys, &mut rows).await?;
+    rows.overtaken = overtaken(tx, &list(&keys.restarts)).await?;
     load_policies(tx, keys, &mut rows).await?;
     load_jobs(tx, keys, &mut rows).await?;
     load_matches(tx, keys, &mut rows).await?;
@@ -148,6 +151,23 @@ async fn load_matches(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), E
         }
     }
     Ok(())
+}
+
+/// Those of some tasks whose device has succeeded in a later one for the same module.
+async fn overtaken(tx: &mut Tx, tasks: &[Id]) -> Result<BTreeSet<Id>, Error> {
+    let mut found = BTreeSet::new();
+    for some in tasks.chunks(tx.dialect.max_rows()) {
+        let (any, mut args) = tx.dialect.any(some);
+        args.push(TaskState::Succeeded.to_val());
+        let sql = format!(
+            "select old.id from task old where old.id {any} and exists (select 1 from task later \
+             where later.device_id = old.device_id and later.id > old.id and later.module = old.module and later.state = ?)"
+        );
+        for row in tx.rows(sql, args).await? {
+            found.insert(row.get(0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Whom policies mean that are for a filter or a group, and what their filters ask of the devices.

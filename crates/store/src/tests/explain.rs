@@ -103,6 +103,7 @@ on_both! {
         let keys = Keys {
             devices: [10, 11].into(),
             tasks: [1, 2, 3].into(),
+            restarts: [1, 2, 3].into(),
             jobs: [JOB].into(),
             packages: [PACKAGE].into(),
             reports: [(10, "default".into())].into(),
@@ -201,7 +202,7 @@ on_both! {
             jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Some(1), 10),
             tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
             tasks::list_by_device(&mut tx, 10, Some(1), 10),
-            tasks::any_to_restart(&mut tx, JOB),
+            tasks::any_to_restart(&mut tx, JOB, true),
             topology::list(&mut tx, 10, Some(1), 10),
             topology::gateways_of(&mut tx, &[11, 12]),
             statistics::forget(&mut tx, PRODUCT, 12, 5),

@@ -136,7 +136,7 @@ fn work() -> impl Strategy<Value = Work> {
             Work::Confirm { cursor },
             Work::CancelSome { cursor, states: CancelStates::default(), any: true },
             Work::Finish { cursor },
-            Work::Reupgrade { cursor },
+            Work::Reupgrade { cursor, canceled: true },
         ][kind]
     })
 }
