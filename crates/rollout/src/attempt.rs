@@ -26,6 +26,7 @@ impl Task {
     pub(crate) fn forget_attempt(&mut self) {
         self.attempt += 1;
         self.progress = 0;
+        self.furthest = 0;
         self.pushes = 0;
         self.idle_pushes = 0;
         self.told_epoch = 0;

@@ -58,7 +58,7 @@ pub enum Input {
         /// When the platform was last up.
         at: Ms,
     },
-    /// The platform stood still until now: a job's waves did not wait meanwhile.
+    /// The platform stood still until now: a job's timeouts did not go on and its waves did not wait meanwhile.
     StoodStill {
         /// The job.
         job: Id,

@@ -74,6 +74,7 @@ impl Decider<'_> {
             state: if job.terms.need_confirm { TaskState::Confirm } else { TaskState::Queued },
             approved: !job.terms.need_confirm,
             progress: 0,
+            furthest: 0,
             src_version: src,
             dest_version: dest,
             attempt: 1,

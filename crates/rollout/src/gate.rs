@@ -60,6 +60,8 @@ pub struct WaveCounts {
     pub lost: i64,
     /// Those whose last attempt failed and that have another, but for the lost ones.
     pub retrying: i64,
+    /// Those told in this round that have not ended and do not count as failed.
+    pub told: i64,
     /// Of those that count as failed, the ones that do so since an earlier round.
     pub forgiven: i64,
 }
@@ -87,6 +89,7 @@ impl WaveCounts {
         self.canceled += n * other.canceled;
         self.lost += n * other.lost;
         self.retrying += n * other.retrying;
+        self.told += n * other.told;
         self.forgiven += n * other.forgiven;
     }
 }
@@ -130,6 +133,8 @@ struct WaveResult {
     needed: i64,
     succeeded: i64,
     failed: i64,
+    /// Told in this round, and nothing came of it yet.
+    told: i64,
 }
 
 impl WaveResult {
@@ -137,13 +142,15 @@ impl WaveResult {
         self.succeeded >= self.needed
     }
 
-    /// Whether somebody succeeded, and of those that ended no smaller part than the wave needs of all.
+    /// Whether somebody succeeded, and of those that were told no smaller part than the wave needs of all. Who was
+    /// told and is silent may be broken: an update that bricks a device has no time to say so.
     fn goes_well(self) -> bool {
-        self.succeeded > 0 && self.succeeded * self.total >= self.needed * (self.succeeded + self.failed)
+        let told = self.succeeded + self.failed + self.told;
+        self.succeeded > 0 && self.succeeded * self.total >= self.needed * told
     }
 
     fn halt(self, wave: i32, terms: &Terms) -> Halt {
-        let Self { total, needed, succeeded, failed } = self;
+        let Self { total, needed, succeeded, failed, .. } = self;
         match terms.max_wait_ms {
             Some(wait) if succeeded + failed == 0 && total > 0 => {
                 Halt::WaveStalled { wave, minutes: wait / 60_000 }
@@ -182,6 +189,7 @@ impl Gate {
         let is = |state| i64::from(task.state == state);
         let (succeeded, failed) = (is(TaskState::Succeeded), is(TaskState::Failed));
         let told = i64::from(task.offered_in.is_some());
+        let told_now = task.offered_in == Some(self.round);
         let lost = i64::from(task.is_lost());
         let since = task.fails_since();
         let retrying = !task.state.is_terminal() && task.failed_in.is_some() && !task.is_lost();
@@ -196,9 +204,10 @@ impl Gate {
                 canceled: is(TaskState::Canceled),
                 lost,
                 retrying: i64::from(retrying),
+                told: i64::from(told_now && !task.state.is_terminal() && since.is_none()),
                 forgiven: i64::from(since.is_some_and(|round| round < self.round)),
             },
-            offered: i64::from(task.offered_in == Some(self.round)),
+            offered: i64::from(told_now),
             succeeded: succeeded * told,
             failed: i64::from(since == Some(self.round)),
         }
@@ -235,7 +244,7 @@ impl Gate {
         let total = counts.total - left_out;
         let needed = terms.enough(total).max(1);
         let (succeeded, failed) = (counts.succeeded - counts.untold, counts.failures() - counts.forgiven);
-        WaveResult { total, needed, succeeded, failed }
+        WaveResult { total, needed, succeeded, failed, told: counts.told }
     }
 
     /// Whether something of the open wave has ended since the last resume: what had ended then does not halt it
@@ -440,9 +449,16 @@ impl Decider<'_> {
         }
     }
 
-    /// The platform stood still since `from`: a wave neither waited nor soaked meanwhile.
+    /// The platform stood still since `from`: no timeout went on, and a wave neither waited nor soaked meanwhile.
     pub(crate) fn stood_still(&mut self, job: Id, from: Ms) {
         let missed = self.now - from;
+        // While a job is held its timeouts stand still anyway.
+        let timed = |job: &Job| job.timeout_ms.is_some() && job.held_at.is_none();
+        if self.rows.jobs.get(&job).is_some_and(timed)
+            && let Some(row) = self.job_mut(job)
+        {
+            row.held_ms += missed;
+        }
         let Some(gate) = self.gate_mut(job).filter(|gate| gate.opened_at <= from) else { return };
         gate.opened_at += missed;
         gate.enough_at = gate.enough_at.map(|at| at + missed);
@@ -452,7 +468,9 @@ impl Decider<'_> {
     pub(crate) fn forgive(&mut self, job: Id) {
         if let Some(gate) = self.gate_mut(job) {
             gate.round += 1;
-            gate.waves.iter_mut().for_each(|wave| wave.forgiven = wave.failures());
+            for wave in &mut gate.waves {
+                (wave.forgiven, wave.told) = (wave.failures(), 0);
+            }
             gate.ended_before = gate.open_wave().ended();
             (gate.offered, gate.succeeded, gate.failed) = (0, 0, 0);
         }

@@ -17,6 +17,8 @@ struct Kept {
     corrects: bool,
     /// It is another version than the last one.
     changed: bool,
+    /// It is the target of a task that has ended: the device was not told of the end.
+    late: bool,
 }
 
 impl Decider<'_> {
@@ -31,7 +33,7 @@ impl Decider<'_> {
         let kept = self.store_version(device, epoch, &module, &version);
         for task in self.unfinished(device) {
             if self.rows.tasks.get(&task).is_some_and(|t| t.module == module && !t.state.is_terminal()) {
-                self.version_for_task(task, epoch, &version, kept.corrects);
+                self.version_for_task(task, epoch, &version, &kept);
             }
         }
         self.match_policies(device, &module, kept.changed);
@@ -56,6 +58,8 @@ impl Decider<'_> {
             // Later than the first even within a batch: so a first report is known as one.
             Some(v) => (v.reported_at == v.first_reported_at, v.first_reported_at + 1),
         };
+        let given_up = old.and_then(|v| v.given_up.clone());
+        let late = given_up.as_deref() == Some(version);
         self.put_version(ModuleVersion {
             device_id: device,
             module: module.into(),
@@ -63,16 +67,17 @@ impl Decider<'_> {
             epoch,
             first_reported_at,
             reported_at: self.now.max(not_before),
+            given_up: given_up.filter(|_| !late),
         });
         let changed = previous.as_deref() != Some(version);
         if changed {
             let kind = EventKind::VersionChanged { module: module.into(), previous, version: version.into() };
             self.device_event(device, kind);
         }
-        Kept { corrects, changed }
+        Kept { corrects, changed, late }
     }
 
-    fn version_for_task(&mut self, task: Id, epoch: Epoch, version: &str, corrects: bool) {
+    fn version_for_task(&mut self, task: Id, epoch: Epoch, version: &str, kept: &Kept) {
         let Some(row) = self.rows.tasks.get(&task) else { return };
         if row.dest_version == version {
             self.end_task(task, TaskState::Succeeded, Reason::Success);
@@ -82,7 +87,10 @@ impl Decider<'_> {
         if begun {
             self.heard(task);
         }
-        if corrects && self.began_on_a_made_up_version(task) {
+        if begun && kept.late {
+            self.was_another(task);
+        }
+        if kept.corrects && self.began_on_a_made_up_version(task) {
             self.set_source(task, version);
         }
         if self.speaks_against(task).is_some() {
@@ -90,12 +98,31 @@ impl Decider<'_> {
             return;
         }
         self.follow_source(task, version);
-        if corrects {
+        if kept.corrects {
             self.tell_again(task);
         }
         if self.awaits_push(task, epoch) {
             self.make_ready(task);
         }
+    }
+
+    /// What a device has told of an attempt was of an earlier task, which had ended without its knowledge: it is told
+    /// of this one as if it had not been.
+    fn was_another(&mut self, task: Id) {
+        self.free_slot(task);
+        self.clear_timers_of_attempt(task);
+        self.clear_timer(Timer::Timeout(task));
+        let Some(row) = self.task_mut(task) else { return };
+        row.forget_attempt();
+        row.first_progress_at = None;
+        self.move_task(task, TaskState::Queued, None);
+    }
+
+    /// Keeps, or forgets, which version a device may still come to by a task that has ended.
+    pub(crate) fn give_up(&mut self, device: Id, module: &str, version: Option<String>) {
+        let Some(row) = self.version_of(device, module).filter(|row| row.given_up != version) else { return };
+        let row = ModuleVersion { given_up: version, ..row.clone() };
+        self.put_version(row);
     }
 
     /// Before the first progress the source is what the device reports, once it has settled; the first
@@ -250,7 +277,10 @@ impl Decider<'_> {
             row.done_at.get_or_insert(now);
         }
         row.ready_at = None;
-        row.idle_pushes = 0;
+        if first || step > row.furthest {
+            row.idle_pushes = 0;
+            row.furthest = step;
+        }
         let held_slot = row.slot_until.is_some_and(|until| until > now);
         // Not moved with every report: the database keeps it in order.
         let long = row.slot_until.filter(|until| *until >= now + slot_ms);

@@ -129,6 +129,9 @@ pub struct ModuleVersion {
     pub first_reported_at: Ms,
     /// The last report.
     pub reported_at: Ms,
+    /// The target of its last task, if that ended without success after the device was told: a device is not told of
+    /// the end, and may still come to it.
+    pub given_up: Option<String>,
 }
 
 /// The digest a notice names (docs/protocol.md 5.2).
@@ -479,7 +482,8 @@ pub struct Job {
     pub hold: Option<Hold>,
     /// Since when.
     pub held_at: Option<Ms>,
-    /// How long it was held before, all holds together.
+    /// How long it was held before, all holds together, and how long the platform stood still meanwhile if it has a
+    /// timeout.
     pub held_ms: Ms,
     /// How far its waves and limits have come, if it has any.
     pub gate: Option<Gate>,
@@ -583,7 +587,7 @@ pub enum Reason {
         /// How long.
         minutes: i64,
     },
-    /// The device was told often enough and did not begin.
+    /// The device was told often enough and did not begin, or got no further.
     TooManyPushes {
         /// How often.
         pushes: i32,
@@ -658,6 +662,8 @@ pub struct Task {
     pub state: TaskState,
     /// Last step reported, 0 to 100.
     pub progress: i32,
+    /// Highest step of this attempt.
+    pub furthest: i32,
     /// What the module ran before; follows reports until the first progress.
     pub src_version: Option<String>,
     /// The target.
@@ -672,7 +678,7 @@ pub struct Task {
     pub retry_at: Option<Ms>,
     /// Notices pushed in this attempt.
     pub pushes: i32,
-    /// Notices pushed since the last progress.
+    /// Notices pushed since the device began this attempt, or got further than before in it.
     pub idle_pushes: i32,
     /// The connection the device was last told on.
     pub told_epoch: Epoch,

@@ -23,6 +23,7 @@ impl Decider<'_> {
         let Some(job) = self.rows.tasks.get(&task).map(|t| t.job_id) else { return };
         let round = self.round_of(job);
         let Some(row) = self.task_mut(task) else { return };
+        let told = row.is_known();
         row.ready_at = None;
         row.retry_at = None;
         row.start_clock = None;
@@ -32,8 +33,13 @@ impl Decider<'_> {
             _ => {}
         }
         let (device, stream_id) = (row.device_id, row.stream_id);
+        let (module, version) = (row.module.clone(), row.dest_version.clone());
         self.move_task(task, to, Some(reason));
         self.clear_timer(Timer::Timeout(task));
+        let succeeded = to == TaskState::Succeeded;
+        if succeeded || told {
+            self.give_up(device, &module, (!succeeded).then_some(version));
+        }
         self.out.outbound.push(Outbound::Revoke { device, stream_id });
         self.complete_if_done(job);
         self.next_in_line(device);

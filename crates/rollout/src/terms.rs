@@ -99,7 +99,7 @@ pub struct Terms {
     pub rollback_fails: bool,
     /// Connected time from telling the device to its first progress; `None` is no limit.
     pub start_timeout_ms: Option<Ms>,
-    /// Pushes without progress, after which the attempt has failed; `None` is no limit.
+    /// Pushes without getting further, after which the attempt has failed; `None` is no limit.
     pub most_pushes: Option<i32>,
     /// What becomes of a task in another's way.
     pub overwrite: Overwrite,

@@ -93,8 +93,8 @@ pub(crate) fn start(core: Arc<Core>) -> Queue {
     Queue { reports, places: Arc::new(Semaphore::new(WAITING)) }
 }
 
-/// Takes up what a process that is no more has left: its connections end when it was last known to be up, and no
-/// wave has waited since.
+/// Takes up what a process that is no more has left: its connections end when it was last known to be up, and
+/// neither timeouts nor waves have gone on since.
 pub(crate) async fn take_up(core: &Arc<Core>) -> Result<(), Error> {
     let mut tx = core.store.read().await?;
     let last_up = rows::timer_at(&mut tx, Timer::Alive).await?.map(|next| next - ALIVE_MS);
@@ -102,7 +102,7 @@ pub(crate) async fn take_up(core: &Arc<Core>) -> Result<(), Error> {
     end_orphans(core, last_up).await?;
     let mut unit = core.unit().await?;
     core.is_up(unit.now);
-    let jobs = store::jobs::gated(&mut unit.tx).await?;
+    let jobs = store::jobs::timed(&mut unit.tx).await?;
     if let Some(from) = last_up.filter(|from| *from < unit.now) {
         let inputs: Vec<Input> = jobs.into_iter().map(|job| Input::StoodStill { job, from }).collect();
         unit.decide(&keys(&inputs), inputs).await?;

@@ -107,7 +107,15 @@ impl<'a> Fleet<'a> {
 
 fn said(device_id: Id, module: &str, version: String) -> ModuleVersion {
     let (epoch, first_reported_at, reported_at) = (1, START, START);
-    ModuleVersion { device_id, module: module.into(), version, epoch, first_reported_at, reported_at }
+    ModuleVersion {
+        device_id,
+        module: module.into(),
+        version,
+        epoch,
+        first_reported_at,
+        reported_at,
+        given_up: None,
+    }
 }
 
 fn conflicts(rng: &mut Rng) -> Terms {

@@ -122,6 +122,25 @@ async fn an_outage_is_no_time_that_a_wave_has_soaked_or_a_device_could_begin_in(
 }
 
 #[tokio::test]
+async fn an_outage_is_no_time_of_a_timeout() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device(NAMES[0]).await;
+    let mut device = Device::online(&world, &key, "1.0.0").await;
+    let package = world.package("2.0.0", b"x").await;
+    let new = NewJob { timeout_minutes: Some(10), scope: named(&NAMES[..1]), ..new_job(&package) };
+    let job = world.job_of(new).await;
+    device.notice().await;
+    device.progress(100, "").await;
+    world.clock.advance(5 * MINUTE);
+    world.until_nothing_is_due().await;
+    let world = world.off_for(5 * 60 * MINUTE).await;
+    world.until_nothing_is_due().await;
+    Device::online(&world, &key, "2.0.0").await;
+    world.until_all(&job, TaskState::Succeeded).await;
+}
+
+#[tokio::test]
 async fn waves_are_of_the_devices_that_get_a_task() {
     let world = World::new().await;
     world.product().await;

@@ -211,6 +211,7 @@ fn task(id: Id) -> Task {
         stream_id: u32::try_from(id).unwrap(),
         state: TaskState::Notified,
         progress: 0,
+        furthest: 0,
         src_version: Some("1".into()),
         dest_version: "2".into(),
         attempt: 1,

@@ -59,5 +59,6 @@ fn reported(device_id: Id, version: &str) -> ModuleVersion {
         epoch: 1,
         first_reported_at: 0,
         reported_at: 0,
+        given_up: None,
     }
 }

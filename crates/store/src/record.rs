@@ -133,7 +133,7 @@ record!(
 record!(
     ModuleVersion, "module_version", key ["device_id", "module"],
     fixed [],
-    [device_id, module, version, epoch, first_reported_at, reported_at],
+    [device_id, module, version, epoch, first_reported_at, reported_at, given_up],
     hidden [], beside []
 );
 record!(
@@ -165,7 +165,7 @@ record!(
     Task, "task", key ["id"],
     fixed ["job_id", "device_id", "stream_id"],
     [
-        id, job_id, product_id, package_id, device_id, module, wave, stream_id, state, progress, src_version,
+        id, job_id, product_id, package_id, device_id, module, wave, stream_id, state, progress, furthest, src_version,
         dest_version, attempt, approved, tries, retry_at, pushes, idle_pushes, told_epoch, told_at, ready_at, slot_until,
         first_progress_at, held_before, begun_at, start_clock, heard_at, lost_in, offered_in, failed_in, done_at, device_error, reason, created_at, updated_at
     ],

@@ -54,7 +54,7 @@ pub struct TermsChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 30)]
     pub start_timeout_minutes: Option<i64>,
-    /// Pushes without progress after which an attempt has failed; 0 is no limit.
+    /// Pushes without getting further after which an attempt has failed; 0 is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 5)]
     pub most_pushes: Option<i32>,

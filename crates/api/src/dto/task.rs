@@ -135,7 +135,7 @@ pub enum Reason {
         /// How long.
         minutes: i64,
     },
-    /// The device was told often enough and did not begin.
+    /// The device was told often enough and did not begin, or got no further.
     TooManyPushes {
         /// How often.
         pushes: i32,

@@ -31,8 +31,8 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 30)]
     pub start_timeout_minutes: Option<i64>,
-    /// Pushes without progress after which the attempt has failed; 5 if absent, 0 is no limit. Not with
-    /// `needPush` false.
+    /// Pushes after which the attempt has failed, since the device began it or got further in it than before; 5 if
+    /// absent, 0 is no limit. Not with `needPush` false.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 5)]
     pub most_pushes: Option<i32>,
@@ -93,8 +93,8 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 60)]
     pub soak_minutes: Option<i64>,
-    /// Minutes from the opening of a wave after which devices that have not ended are waited for no longer:
-    /// the next wave opens if enough of those that ended succeeded, else the job halts; 1440 if absent, 0 is
+    /// Minutes from the opening of a wave after which devices that were not told are waited for no longer:
+    /// the next wave opens if enough of those that were told succeeded, else the job halts; 1440 if absent, 0 is
     /// no limit. Only with `waves`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1_440)]

@@ -227,8 +227,8 @@ struct Waves {
     /// Minutes from enough successes to the next wave [default: 60]
     #[arg(long, value_name = "MINUTES", requires = "waves")]
     soak: Option<i64>,
-    /// Minutes after which silent devices are waited for no longer: the next wave opens if enough of those that
-    /// ended succeeded, else the job halts; 0 is no limit [default: 1440]
+    /// Minutes after which devices that were not told are waited for no longer: the next wave opens if enough of
+    /// those that were told succeeded, else the job halts; 0 is no limit [default: 1440]
     #[arg(long, value_name = "MINUTES", requires = "waves")]
     max_wait: Option<i64>,
     /// Halt when more devices have failed
@@ -293,7 +293,7 @@ struct Retries {
     /// Minutes a connected device may take to begin once told, 0 is no limit [default: 30]
     #[arg(long, value_name = "MINUTES")]
     start_timeout: Option<i64>,
-    /// Pushes without progress before the attempt has failed, 0 is no limit [default: 5]
+    /// Pushes without getting further before the attempt has failed, 0 is no limit [default: 5]
     #[arg(long, value_name = "N", conflicts_with = "no_push")]
     most_pushes: Option<i32>,
     /// What becomes of this job's task when another of the device has not ended: it fails, it takes

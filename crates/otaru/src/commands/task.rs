@@ -54,7 +54,9 @@ pub(crate) fn why(reason: &Reason) -> String {
             format!("the device came back with its old version {version:?} after 100 %")
         }
         Reason::StartTimeout { minutes } => format!("the device was told and did not begin in {minutes} min"),
-        Reason::TooManyPushes { pushes } => format!("the device was told {pushes} times and did not begin"),
+        Reason::TooManyPushes { pushes } => {
+            format!("the device was told {pushes} times and did not begin, or got no further")
+        }
         Reason::ModuleCase { expected, reported } => {
             format!("the device calls the module {reported:?}, not {expected:?}: nothing of it was heard")
         }

@@ -21,7 +21,7 @@ pub(crate) fn halted(halt: &Halt) -> String {
             format!("nobody is left in wave {wave} who was told and whose upgrade could succeed")
         }
         Halt::WaveFailed { wave, succeeded, ended, needed, total } => format!(
-            "{succeeded} of {ended} upgrades of wave {wave} that ended succeeded, and {needed} of {total} must"
+            "{succeeded} of {total} upgrades of wave {wave} succeeded, {ended} have ended, and {needed} must succeed"
         ),
         Halt::WaveStalled { wave, minutes } => {
             format!("no upgrade of wave {wave} ended within {minutes} min")

@@ -159,6 +159,27 @@ fn t18_the_timeout_stands_still_while_the_job_is_held() {
 }
 
 #[test]
+fn t18_the_timeout_stands_still_while_the_platform_does() {
+    for held in [false, true] {
+        let (mut world, job, device) =
+            told_by(Order { timeout_ms: Some(10 * MINUTE), ..Order::usual(Pick::All) });
+        world.progress(device, 100);
+        world.pass(4 * MINUTE);
+        if held {
+            world.run(Input::PauseJob(job));
+        }
+        world.stand_still(120 * MINUTE);
+        if held {
+            world.run(Input::ResumeJob(job));
+        }
+        world.pass(6 * MINUTE - 1);
+        assert_eq!(world.state(job, device), TaskState::InProgress);
+        world.pass(1);
+        assert_eq!(reason(&world, job, device), Reason::Timeout { minutes: 10 });
+    }
+}
+
+#[test]
 fn t18_who_begins_in_a_held_job_has_the_timeout_from_its_end() {
     let (mut world, job, device) =
         told_by(Order { timeout_ms: Some(10 * MINUTE), ..Order::usual(Pick::All) });
@@ -217,6 +238,63 @@ fn t14_the_source_before_step_100_is_none_and_a_made_up_one_may_be_corrected() {
     world.pass(SETTLE - 1);
     world.report(device, DEFAULT_MODULE, "2");
     assert_eq!(world.state(job, device), TaskState::Succeeded);
+}
+
+#[test]
+fn t14_a_device_that_gets_no_further_is_not_pushed_to_for_ever() {
+    let (mut world, job, device) = usual();
+    for (last, reboots) in [(50, 5), (99, 6)] {
+        for _ in 0..reboots {
+            assert_eq!(world.task(job, device).tries, 1);
+            [0, 10, last].map(|step| world.progress(device, step));
+            reboot(&mut world, device, "1");
+        }
+    }
+    let task = world.task(job, device);
+    assert_eq!((task.tries, task.pushes, task.furthest), (2, 0, 0));
+    for _ in 0..2 {
+        world.pass(MINUTE);
+        for _ in 0..6 {
+            world.progress(device, 99);
+            reboot(&mut world, device, "1");
+        }
+    }
+    assert_eq!(reason(&world, job, device), Reason::TooManyPushes { pushes: 5 });
+}
+
+#[test]
+fn t15_the_version_of_a_task_that_was_cancelled_before_fails_no_attempt() {
+    for begun in [false, true] {
+        let (mut world, bad, device) = usual();
+        if begun {
+            world.progress(device, 10);
+        }
+        world.run(Input::CancelJob(bad));
+        let package = world.package("3");
+        let limits = FailureLimits { failures: Some(0), ..FailureLimits::default() };
+        let terms = Terms { limits, ..Terms::default() };
+        let job = world.start(package, Order { terms, timeout_ms: Some(HALF_HOUR), ..Order::to(Pick::All) });
+        // The device was not told of the end, and goes on.
+        [60, 100].map(|step| world.progress(device, step));
+        assert_eq!(world.state(job, device), TaskState::InProgress);
+        world.disconnect(device);
+        world.connect(device);
+        world.notices();
+        world.report(device, DEFAULT_MODULE, "2");
+        assert_eq!(world.notices(), [device], "it is told of the other at once");
+        let task = world.task(job, device);
+        assert_eq!((task.state, task.tries, task.progress), (TaskState::Notified, 1, 0));
+        assert_eq!((task.first_progress_at, task.failed_in), (None, None));
+        world.pass(SETTLE);
+        assert_eq!(world.task(job, device).src_version.as_deref(), Some("2"));
+        assert_eq!(world.job(job).hold, None);
+        // Only once: an attempt from there that ends in another version has failed.
+        world.progress(device, 100);
+        reboot(&mut world, device, "2");
+        assert_eq!(world.task(job, device).tries, 2);
+        world.report(device, DEFAULT_MODULE, "3");
+        assert_eq!(world.state(job, device), TaskState::Succeeded);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Waves, the gates between them, and jobs that halt by themselves.
 
+use std::ops::Range;
+
 use otaru_rollout::*;
 
 use crate::world::{MINUTE, Order, Pick, World};
@@ -15,11 +17,17 @@ fn waves(sizes: &[usize], terms: Terms) -> (World, Id, Vec<Id>) {
 
 /// The same with the attempts of the terms.
 fn waves_of(sizes: &[usize], terms: Terms) -> (World, Id, Vec<Id>) {
+    waves_without(sizes, terms, 0..0)
+}
+
+/// The same, but some of them are not here.
+fn waves_without(sizes: &[usize], terms: Terms, away: Range<usize>) -> (World, Id, Vec<Id>) {
     let mut world = World::new();
     let mut devices: Vec<Id> = world.online::<6>().into();
     let package = world.package("2");
     let terms = Terms { waves: world.waves(package, sizes), ..terms };
     devices.sort_by_key(|device| spread(package, *device));
+    devices.get(away).into_iter().flatten().for_each(|device| world.disconnect(*device));
     let job = world.start(package, Order { terms, ..Order::to(Pick::All) });
     (world, job, devices)
 }
@@ -77,9 +85,9 @@ fn a_part_of_the_wave_is_enough_and_offline_devices_do_not_hold_it() {
 }
 
 #[test]
-fn after_the_longest_wait_who_is_silent_is_waited_for_no_longer() {
+fn after_the_longest_wait_who_is_away_is_waited_for_no_longer() {
     let terms = || Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
-    let (mut world, job, devices) = waves(&[3, 6], terms());
+    let (mut world, job, devices) = waves_without(&[3, 6], terms(), 1..3);
     succeed(&mut world, &devices[..1]);
     world.pass(2 * HOUR);
     assert_eq!((wave(&world, job), halt(&world, job)), (1, None));
@@ -237,7 +245,7 @@ fn a_pause_forgives_nothing() {
 }
 
 /// What becomes of a job's first wave.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Waits,
     Opens,
@@ -252,9 +260,10 @@ fn fate(world: &World, job: Id) -> Fate {
     }
 }
 
-/// The first wave is four devices; of them so many succeed, fail, and begin and are lost.
+/// The first wave is four devices; of them so many succeed, fail, and begin and are lost. The others are away, or were
+/// told and say nothing.
 #[test]
-fn the_longest_wait_excuses_silence_and_never_failures() {
+fn the_longest_wait_excuses_who_was_not_told_and_never_failures() {
     let failed = |succeeded, ended, needed| {
         Fate::Halts(Halt::WaveFailed { wave: 0, succeeded, ended, needed, total: 4 })
     };
@@ -263,39 +272,63 @@ fn the_longest_wait_excuses_silence_and_never_failures() {
     let two = Share::Count { n: 2 };
     let stalled = Fate::Halts(Halt::WaveStalled { wave: 0, minutes: 180 });
     let table = [
-        (most, (0, 0, 0), Fate::Waits, stalled),
-        (most, (1, 0, 0), Fate::Waits, Fate::Opens),
-        (most, (3, 0, 0), Fate::Waits, Fate::Opens),
-        (most, (1, 1, 0), Fate::Waits, failed(1, 2, 4)),
-        (most, (3, 0, 1), Fate::Waits, failed(3, 4, 4)),
-        (most, (3, 1, 0), failed(3, 4, 4), failed(3, 4, 4)),
-        (most, (0, 4, 0), failed(0, 4, 4), failed(0, 4, 4)),
-        (half, (1, 1, 0), Fate::Waits, Fate::Opens),
-        (half, (1, 2, 0), Fate::Waits, failed(1, 3, 2)),
-        (half, (1, 0, 2), Fate::Waits, failed(1, 3, 2)),
-        (half, (1, 3, 0), failed(1, 4, 2), failed(1, 4, 2)),
-        (two, (1, 1, 0), Fate::Waits, Fate::Opens),
-        (two, (1, 2, 0), Fate::Waits, failed(1, 3, 2)),
-        (two, (2, 2, 0), Fate::Opens, Fate::Opens),
+        (most, (0, 0, 0), true, Fate::Waits, stalled),
+        (most, (1, 0, 0), true, Fate::Waits, Fate::Opens),
+        (most, (3, 0, 0), true, Fate::Waits, Fate::Opens),
+        (most, (1, 1, 0), true, Fate::Waits, failed(1, 2, 4)),
+        (most, (3, 0, 1), true, Fate::Waits, failed(3, 4, 4)),
+        (most, (3, 1, 0), true, failed(3, 4, 4), failed(3, 4, 4)),
+        (most, (0, 4, 0), true, failed(0, 4, 4), failed(0, 4, 4)),
+        (half, (1, 1, 0), true, Fate::Waits, Fate::Opens),
+        (half, (1, 2, 0), true, Fate::Waits, failed(1, 3, 2)),
+        (half, (1, 0, 2), true, Fate::Waits, failed(1, 3, 2)),
+        (half, (1, 3, 0), true, failed(1, 4, 2), failed(1, 4, 2)),
+        (two, (1, 1, 0), true, Fate::Waits, Fate::Opens),
+        (two, (1, 2, 0), true, Fate::Waits, failed(1, 3, 2)),
+        (two, (2, 2, 0), true, Fate::Opens, Fate::Opens),
+        (most, (0, 0, 0), false, Fate::Waits, stalled),
+        (most, (1, 0, 0), false, Fate::Waits, failed(1, 1, 4)),
+        (most, (3, 0, 0), false, Fate::Waits, failed(3, 3, 4)),
+        (half, (1, 0, 0), false, Fate::Waits, failed(1, 1, 2)),
+        (half, (2, 0, 0), false, Fate::Opens, Fate::Opens),
+        (two, (1, 1, 0), false, Fate::Waits, failed(1, 2, 2)),
     ];
-    for (min_success, (good, bad, lost), at_once, at_last) in table {
+    for (min_success, (good, bad, lost), away, at_once, at_last) in table {
         let terms = Terms {
             min_success,
             soak_ms: 0,
             max_wait_ms: Some(3 * HOUR),
             lost_ms: Some(HOUR),
             start_timeout_ms: None,
+            attempts: 1,
             ..Terms::default()
         };
-        let (mut world, job, devices) = waves(&[4, 6], terms);
+        let (mut world, job, devices) =
+            waves_without(&[4, 6], terms, good + bad + lost..if away { 4 } else { 0 });
         succeed(&mut world, &devices[..good]);
         devices[good..good + bad].iter().for_each(|device| world.progress(*device, -1));
         devices[good + bad..good + bad + lost].iter().for_each(|device| world.progress(*device, 50));
-        let case = format!("{min_success:?} {good} {bad} {lost}");
+        let case = format!("{min_success:?} {good} {bad} {lost} {away}");
         assert_eq!(fate(&world, job), at_once, "{case}");
         world.pass(3 * HOUR);
         assert_eq!(fate(&world, job), at_last, "{case}");
     }
+}
+
+#[test]
+fn who_was_told_and_fell_silent_halts_a_wave_once() {
+    let terms = Terms { max_wait_ms: Some(2 * HOUR), start_timeout_ms: None, ..Terms::default() };
+    let (mut world, job, devices) = waves(&[4, 6], terms);
+    succeed(&mut world, &devices[..1]);
+    devices[1..4].iter().for_each(|device| world.disconnect(*device));
+    world.pass(2 * HOUR);
+    let halt = Halt::WaveFailed { wave: 0, succeeded: 1, ended: 1, needed: 4, total: 4 };
+    assert_eq!(fate(&world, job), Fate::Halts(halt));
+    world.run(Input::ResumeJob(job));
+    world.pass(2 * HOUR - 1);
+    assert_eq!(fate(&world, job), Fate::Waits);
+    world.pass(1);
+    assert_eq!(fate(&world, job), Fate::Opens, "an operator has seen them");
 }
 
 #[test]

@@ -244,6 +244,7 @@ impl Hash for Seen<'_> {
         for ((device, module), row) in &tables.versions {
             let settles = (self.as_seen(row.first_reported_at), row.reported_at == row.first_reported_at);
             (device, module, &row.version, self.present(*device, row.epoch), settles).hash(to);
+            row.given_up.hash(to);
         }
         if tables.jobs.values().any(|job| !job.terms.windows.is_empty()) {
             self.now.rem_euclid(2 * HALF_A_DAY).hash(to);
@@ -287,7 +288,7 @@ impl Seen<'_> {
         let at = |time: Option<Ms>| time.map(|at| self.as_seen(at));
         let version = self.tables.versions.get(&(task.device_id, task.module.clone()));
         let done = task.done_at.zip(version).map(|(at, version)| at <= version.reported_at);
-        let idle = job.terms.most_pushes.map(|most| task.idle_pushes.min(most));
+        let idle = job.terms.most_pushes.map(|most| (task.idle_pushes.min(most), task.furthest));
         (&task.src_version, task.tries, idle, done, task.is_lost()).hash(to);
         (self.present(task.device_id, task.told_epoch), task.told_at.is_some()).hash(to);
         (at(task.retry_at), at(task.ready_at), at(task.heard_at)).hash(to);

@@ -250,7 +250,7 @@ fn leads_to(from: TaskState, to: TaskState) -> bool {
         Confirm => to == Queued || to.is_terminal(),
         Queued => !matches!(to, Confirm | Queued),
         Notified => !matches!(to, Confirm | Queued | Notified),
-        InProgress => to.is_terminal(),
+        InProgress => to == Queued || to.is_terminal(),
         Succeeded => false,
         Failed | Canceled => to == Queued,
     }
@@ -293,6 +293,10 @@ fn waves_are_a_recount(after: &Tables) {
                 canceled: count(&|t| t.state == TaskState::Canceled),
                 lost: count(&|t| t.is_lost()),
                 retrying: count(&|t| !t.state.is_terminal() && !t.is_lost() && t.failed_in.is_some()),
+                told: count(&|t| {
+                    let told = t.offered_in == Some(gate.round);
+                    told && !t.state.is_terminal() && !t.is_lost() && t.failed_in.is_none()
+                }),
                 forgiven: count(&|t| fails_since(t).is_some_and(|round| round < gate.round)),
             };
             assert_eq!(*counts, found, "wave {wave} of job {}", job.id);

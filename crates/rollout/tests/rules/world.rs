@@ -456,8 +456,9 @@ impl World {
         let gone = |s: &Session| Input::Orphaned { device: s.device_id, epoch: s.epoch, at };
         let orphans: Vec<Input> = self.tables.sessions.values().map(gone).collect();
         self.apply(orphans);
-        let gated = self.tables.jobs.values().filter(|j| j.gate.is_some() && j.ended_at.is_none());
-        let stood: Vec<Input> = gated.map(|j| Input::StoodStill { job: j.id, from: at }).collect();
+        let timed = |j: &&Job| (j.gate.is_some() || j.timeout_ms.is_some()) && j.ended_at.is_none();
+        let timed = self.tables.jobs.values().filter(timed);
+        let stood: Vec<Input> = timed.map(|j| Input::StoodStill { job: j.id, from: at }).collect();
         self.tables.up_since = self.now;
         self.apply(stood);
         self.tick();

@@ -34,6 +34,7 @@ async fn filled(home: &Home) -> Store {
         epoch: -1,
         first_reported_at: i64::MAX,
         reported_at: i64::MIN,
+        given_up: Some("2.0".into()),
     };
     let kind = EventKind::DeviceConnected;
     let event = Event { at: 77, product_id: PRODUCT, device_id: Some(10), job_id: None, task_id: None, kind };

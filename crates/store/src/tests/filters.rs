@@ -119,6 +119,7 @@ async fn keep(home: &crate::Store, tx: &mut Tx, fleet: &[Row]) {
         epoch: 1,
         first_reported_at: 1,
         reported_at: 1,
+        given_up: None,
     };
     let versions = fleet.iter().flat_map(|row| row.versions.iter().map(|v| version(row.device.id, v)));
     let changes = Changes {

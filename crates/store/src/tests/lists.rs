@@ -148,6 +148,7 @@ on_both! {
             epoch: 1,
             first_reported_at: 1,
             reported_at: 2,
+            given_up: None,
         };
         let versions = vec![version("b"), version("A")];
         let changes = Changes { sessions, versions, ..Changes::default() };

@@ -1,6 +1,6 @@
 //! Databases of earlier schemas become the present one, with their rows.
 
-use rollout::{Job, Release, StartClock, Task, TaskState, Terms};
+use rollout::{Job, ModuleVersion, Release, StartClock, Task, TaskState, Terms};
 
 use super::home::Home;
 use super::on_both;
@@ -182,10 +182,14 @@ on_both! {
         };
         assert_eq!(rows.tasks[&100], task);
         // What the later schema knows is kept too.
-        let later = Task { start_clock: Some(StartClock::Left(9)), ..task };
-        committer::apply(&mut tx, &rollout::Changes { tasks: vec![later.clone()], ..Default::default() }).await.unwrap();
+        let later = Task { start_clock: Some(StartClock::Left(9)), furthest: 50, ..task };
+        let module = (10, String::from("default"));
+        let version = ModuleVersion { given_up: Some("2.0".into()), ..rows.versions[&module].clone() };
+        let changes =
+            rollout::Changes { tasks: vec![later.clone()], versions: vec![version.clone()], ..Default::default() };
+        committer::apply(&mut tx, &changes).await.unwrap();
         let rows = committer::load(&mut tx, &keys, 50).await.unwrap();
-        assert_eq!(rows.tasks[&100], later);
+        assert_eq!((&rows.tasks[&100], &rows.versions[&module]), (&later, &version));
         let tag = sample::tag(10, "region", "eu");
         tags::set(&mut tx, std::slice::from_ref(&tag)).await.unwrap();
         assert_eq!(tags::of(&mut tx, &[10]).await.unwrap()[&10]["region"], "eu");

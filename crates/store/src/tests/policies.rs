@@ -36,6 +36,7 @@ on_both! {
             epoch: 1,
             first_reported_at: 1,
             reported_at: 1,
+            given_up: None,
         };
         let changes = Changes {
             versions: vec![version],

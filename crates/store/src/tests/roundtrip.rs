@@ -271,6 +271,7 @@ impl Model {
                         epoch: at,
                         first_reported_at: at,
                         reported_at: at,
+                        given_up: Some(at.to_string()).filter(|_| at % 2 == 0),
                     };
                     self.rows.versions.insert((device, module.clone()), row);
                     versions.insert((device, module));
@@ -299,6 +300,7 @@ impl Model {
                         first_progress_at: d,
                         begun_at: c,
                         progress: n,
+                        furthest: n,
                         tries: n,
                         approved: n > 0,
                         lost_in: (n < 0).then_some(n),

@@ -107,6 +107,7 @@ pub(super) fn task(id: Id, job_id: Id, device_id: Id) -> Task {
         stream_id: u32::try_from(id).unwrap(),
         state: TaskState::Queued,
         progress: 0,
+        furthest: 0,
         src_version: None,
         dest_version: "2.0".into(),
         attempt: 1,

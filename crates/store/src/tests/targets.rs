@@ -14,6 +14,7 @@ fn said(device_id: i64, module: &str, version: &str) -> ModuleVersion {
         epoch: 1,
         first_reported_at: 1,
         reported_at: 1,
+        given_up: None,
     }
 }
 

@@ -78,7 +78,7 @@ struct Patience {
     /// Minutes a connected device may take to begin once told, 0 is no limit
     #[arg(long, value_name = "MINUTES")]
     start_timeout: Option<i64>,
-    /// Pushes without progress before an attempt has failed, 0 is no limit
+    /// Pushes without getting further before an attempt has failed, 0 is no limit
     #[arg(long, value_name = "N")]
     most_pushes: Option<i32>,
 }
