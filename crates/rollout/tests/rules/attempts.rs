@@ -246,7 +246,7 @@ fn t14_a_device_that_gets_no_further_is_not_pushed_to_for_ever() {
     for (last, reboots) in [(50, 5), (99, 6)] {
         for _ in 0..reboots {
             assert_eq!(world.task(job, device).tries, 1);
-            [0, 10, last].map(|step| world.progress(device, step));
+            [0, 10, last].iter().for_each(|step| world.progress(device, *step));
             reboot(&mut world, device, "1");
         }
     }
@@ -275,7 +275,7 @@ fn t15_the_version_of_a_task_that_was_cancelled_before_fails_no_attempt() {
         let terms = Terms { limits, ..Terms::default() };
         let job = world.start(package, Order { terms, timeout_ms: Some(HALF_HOUR), ..Order::to(Pick::All) });
         // The device was not told of the end, and goes on.
-        [60, 100].map(|step| world.progress(device, step));
+        [60, 100].iter().for_each(|step| world.progress(device, *step));
         assert_eq!(world.state(job, device), TaskState::InProgress);
         world.disconnect(device);
         world.connect(device);
