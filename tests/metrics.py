@@ -39,10 +39,10 @@ def started(folder):
 
 
 def turned_away(devices):
-    """Says what is not MQTT, and waits until the door hangs up."""
+    """Says what is no protocol of devices, and waits until the door hangs up."""
     host, port = devices.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=10) as stranger:
-        stranger.sendall(b"\x16\x03\x01")
+        stranger.sendall(b"\xff\xff\xff")
         try:
             while stranger.recv(100):
                 pass

@@ -3,7 +3,7 @@
 A real `otaru serve` is started in a temporary folder. The client comes in over WebSocket, reports its
 version, takes the file in blocks, and reports the new version; the task must then have succeeded.
 
-usage: OTARU_BIN=path/to/otaru python tests/websocket/paho.py
+usage: OTARU_BIN=path/to/otaru python tests/websocket/update.py
 """
 
 import hashlib
