@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
+. tests/lib.sh
 
 otaru=${OTARU_BIN:?path of the otaru binary}
 DIR=$(mktemp -d)
@@ -14,9 +15,7 @@ PK=a1TestPk001
 export OTARU_DATA=$DIR/data
 
 cleanup() {
-  local pid
-  for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
-  wait
+  stop_jobs
   ip netns delete "$HOME_NS" 2>/dev/null || true
   ip netns delete "$AWAY_NS" 2>/dev/null || true
   rm -rf "$DIR"
@@ -32,9 +31,6 @@ ip -n "$HOME_NS" link set line up
 ip -n "$AWAY_NS" link set line up
 
 home() { ip netns exec "$HOME_NS" "$@"; }
-
-# json EXPRESSION: evaluates it on the document of standard input, called `d`.
-json() { python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"; }
 
 # is_online DEVICE True|False
 is_online() { [ "$(home "$otaru" device show "$PK" "$1" --json | json "d['online']")" = "$2" ]; }

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
+. tests/lib.sh
 
 otaru=${OTARU_BIN:?path of the otaru binary}
 DIR=$(mktemp -d)
@@ -17,25 +18,10 @@ export OTARU_DATA=$DIR/data OTARU_URL=http://127.0.0.1:$OPERATORS
 CA=$OTARU_DATA/tls/ca.pem
 
 cleanup() {
-  local pid
-  for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
-  wait
+  stop_jobs
   rm -rf "$DIR"
 }
 trap cleanup EXIT
-
-passed=0
-step() { printf -- '-- %s\n' "$*"; }
-
-# has TEXT PART...: every part stands in the text.
-has() {
-  local text=$1 part
-  shift
-  for part in "$@"; do
-    [[ $text == *"$part"* ]] || die "expected $part in: $text"
-    passed=$((passed + 1))
-  done
-}
 
 # shake [option...]: one handshake, and what the program says of it.
 shake() { openssl s_client -connect "127.0.0.1:$DEVICES" "$@" </dev/null 2>&1 || true; }
@@ -45,8 +31,6 @@ trusting() { shake -CAfile "$CA" -verify_return_error -verify_hostname localhost
 
 serial() { shake | openssl x509 -noout -serial; }
 changed() { [ "$(serial)" != "$1" ]; }
-
-json() { python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"; }
 
 # client PROGRAM [option...]: a mosquitto client with the device's credentials, over TLS; line by line, so that a log
 # of a running one can be read.

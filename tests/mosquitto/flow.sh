@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/lib.sh
+. tests/lib.sh
 
 otaru=${OTARU_BIN:?path of the otaru binary}
 DIR=$(mktemp -d)
@@ -19,26 +20,10 @@ SIZE=4252
 BLOCK=1024
 MQTT=mqttv311
 
-passed=0
-step() { printf -- '-- %s\n' "$*"; }
-
-# has TEXT PART...: every part stands in the text.
-has() {
-  local text=$1 part
-  shift
-  for part in "$@"; do
-    [[ $text == *"$part"* ]] || die "expected $part in: $text"
-    passed=$((passed + 1))
-  done
-}
-
 same() {
   [ "$1" = "$2" ] || die "expected '$2', got '$1'"
   passed=$((passed + 1))
 }
-
-# json EXPRESSION: evaluates it on the document of standard input, called `d`.
-json() { python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"; }
 
 # number NAME JSON: the value of a numeric member of a compact message.
 number() { grep -o "\"$1\":[0-9]*" <<<"$2" | head -n 1 | cut -d: -f2; }

@@ -4,89 +4,20 @@ A real `otaru serve` is started in a temporary folder. The SDK adds two sub-devi
 them in; one of them is upgraded in blocks over the gateway's connection. What the SDK has no call for, the
 program does with the SDK's own publish and messages, as its documents say.
 
-usage: OTARU_BIN=path/to/otaru python tests/python_sdk/gateway.py
+usage: OTARU_BIN=path/to/otaru python -m tests.python_sdk.gateway      from the root of the checkout
 """
 
 import hashlib
 import json
-import os
-import pathlib
 import queue
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 
 from linkkit.linkkit import LinkKit
 
-OTARU = os.environ["OTARU_BIN"]
+from tests.platform import PATIENCE, check, on_platform, passed, wait_until
+
 GATEWAYS, METERS = "a1GatewayPk", "a1MeterPk01"
 SECRET = "0123456789abcdef0123456789abcdef"
 BLOCK = 4096
-PATIENCE = 30  # seconds for any one thing to happen
-
-passed = 0
-
-
-def check(condition, what):
-    global passed
-    if not condition:
-        sys.exit(f"error: {what}")
-    passed += 1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(what, condition):
-    end = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        if time.monotonic() >= end:
-            sys.exit(f"error: {what} did not happen within {PATIENCE} s")
-        time.sleep(0.1)
-    check(value, what)
-
-
-class Platform:
-    """A running `otaru serve` and the operator's commands to it."""
-
-    def __init__(self, folder):
-        self.port, operators = free_port(), free_port()
-        self.env = os.environ | {
-            "OTARU_DATA": str(folder / "data"),
-            "OTARU_URL": f"http://127.0.0.1:{operators}",
-        }
-        self.log = open(folder / "serve.log", "w+")
-        self.process = subprocess.Popen(
-            [OTARU, "serve", "--devices", f"127.0.0.1:{self.port}", "--operators", f"127.0.0.1:{operators}"],
-            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
-        wait_until("an answer of otaru serve", lambda: self.run("product", "list").returncode == 0)
-
-    def run(self, *words):
-        return subprocess.run([OTARU, *words], env=self.env, capture_output=True, text=True)
-
-    def order(self, *words):
-        done = self.run(*words)
-        check(done.returncode == 0, f"otaru {' '.join(words)}: {done.stderr or done.stdout}")
-        return done.stdout
-
-    def json(self, *words):
-        return json.loads(self.order(*words, "--json"))
-
-    def online(self, name):
-        return self.json("device", "show", METERS, name)["online"]
-
-    def stop(self, show_log):
-        self.process.terminate()
-        self.process.wait()
-        if show_log:
-            self.log.seek(0)
-            print("--- log of otaru serve:", *self.log.readlines()[-30:], file=sys.stderr)
-        self.log.close()
 
 
 class Gateway:
@@ -150,6 +81,10 @@ def upgrade(platform, gateway, folder, name):
     wait_until("success", lambda: platform.json("job", "show", job)["state"] == "COMPLETED")
 
 
+def is_online(platform, name):
+    return platform.json("device", "show", METERS, name)["online"]
+
+
 def story(platform, folder):
     platform.order("product", "add", "Site gateway", "--key", GATEWAYS, "--gateway")
     platform.order("product", "add", "Meter", "--key", METERS)
@@ -166,28 +101,16 @@ def story(platform, folder):
     check(gateway.ask(kit.gateway_add_subdev_topo, *subs) == (200, echo, "success"), "both are added")
     check(gateway.ask(kit.gateway_login_subdev, *subs) == (200, echo, "success"), "both are logged in")
     for name in names:
-        wait_until(f"{name} online", lambda: platform.online(name))
+        wait_until(f"{name} online", lambda: is_online(platform, name))
     listed = platform.json("gateway", "list", GATEWAYS, "gateway-1")
     check([sub["deviceName"] for sub in listed] == names, f"the topology is listed: {listed}")
     upgrade(platform, gateway, folder, "meter-1")
     check(gateway.ask(kit.gateway_logout_subdev, ["meter-1"])[0] == 200, "one is logged out")
-    wait_until("meter-1 offline", lambda: not platform.online("meter-1"))
+    wait_until("meter-1 offline", lambda: not is_online(platform, "meter-1"))
     check(gateway.ask(kit.gateway_delete_subdev_topo, ["meter-2"])[0] == 200, "one is deleted")
-    wait_until("meter-2 offline", lambda: not platform.online("meter-2"))
+    wait_until("meter-2 offline", lambda: not is_online(platform, "meter-2"))
     kit.destruct()
 
 
-def main():
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        platform = Platform(folder)
-        finished = False
-        try:
-            story(platform, folder)
-            finished = True
-        finally:
-            platform.stop(show_log=not finished)
-    print(f"python-sdk gateway: {passed} passed, 0 failed")
-
-
-main()
+on_platform(story)
+print(f"python-sdk gateway: {passed()} passed, 0 failed")

@@ -4,88 +4,18 @@ A real `otaru serve` is started in a temporary folder. The SDK connects over pla
 version, is told of the package, downloads it over HTTP from the same port, checks it, and reports
 the new version; the task must then have succeeded.
 
-usage: OTARU_BIN=path/to/otaru python tests/python_sdk/update.py
+usage: OTARU_BIN=path/to/otaru python -m tests.python_sdk.update      from the root of the checkout
 """
 
 import hashlib
-import json
-import os
-import pathlib
 import queue
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 
 from linkkit.linkkit import LinkKit
 
-OTARU = os.environ["OTARU_BIN"]
+from tests.platform import PATIENCE, check, on_platform, passed, wait_until
+
 PRODUCT_KEY = "a1TestPk001"
 SECRET = "0123456789abcdef0123456789abcdef"
-PATIENCE = 30  # seconds for any one thing to happen
-
-passed = 0
-
-
-def check(condition, what):
-    global passed
-    if not condition:
-        sys.exit(f"error: {what}")
-    passed += 1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(what, condition):
-    end = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        if time.monotonic() >= end:
-            sys.exit(f"error: {what} did not happen within {PATIENCE} s")
-        time.sleep(0.1)
-    check(value, what)
-
-
-class Platform:
-    """A running `otaru serve` and the operator's commands to it."""
-
-    def __init__(self, folder):
-        self.port, operators = free_port(), free_port()
-        self.env = os.environ | {
-            "OTARU_DATA": str(folder / "data"),
-            "OTARU_URL": f"http://127.0.0.1:{operators}",
-        }
-        self.log = open(folder / "serve.log", "w+")
-        self.order("certs", "new", "--name", "localhost", "--name", "127.0.0.1")
-        self.ca = (folder / "data" / "tls" / "ca.pem").read_text()
-        self.process = subprocess.Popen(
-            [OTARU, "serve", "--devices", f"127.0.0.1:{self.port}", "--operators", f"127.0.0.1:{operators}",
-             "--public-url", f"http://127.0.0.1:{self.port}"],
-            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
-        wait_until("an answer of otaru serve", lambda: self.run("product", "list").returncode == 0)
-
-    def run(self, *words):
-        return subprocess.run([OTARU, *words], env=self.env, capture_output=True, text=True)
-
-    def order(self, *words):
-        done = self.run(*words)
-        check(done.returncode == 0, f"otaru {' '.join(words)}: {done.stderr or done.stdout}")
-        return done.stdout
-
-    def json(self, *words):
-        return json.loads(self.order(*words, "--json"))
-
-    def stop(self, show_log):
-        self.process.terminate()
-        self.process.wait()
-        if show_log:
-            self.log.seek(0)
-            print("--- log of otaru serve:", *self.log.readlines()[-30:], file=sys.stderr)
-        self.log.close()
 
 
 class Device:
@@ -153,21 +83,13 @@ def update(platform, folder, name, module, method, secure="", version="2.0.0"):
     device.kit.destruct()
 
 
-def main():
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        platform = Platform(folder)
-        finished = False
-        try:
-            platform.order("product", "add", "Camera", "--key", PRODUCT_KEY)
-            platform.order("module", "add", PRODUCT_KEY, "MCU")
-            update(platform, folder, "camera-1", None, "md5")
-            update(platform, folder, "camera-2", "MCU", "sha256")
-            update(platform, folder, "camera-3", None, "sha256", secure="TLS", version="2.1.0")
-            finished = True
-        finally:
-            platform.stop(show_log=not finished)
-    print(f"python-sdk: {passed} passed, 0 failed")
+def story(platform, folder):
+    platform.order("product", "add", "Camera", "--key", PRODUCT_KEY)
+    platform.order("module", "add", PRODUCT_KEY, "MCU")
+    update(platform, folder, "camera-1", None, "md5")
+    update(platform, folder, "camera-2", "MCU", "sha256")
+    update(platform, folder, "camera-3", None, "sha256", secure="TLS", version="2.1.0")
 
 
-main()
+on_platform(story, tls=True)
+print(f"python-sdk: {passed()} passed, 0 failed")

@@ -3,74 +3,22 @@
 A real `otaru serve` is started in a temporary folder. The client comes in over WebSocket, reports its
 version, takes the file in blocks, and reports the new version; the task must then have succeeded.
 
-usage: OTARU_BIN=path/to/otaru python tests/websocket/update.py
+usage: OTARU_BIN=path/to/otaru python -m tests.websocket.update      from the root of the checkout
 """
 
 import hashlib
 import json
-import os
-import pathlib
 import queue
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 
 import paho.mqtt.client as mqtt
 
-OTARU = os.environ["OTARU_BIN"]
-PATIENCE = 30  # seconds for any one thing to happen
+from tests.platform import PATIENCE, check, on_platform, passed
+
 PK, DN = "a1TestPk001", "dev001"
 FILE = bytes(n * 7 % 251 for n in range(300_000))
 # More than a frame of the server holds, and more than 64 KiB.
 BLOCK = 100_000
-
-passed = 0
-
-
-def check(condition, what):
-    global passed
-    if not condition:
-        sys.exit(f"error: {what}")
-    passed += 1
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Platform:
-    """A running `otaru serve` and the operator's commands to it."""
-
-    def __init__(self, folder):
-        self.port, operators = free_port(), free_port()
-        self.env = os.environ | {"OTARU_DATA": str(folder / "data"), "OTARU_URL": f"http://127.0.0.1:{operators}"}
-        self.log = open(folder / "serve.log", "w+")
-        self.process = subprocess.Popen(
-            [OTARU, "serve", "--devices", f"127.0.0.1:{self.port}", "--operators", f"127.0.0.1:{operators}"],
-            env=self.env, stdout=self.log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + PATIENCE
-        while self.run("product", "list").returncode != 0:
-            check(time.monotonic() < end and self.process.poll() is None, "otaru serve answers")
-            time.sleep(0.1)
-
-    def run(self, *words):
-        return subprocess.run([OTARU, *words], env=self.env, capture_output=True, text=True)
-
-    def order(self, *words):
-        done = self.run(*words)
-        check(done.returncode == 0, f"otaru {' '.join(words)}: {done.stderr or done.stdout}")
-        return done.stdout
-
-    def json(self, *words):
-        return json.loads(self.order(*words, "--json"))
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
 
 
 class Device:
@@ -123,35 +71,30 @@ class Device:
         self.client.loop_stop()
 
 
-def main(folder):
-    platform = Platform(folder)
-    try:
-        image = folder / "image.bin"
-        image.write_bytes(FILE)
-        platform.order("product", "add", "Lamp", "--key", PK)
-        platform.order("device", "add", PK, DN)
-        package = platform.json("package", "add", PK, str(image), "--version", "2.0.0")["id"]
-        job = platform.json("job", "verify", package, DN)["job"]["id"]
+def story(platform, folder):
+    image = folder / "image.bin"
+    image.write_bytes(FILE)
+    platform.order("product", "add", "Lamp", "--key", PK)
+    platform.order("device", "add", PK, DN)
+    package = platform.json("package", "add", PK, str(image), "--version", "2.0.0")["id"]
+    job = platform.json("job", "verify", package, DN)["job"]["id"]
 
-        device = Device(platform)
-        device.report("1.0.0")
-        notice = json.loads(device.next(f"/ota/device/upgrade/{PK}/{DN}"))["data"]
-        device.progress(0)
-        data = device.download(notice)
-        check(hashlib.md5(data).hexdigest() == notice["md5"], "the file is whole")
-        device.progress(100)
-        device.leave()
+    device = Device(platform)
+    device.report("1.0.0")
+    notice = json.loads(device.next(f"/ota/device/upgrade/{PK}/{DN}"))["data"]
+    device.progress(0)
+    data = device.download(notice)
+    check(hashlib.md5(data).hexdigest() == notice["md5"], "the file is whole")
+    device.progress(100)
+    device.leave()
 
-        device = Device(platform)
-        device.report("2.0.0")
-        platform.order("job", "watch", job)
-        task = platform.json("job", "tasks", job)[0]
-        check(task["state"] == "SUCCEEDED", f"the task has succeeded: {task}")
-        device.leave()
-    finally:
-        platform.stop()
-    print(f"ok: {passed} checks")
+    device = Device(platform)
+    device.report("2.0.0")
+    platform.order("job", "watch", job)
+    task = platform.json("job", "tasks", job)[0]
+    check(task["state"] == "SUCCEEDED", f"the task has succeeded: {task}")
+    device.leave()
 
 
-with tempfile.TemporaryDirectory() as folder:
-    main(pathlib.Path(folder))
+on_platform(story)
+print(f"websocket: {passed()} passed, 0 failed")
