@@ -12,7 +12,7 @@ const LOG: Region = Region { start: 0, len: 1024 };
 const SLOT: Region = Region { start: 1024, len: 2048 };
 
 /// MD5 of "abc".
-const DIGEST: &str = "900150983cd24fb0d6963f7d28e17f72";
+const DIGEST: [u8; 16] = 0x9001_5098_3cd2_4fb0_d696_3f7d_28e1_7f72_u128.to_be_bytes();
 
 fuzz_target!(|bytes: &[u8]| {
     // The bytes as they are, and as messages, each with its length before it, in good frames.
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     let flash: FaultyFlash<4, 512> = FaultyFlash::new(SLOT.end());
     let mut loader = Loader::new(FlashStore::open(flash, LOG, SLOT).expect("a blank flash"));
     let mut application = Application::new("1.0.0");
-    let image = Image::new(3, Digest::Md5, DIGEST).expect("a digest");
+    let image = Image::new(3, Digest::Md5, &DIGEST).expect("a digest");
     let mut host = Host::pass_on(image, "1.0.0");
     let mut out = [0; FRAME_SIZE];
     for (now, byte) in line.iter().enumerate() {

@@ -31,12 +31,17 @@ pub(crate) fn read_or_make(data: &Path) -> anyhow::Result<(String, bool)> {
     if let Some(token) = read(data)? {
         return Ok((token, false));
     }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the system gives no random bytes: {e}"))?;
-    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = random::<32>()?;
     let file = file(data);
     write_private(&file, &token).with_context(|| format!("cannot write {}", file.display()))?;
     Ok((token, true))
+}
+
+/// `N` random bytes in hex.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the system gives no random bytes: {e}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn write_private(file: &Path, token: &str) -> std::io::Result<()> {

@@ -9,8 +9,7 @@ use sha2::Digest as _;
 const SIZE: u32 = 10_001;
 
 fn described(bytes: &[u8]) -> Image {
-    let digest: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Image::new(bytes.len() as u32, wire::message::Digest::Sha256, &digest).unwrap()
+    Image::new(bytes.len() as u32, wire::message::Digest::Sha256, &sha2::Sha256::digest(bytes)).unwrap()
 }
 
 fn quiet() -> Line {

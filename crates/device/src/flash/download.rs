@@ -137,11 +137,7 @@ impl Download {
             self.save(flash, shorter)?;
         }
         let first = self.slot.start + stored.next_multiple_of(sector);
-        for sector in (first..self.slot.end()).step_by(F::ERASE_SIZE) {
-            if !is_blank(flash, sector, sector + F::ERASE_SIZE as u32) {
-                erase(flash, sector)?;
-            }
-        }
+        erase_used(flash, first, self.slot.end())?;
         Ok(shorter)
     }
 
@@ -172,7 +168,17 @@ pub(crate) fn check_unit<E>(offset: u32, unit: usize) -> Result<(), Error<E>> {
     if offset.is_multiple_of(unit) { Ok(()) } else { Err(Error::Unaligned { offset, unit }) }
 }
 
-pub(crate) fn erase<F: NorFlash>(flash: &mut F, sector: u32) -> Result<(), Error<F::Error>> {
+/// Erases those of these sectors that are not blank.
+pub(crate) fn erase_used<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> Result<(), Error<F::Error>> {
+    for sector in (from..to).step_by(F::ERASE_SIZE) {
+        if !is_blank(flash, sector, sector + F::ERASE_SIZE as u32) {
+            erase(flash, sector)?;
+        }
+    }
+    Ok(())
+}
+
+fn erase<F: NorFlash>(flash: &mut F, sector: u32) -> Result<(), Error<F::Error>> {
     flash.erase(sector, sector + F::ERASE_SIZE as u32).map_err(Error::Flash)
 }
 
@@ -187,7 +193,7 @@ fn holds<F: NorFlash>(flash: &mut F, at: u32, data: &[u8]) -> bool {
 }
 
 /// Whether all of this is erased. What cannot be read is not.
-pub(crate) fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> bool {
+fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> bool {
     let mut buffer = [0; 8 * LARGEST_UNIT];
     (from..to).step_by(buffer.len()).all(|at| {
         let part = &mut buffer[..((to - at) as usize).min(8 * LARGEST_UNIT)];

@@ -144,11 +144,6 @@ impl<'a> Host<'a> {
         Self { image: Some((image, version)), ..Self::ask() }
     }
 
-    /// Bytes of the image that the part has.
-    pub fn passed(&self) -> u32 {
-        self.offset
-    }
-
     /// Takes bytes that came.
     pub fn handle(&mut self, now: u64, bytes: &[u8]) {
         for byte in bytes {

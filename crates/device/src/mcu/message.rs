@@ -35,9 +35,10 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image with this digest, in hex digits. `None` if these are not as many as the method has.
-    pub fn new(size: u32, method: Digest, digest: &str) -> Option<Self> {
-        Some(Self { size, digest: Expected::parse(method, digest)? })
+    /// An image with this digest. `None` if it has no bytes, or the digest is not as long as the method's are.
+    pub fn new(size: u32, method: Digest, digest: &[u8]) -> Option<Self> {
+        let digest = Expected::from_bytes(method, digest)?;
+        (size > 0).then_some(Self { size, digest })
     }
 }
 
@@ -126,8 +127,7 @@ fn read_image(bytes: &[u8]) -> Option<Image> {
         SHA256 => Digest::Sha256,
         _ => return None,
     };
-    let (size, digest) = (u32::from_le_bytes(*size), Expected::from_bytes(method, digest)?);
-    (size > 0).then_some(Image { size, digest })
+    Image::new(u32::from_le_bytes(*size), method, digest)
 }
 
 impl<'m> State<'m> {

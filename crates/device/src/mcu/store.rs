@@ -6,8 +6,7 @@ use embedded_storage::nor_flash::NorFlash;
 use wire::message::Digest;
 
 use super::message::{Image, MAX_DATA};
-use crate::digest::Expected;
-use crate::flash::download::{check_unit, erase, is_blank};
+use crate::flash::download::{check_unit, erase_used};
 use crate::flash::log::{BLANK, Log};
 use crate::flash::{Error, Region};
 
@@ -78,14 +77,8 @@ impl<F: NorFlash> FlashStore<F> {
 
     /// Erases what an image needs behind what is there of it: that ends with a sector.
     fn make_room(&mut self, image: Image, stored: u32) -> Result<(), Error<F::Error>> {
-        let sector = F::ERASE_SIZE as u32;
-        let (from, to) = (self.slot.start + stored, self.slot.start + image.size.next_multiple_of(sector));
-        for at in (from..to).step_by(F::ERASE_SIZE) {
-            if !is_blank(&mut self.flash, at, at + sector) {
-                erase(&mut self.flash, at)?;
-            }
-        }
-        Ok(())
+        let end = self.slot.start + image.size.next_multiple_of(F::ERASE_SIZE as u32);
+        erase_used(&mut self.flash, self.slot.start + stored, end)
     }
 
     fn log(&mut self, stored: Stored) -> Result<(), Error<F::Error>> {
@@ -163,10 +156,9 @@ fn encode(stored: Stored) -> [u8; ENTRY] {
 fn decode(entry: &[u8; ENTRY], slot: Region) -> Option<Stored> {
     let number = |at: usize| Some(u32::from_le_bytes(entry[at..at + 4].try_into().ok()?));
     let method = if entry[1] == 16 { Digest::Md5 } else { Digest::Sha256 };
-    let digest = Expected::from_bytes(method, entry[12..].get(..entry[1].into())?)?;
-    let image = Image { size: number(4)?, digest };
+    let image = Image::new(number(4)?, method, entry[12..].get(..entry[1].into())?)?;
     let stored = number(8)?;
-    if image.size == 0 || image.size > slot.len || stored > image.size {
+    if image.size > slot.len || stored > image.size {
         return None;
     }
     match entry[0] {

@@ -16,6 +16,7 @@ use super::watch::bar;
 use crate::cli::Connection;
 use crate::client::{Client, segment};
 use crate::output::{bytes, facts, note, out};
+use crate::token;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -197,7 +198,7 @@ fn identities(fleet: &Fleet, client: &Client) -> anyhow::Result<Vec<(String, Str
         let mut csv = String::from("deviceName,deviceSecret\n");
         let mut made = Vec::with_capacity(names.len());
         for name in names {
-            let secret = secret()?;
+            let secret = token::random::<16>()?;
             let _ = writeln!(csv, "{name},{secret}");
             made.push((name.clone(), secret));
         }
@@ -218,13 +219,6 @@ fn identities(fleet: &Fleet, client: &Client) -> anyhow::Result<Vec<(String, Str
         identities.extend(made);
     }
     Ok(identities)
-}
-
-/// 32 hex digits.
-fn secret() -> anyhow::Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn get(counter: &AtomicU64) -> u64 {

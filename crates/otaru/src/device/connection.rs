@@ -23,6 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The least that a receive buffer holds, whatever the block size: notices can be longer than small blocks.
 const LEAST_PACKET: usize = 4096;
 
+/// The longest payload that a device has room for which asks for blocks of this length.
+pub(crate) fn room(block: u32) -> usize {
+    (block as usize).max(LEAST_PACKET) + device::FRAME_OVERHEAD
+}
+
 /// Packets are taken up to this length, to tell the platform which ones are too long for the device.
 const LONGEST_PACKET: usize = 1 << 20;
 
@@ -75,7 +80,7 @@ impl Connection {
         let mut connection = Self {
             stream,
             received: Vec::new(),
-            room: (options.block as usize).max(LEAST_PACKET) + device::FRAME_OVERHEAD,
+            room: room(options.block),
             last_id: 0,
             unacknowledged: Vec::new(),
             last_sent: Instant::now(),

@@ -62,7 +62,7 @@ impl Mcu {
     /// Passes an image on, and waits until the part runs it.
     pub(super) fn pass_on(&self, image: &[u8], version: &str) -> anyhow::Result<()> {
         let size = u32::try_from(image.len())?;
-        let digest: String = Sha256::digest(image).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(image);
         let described = Image::new(size, wire::message::Digest::Sha256, &digest).context("an empty image")?;
         let read = |offset: u32, buffer: &mut [u8]| {
             let offset = offset as usize;

@@ -6,7 +6,7 @@
 
 mod boot;
 pub mod config;
-mod connection;
+pub(crate) mod connection;
 mod event;
 mod faults;
 pub(crate) mod fetch;

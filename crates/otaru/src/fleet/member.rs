@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use device::client::{Client, Login, Received, Todo};
-use device::{Config, DEFAULT_MODULE, Event, FRAME_OVERHEAD, MESSAGE_SIZE, Module, Output, Updater};
+use device::{Config, DEFAULT_MODULE, Event, MESSAGE_SIZE, Module, Output, Updater};
 use mqtt::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::store::{Slot, Store};
 use super::{Counts, Plan};
+use crate::device::connection::room;
 use crate::device::fetch::{Fetch, Piece, next_piece};
 
 /// Seconds that are promised to the platform.
@@ -23,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest packet that is sent, in bytes.
 const SENT: usize = MESSAGE_SIZE + 256;
-
-/// The least that a receive buffer holds: notices can be longer than small blocks.
-const LEAST_PACKET: usize = 4096;
 
 pub(super) struct Member {
     plan: Arc<Plan>,
@@ -86,7 +84,7 @@ impl<'a> Boot<'a> {
             started: Instant::now(),
             stream: None,
             received: Vec::new(),
-            room: (*block as usize).max(LEAST_PACKET) + FRAME_OVERHEAD,
+            room: room(*block),
             skip: 0,
             online: false,
             slot: Slot::default(),
