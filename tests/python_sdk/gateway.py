@@ -13,7 +13,7 @@ import queue
 
 from linkkit.linkkit import LinkKit
 
-from tests.platform import PATIENCE, check, on_platform, passed, wait_until
+from tests.harness import PATIENCE, check, on_platform, passed, wait_until
 
 GATEWAYS, METERS = "a1GatewayPk", "a1MeterPk01"
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,7 @@ import queue
 
 from linkkit.linkkit import LinkKit
 
-from tests.platform import PATIENCE, check, on_platform, passed, wait_until
+from tests.harness import PATIENCE, check, on_platform, passed, wait_until
 
 PRODUCT_KEY = "a1TestPk001"
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -13,7 +13,7 @@ import sys
 
 import paho.mqtt.client as mqtt
 
-from tests.platform import PATIENCE, check, on_platform, passed
+from tests.harness import PATIENCE, check, on_platform, passed
 
 PK, DN = "a1TestPk001", "dev001"
 FILE = bytes(n * 7 % 251 for n in range(300_000))
