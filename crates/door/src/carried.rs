@@ -67,14 +67,20 @@ impl<P: Platform> Carried<P> {
 
     /// The sub-device of these names.
     pub(crate) fn named(&self, product_key: &str, device_name: &str) -> Option<&Sub> {
-        if self.devices.is_empty() {
-            return None;
-        }
-        self.subs.get(self.devices.get(&*key(product_key, device_name))?)
+        self.get(self.device(product_key, device_name)?)
     }
 
     pub(crate) fn named_mut(&mut self, product_key: &str, device_name: &str) -> Option<&mut Sub> {
-        self.subs.get_mut(self.devices.get(&*key(product_key, device_name))?)
+        let device = self.device(product_key, device_name)?;
+        self.subs.get_mut(&device)
+    }
+
+    fn device(&self, product_key: &str, device_name: &str) -> Option<DeviceId> {
+        // Most sessions carry nobody.
+        if self.devices.is_empty() {
+            return None;
+        }
+        self.devices.get(&*key(product_key, device_name)).copied()
     }
 
     pub(crate) fn get(&self, device: DeviceId) -> Option<&Sub> {

@@ -190,11 +190,7 @@ impl<P: Platform> Door<P> {
         certificate: &Fingerprint,
         named: Option<Username<'_>>,
     ) -> Result<Bearer, Refusal> {
-        let asked = async {
-            let _turn = self.logins.acquire().await;
-            self.platform.bearer(certificate).await
-        };
-        let bearer = timeout(LOGIN_TIMEOUT, asked).await.unwrap_or(Err(Refusal::Unavailable))?;
+        let bearer = self.in_time(self.platform.bearer(certificate)).await?;
         let is_it = |user: Username<'_>| {
             *bearer.product_key == *user.product_key && *bearer.device_name == *user.device_name
         };
@@ -208,7 +204,7 @@ impl<P: Platform> Door<P> {
         login: &Login<'_>,
         stream: &mut S,
     ) -> Result<Result<Admitted, Refusal>, Why> {
-        let verdict = self.check(login).await;
+        let verdict = self.in_time(self.platform.authenticate(login)).await;
         let origin = Origin::of(login.peer.ip());
         let user = Username { device_name: login.device_name, product_key: login.product_key };
         match verdict {
@@ -267,13 +263,15 @@ impl<P: Platform> Door<P> {
         }
     }
 
-    /// Asks the platform, a bounded number of times at once; who would wait too long is told nothing.
-    async fn check(&self, login: &Login<'_>) -> Result<Admitted, Refusal> {
-        let checked = async {
-            let _turn = self.logins.acquire().await;
-            self.platform.authenticate(login).await
-        };
-        timeout(LOGIN_TIMEOUT, checked).await.unwrap_or(Err(Refusal::Unavailable))
+    /// Asks the platform about a login, a bounded number of times at once.
+    pub(crate) async fn in_turn<T>(&self, asked: impl Future<Output = T>) -> T {
+        let _turn = self.logins.acquire().await;
+        asked.await
+    }
+
+    /// The same; who would wait too long is told nothing.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+        timeout(LOGIN_TIMEOUT, self.in_turn(asked)).await.unwrap_or(Err(Refusal::Unavailable))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::websocket::frames::Frames;
 
 /// The identity of a pre-shared key in a record of TLS.
 pub fn psk_identity(record: &[u8]) -> Option<&str> {
-    crate::tls::psk::offered(record)
+    crate::tls::psk::offered(record).map(|(text, _)| text)
 }
 
 /// Length of the head of the HTTP request at the start of some bytes, and of the body behind it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wire::credentials::{ClientId, PskIdentity, PskKey};
-use wire::topic::Kind;
+use wire::topic::{Kind, Topic};
 
 use crate::origin::Origin;
 
@@ -194,6 +194,11 @@ impl Session {
     /// those count that name the SDK; some change from login to login.
     pub(crate) fn has_client_of(&self, other: &Self) -> bool {
         Origin::of(self.peer.ip()) == Origin::of(other.peer.ip()) && self.client() == other.client()
+    }
+
+    /// The device's topic of a kind that has one.
+    pub(crate) fn topic(&self, kind: Kind) -> String {
+        Topic::new(kind, &self.product_key, &self.device_name).to_string()
     }
 
     fn client(&self) -> Option<[Option<&str>; 3]> {

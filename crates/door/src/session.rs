@@ -142,10 +142,6 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Driver<P, S> {
     }
 }
 
-fn topic(who: &Session, kind: Kind) -> String {
-    Topic::new(kind, &who.product_key, &who.device_name).to_string()
-}
-
 /// A publish that is dropped.
 struct Unheard<'t> {
     /// What MQTT 5 acknowledges it with.
@@ -334,9 +330,14 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         if is_own { Some(&self.subscriptions) } else { Some(&self.carried.get(device)?.subscriptions) }
     }
 
+    /// The QoS of an answer that does not wait for its turn: 0, if a PUBACK would have to come first.
+    fn at_once(&self, qos: QoS) -> QoS {
+        if self.out.may_send(qos) { qos } else { QoS::AtMostOnce }
+    }
+
     /// Queues a message. `false`: it is longer than the device takes.
     fn publish(&mut self, who: &Session, kind: Kind, qos: QoS, payload: &[u8]) -> bool {
-        self.publish_on(who, &topic(who, kind), qos, payload)
+        self.publish_on(who, &who.topic(kind), qos, payload)
     }
 
     /// As [`Self::publish`], on a topic of no kind that has one.
@@ -382,7 +383,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
                 None
             }
         };
-        let topic = topic(&who, Kind::FileDownloadReply);
+        let topic = who.topic(Kind::FileDownloadReply);
         let packet_id = self.out.packet_id(qos);
         let (dup, retain, properties) = (false, false, Properties::NONE);
         let publish = Publish { dup, qos, retain, topic: &topic, packet_id, properties, payload: &[] };
@@ -602,7 +603,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         let Some(qos) = subscriptions.and_then(|known| known.delivery_on(&answer.topic)) else {
             return count(&counters.unsubscribed);
         };
-        let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
+        let qos = self.at_once(qos);
         if !self.publish_on(who, &answer.topic, qos, answer.payload.as_bytes()) {
             self.oversize(answer.payload.len());
         }
@@ -660,13 +661,12 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         }
     }
 
-    /// Answers a request with an error at once, unless the device does not read its answers anyway. If a
-    /// PUBACK would have to come first, it goes with QoS 0.
+    /// Answers a request with an error at once, unless the device does not read its answers anyway.
     fn refuse_block(&mut self, who: &Session, id: Id<'_>, code: u16) {
         if let Some(qos) = self.delivery(who.device, Kind::FileDownloadReply)
             && self.out.packet_bytes() < SPARE_PACKET_BYTES
         {
-            let qos = if self.out.may_send(qos) { qos } else { QoS::AtMostOnce };
+            let qos = self.at_once(qos);
             let frame = error_frame(id, code);
             if !self.publish(who, Kind::FileDownloadReply, qos, &frame) {
                 self.oversize(frame.len());
@@ -696,12 +696,11 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
         if subscribe.properties.iter().any(|property| matches!(property, Property::SubscriptionId(_))) {
             return filters.map(|_| reason::SUBSCRIPTION_ID).collect();
         }
-        let mut codes = Vec::new();
-        for (filter, qos) in filters {
+        let grant = |(filter, qos)| {
             let (subscriptions, session) = self.subscriptions_for(filter);
-            codes.extend(subscriptions.subscribe(&session, version, std::iter::once((filter, qos))));
-        }
-        codes
+            subscriptions.subscribe(&session, version, filter, qos)
+        };
+        filters.map(grant).collect()
     }
 
     /// Whose subscriptions a filter belongs to: those of the sub-device it speaks of, else the session's own.
@@ -715,11 +714,11 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
     }
 
     fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
-        let mut codes = Vec::new();
-        for filter in unsubscribe.filters.iter() {
+        let end = |filter| {
             let (subscriptions, session) = self.subscriptions_for(filter);
-            codes.extend(subscriptions.unsubscribe(&session, std::iter::once(filter)));
-        }
+            subscriptions.unsubscribe(&session, filter)
+        };
+        let codes: Vec<u8> = unsubscribe.filters.iter().map(end).collect();
         let codes = if self.driver.terms.is_v5() { &codes[..] } else { &[] };
         let Unsubscribe { packet_id, .. } = *unsubscribe;
         self.reply(&Packet::UnsubAck(UnsubAck { packet_id, properties: Properties::NONE, codes }));
@@ -739,6 +738,7 @@ impl<P: Platform, S: AsyncRead + AsyncWrite + Unpin> Running<P, S> {
             }
         }
     }
+
     /// Writes of what waits what the socket takes at once: a connection that is taken over while its own
     /// CONNACK waits was let in all the same.
     fn flush(&mut self) {

@@ -240,19 +240,17 @@ impl Carrier {
         Ok(())
     }
 
-    /// Whether this session carries a device.
-    #[must_use]
-    pub fn carries(&self, device: DeviceId) -> bool {
-        let shard = lock(self.sessions.0.shard(device));
-        shard.get(&device).is_some_and(|entry| self.seats(entry))
-    }
-
     /// Ends the session of a device that this one carries. `false`: it does not.
     pub fn drop_off(&self, device: DeviceId) -> bool {
         let shard = lock(self.sessions.0.shard(device));
         let Some(entry) = shard.get(&device).filter(|entry| self.seats(entry)) else { return false };
         entry.mailbox.leave_behind(device, entry.session.epoch, Closed::Goodbye);
         true
+    }
+
+    fn carries(&self, device: DeviceId) -> bool {
+        let shard = lock(self.sessions.0.shard(device));
+        shard.get(&device).is_some_and(|entry| self.seats(entry))
     }
 
     fn seats(&self, entry: &Entry) -> bool {

@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::outbox::{Outbox, SLICES};
@@ -76,18 +76,46 @@ fn write<S: AsyncWrite + Unpin>(
     }
 }
 
-fn read<S: AsyncRead + Unpin>(
+/// Adds what has come to `input` and gives its length; 0 is the end.
+pub(crate) fn read<S: AsyncRead + Unpin>(
     stream: &mut S,
     input: &mut BytesMut,
     cx: &mut Context<'_>,
-) -> io::Result<Poll<usize>> {
+) -> Poll<io::Result<usize>> {
     let mut space = [MaybeUninit::uninit(); READ];
     let mut buffer = ReadBuf::uninit(&mut space);
-    match Pin::new(stream).poll_read(cx, &mut buffer)? {
-        Poll::Ready(()) => {
-            input.extend_from_slice(buffer.filled());
-            Ok(Poll::Ready(buffer.filled().len()))
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    input.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes all of `output`, which then holds no memory.
+pub(crate) fn drain<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    output: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while !output.is_empty() {
+        match ready!(Pin::new(&mut *stream).poll_write(cx, output))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => output.advance(written),
         }
-        Poll::Pending => Ok(Poll::Pending),
+    }
+    *output = BytesMut::new();
+    Poll::Ready(Ok(()))
+}
+
+/// How many bytes of these parts are taken at once, which are no more than `most`.
+pub(crate) fn taken(parts: &[IoSlice<'_>], most: usize) -> usize {
+    parts.iter().map(|part| part.len()).sum::<usize>().min(most)
+}
+
+/// Adds the first `length` bytes of these parts to `whole`.
+pub(crate) fn gather(parts: &[IoSlice<'_>], length: usize, whole: &mut impl BufMut) {
+    let mut left = length;
+    for part in parts {
+        let count = part.len().min(left);
+        whole.put_slice(&part[..count]);
+        left -= count;
     }
 }

@@ -1,7 +1,7 @@
 //! What a session gets: everything, until it says otherwise (docs/protocol.md 3.2).
 
 use mqtt::{QoS, SUBACK_FAILURE, Version, reason};
-use wire::topic::{Kind, Topic, filter_matches, may_subscribe, valid_filter};
+use wire::topic::{Kind, filter_matches, may_subscribe, valid_filter};
 
 use crate::Session;
 
@@ -39,35 +39,23 @@ impl Subscriptions {
         matching.map(|&(_, qos)| qos).max().or_else(|| (!has_ended()).then_some(QoS::AtMostOnce))
     }
 
-    /// Takes the filters of a SUBSCRIBE and gives their SUBACK codes.
-    pub(crate) fn subscribe<'f>(
-        &mut self,
-        session: &Session,
-        version: Version,
-        filters: impl Iterator<Item = (&'f str, QoS)> + Clone,
-    ) -> Vec<u8> {
-        let codes: Vec<u8> = filters
-            .clone()
-            .map(|(filter, wanted)| match self.grant(session, filter, wanted) {
-                Ok(granted) => granted.level(),
-                Err(refused) => refused.code(version),
-            })
-            .collect();
-        let granted = filters.zip(&codes).filter(|&(_, &code)| code < SUBACK_FAILURE);
-        self.update(session, granted.map(|((filter, _), _)| filter));
-        codes
+    /// Takes a filter of a SUBSCRIBE and gives its SUBACK code.
+    pub(crate) fn subscribe(&mut self, session: &Session, version: Version, filter: &str, wanted: QoS) -> u8 {
+        match self.grant(session, filter, wanted) {
+            Ok(granted) => {
+                self.update(session, filter);
+                granted.level()
+            }
+            Err(refused) => refused.code(version),
+        }
     }
 
-    /// Takes the filters of an UNSUBSCRIBE, whether or not they were subscribed, and gives the codes that
-    /// MQTT 5 has for them.
-    pub(crate) fn unsubscribe<'f>(
-        &mut self,
-        session: &Session,
-        filters: impl Iterator<Item = &'f str> + Clone,
-    ) -> Vec<u8> {
-        let codes = filters.clone().map(|filter| self.end(session, filter)).collect();
-        self.update(session, filters);
-        codes
+    /// Takes a filter of an UNSUBSCRIBE, whether or not it was subscribed, and gives the code that MQTT 5 has
+    /// for it.
+    pub(crate) fn unsubscribe(&mut self, session: &Session, filter: &str) -> u8 {
+        let code = self.end(session, filter);
+        self.update(session, filter);
+        code
     }
 
     fn end(&mut self, session: &Session, filter: &str) -> u8 {
@@ -83,7 +71,7 @@ impl Subscriptions {
             Kind::DOWNLINKS
                 .into_iter()
                 .zip(&self.delivery)
-                .any(|(kind, delivery)| delivery.is_some() && filter_matches(filter, &topic(kind, session)))
+                .any(|(kind, delivery)| delivery.is_some() && filter_matches(filter, &session.topic(kind)))
         };
         let existed = self.filters.len() < before || ends_delivery();
         if existed { reason::SUCCESS } else { reason::NO_SUBSCRIPTION }
@@ -108,21 +96,17 @@ impl Subscriptions {
         Ok(granted)
     }
 
-    /// Settles the system topics that these filters match anew: the best QoS of those subscriptions
+    /// Settles the system topics that this filter matches anew: the best QoS of those subscriptions
     /// that are left, or nothing if none is.
-    fn update<'f>(&mut self, session: &Session, filters: impl Iterator<Item = &'f str> + Clone) {
+    fn update(&mut self, session: &Session, filter: &str) {
         for (kind, delivery) in Kind::DOWNLINKS.into_iter().zip(&mut self.delivery) {
-            let topic = topic(kind, session);
-            if filters.clone().any(|filter| filter_matches(filter, &topic)) {
+            let topic = session.topic(kind);
+            if filter_matches(filter, &topic) {
                 let matching = self.filters.iter().filter(|(known, _)| filter_matches(known, &topic));
                 *delivery = matching.map(|&(_, qos)| qos).max();
             }
         }
     }
-}
-
-fn topic(kind: Kind, session: &Session) -> String {
-    Topic::new(kind, &session.product_key, &session.device_name).to_string()
 }
 
 /// Why a filter is not granted.
@@ -155,7 +139,11 @@ mod tests {
     use super::*;
 
     fn subscribe(subscriptions: &mut Subscriptions, filter: &str, qos: QoS) -> u8 {
-        subscriptions.subscribe(&Session::of_test(), Version::V311, [(filter, qos)].into_iter())[0]
+        subscriptions.subscribe(&Session::of_test(), Version::V311, filter, qos)
+    }
+
+    fn unsubscribe(subscriptions: &mut Subscriptions, filter: &str) -> u8 {
+        subscriptions.unsubscribe(&Session::of_test(), filter)
     }
 
     const NOTICE: &str = "/ota/device/upgrade/pk/dev1";
@@ -182,12 +170,12 @@ mod tests {
     #[test]
     fn unsubscribing_ends_delivery_until_the_next_subscribe() {
         let mut subscriptions = Subscriptions::default();
-        let unsubscribe = |subscriptions: &mut Subscriptions| {
-            subscriptions.unsubscribe(&Session::of_test(), [NOTICE, "/pk/dev1/user/a"].into_iter())
+        let end = |subscriptions: &mut Subscriptions| {
+            [NOTICE, "/pk/dev1/user/a"].map(|filter| unsubscribe(subscriptions, filter))
         };
         // The system topic is as good as subscribed.
-        assert_eq!(unsubscribe(&mut subscriptions), [reason::SUCCESS, reason::NO_SUBSCRIPTION]);
-        assert_eq!(unsubscribe(&mut subscriptions), [reason::NO_SUBSCRIPTION; 2]);
+        assert_eq!(end(&mut subscriptions), [reason::SUCCESS, reason::NO_SUBSCRIPTION]);
+        assert_eq!(end(&mut subscriptions), [reason::NO_SUBSCRIPTION; 2]);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), None);
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, NOTICE, QoS::AtLeastOnce);
@@ -200,9 +188,9 @@ mod tests {
         let reply = "/sys/pk/dev1/thing/file/download_reply";
         subscribe(&mut subscriptions, "/sys/pk/dev1/#", QoS::AtLeastOnce);
         subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
-        subscriptions.unsubscribe(&Session::of_test(), [reply].into_iter());
+        unsubscribe(&mut subscriptions, reply);
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), Some(QoS::AtLeastOnce));
-        subscriptions.unsubscribe(&Session::of_test(), ["/sys/pk/dev1/#"].into_iter());
+        unsubscribe(&mut subscriptions, "/sys/pk/dev1/#");
         assert_eq!(subscriptions.delivery(Kind::FileDownloadReply), None);
         assert_eq!(subscriptions.delivery(Kind::Upgrade), Some(QoS::AtMostOnce));
     }
@@ -214,13 +202,14 @@ mod tests {
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, "/sys/pk/dev1/thing/event/+/post_reply", QoS::AtLeastOnce);
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtLeastOnce));
-        subscriptions.unsubscribe(&Session::of_test(), ["/sys/pk/dev1/thing/event/+/post_reply"].into_iter());
+        unsubscribe(&mut subscriptions, "/sys/pk/dev1/thing/event/+/post_reply");
         assert_eq!(subscriptions.delivery_on(reply), None);
         assert_eq!(subscriptions.delivery_on("/shadow/get/pk/dev1"), Some(QoS::AtMostOnce));
         subscribe(&mut subscriptions, reply, QoS::AtMostOnce);
         assert_eq!(subscriptions.delivery_on(reply), Some(QoS::AtMostOnce));
-        let many: Vec<String> = (0..1_000).map(|n| format!("/pk/dev1/user/{n}")).collect();
-        subscriptions.unsubscribe(&Session::of_test(), many.iter().map(String::as_str));
+        for n in 0..1_000 {
+            unsubscribe(&mut subscriptions, &format!("/pk/dev1/user/{n}"));
+        }
         assert!(subscriptions.ended.len() <= MAX_FILTERS);
     }
 
@@ -242,12 +231,8 @@ mod tests {
             ("/pk/#/user", reason::TOPIC_FILTER),
             ("$share/all//pk/dev1/user/0", reason::SHARED_SUBSCRIPTION),
         ] {
-            let filters = [(filter, QoS::AtMostOnce)].into_iter();
-            assert_eq!(
-                subscriptions.subscribe(&Session::of_test(), Version::V5, filters),
-                [code],
-                "{filter}"
-            );
+            let told = subscriptions.subscribe(&Session::of_test(), Version::V5, filter, QoS::AtMostOnce);
+            assert_eq!(told, code, "{filter}");
         }
         assert_eq!(subscribe(&mut subscriptions, "/pk/dev1/user/0", QoS::AtLeastOnce), 1);
     }

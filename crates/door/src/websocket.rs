@@ -14,6 +14,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::serve::Transport;
+use crate::socket::{drain, gather, taken};
 use frames::{Control, Fault, Frames, NORMAL};
 pub(crate) use handshake::asked;
 
@@ -61,14 +62,7 @@ impl<S> WebSocket<S> {
 impl<S: Transport> WebSocket<S> {
     /// Hands over what waits.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.out.is_empty() {
-            match ready!(Pin::new(&mut self.line).poll_write(cx, &self.out))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.out.advance(count),
-            }
-        }
-        self.out = BytesMut::new();
-        Poll::Ready(Ok(()))
+        drain(&mut self.line, &mut self.out, cx)
     }
 
     /// Reads what has come into `buffer`, whatever it is.
@@ -148,14 +142,10 @@ impl<S: Transport> AsyncWrite for WebSocket<S> {
         if this.is_closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let length = slices.iter().map(|slice| slice.len()).sum::<usize>().min(MAX_FRAME);
+        let length = taken(slices, MAX_FRAME);
         if length > 0 {
             frames::binary(length, &mut this.out);
-            let end = this.out.len() + length;
-            for slice in slices {
-                let room = end - this.out.len();
-                this.out.extend_from_slice(&slice[..slice.len().min(room)]);
-            }
+            gather(slices, length, &mut this.out);
             let _ = this.poll_out(cx)?;
         }
         Poll::Ready(Ok(length))

@@ -16,11 +16,12 @@ use wire::credentials::PskIdentity;
 
 use super::pipe::Pipe;
 use super::psk::{self, Known, Slot};
-use super::stream::{TlsStream, fill, send};
+use super::stream::{TlsStream, fill};
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
 use crate::serve::Door;
+use crate::socket::drain;
 use crate::turned::{Turned, Who, Why};
 use crate::{Platform, Refusal};
 
@@ -127,16 +128,8 @@ impl<P: Platform> Door<P> {
 
     /// Has the pre-shared key at hand that OpenSSL is going to ask for.
     async fn look_up(&self, input: &[u8], slot: &Slot) -> Result<Option<Offer>, Broken> {
-        let Some((text, identity)) =
-            psk::offered(input).and_then(|text| Some((text, PskIdentity::parse(text)?)))
-        else {
-            return Ok(None);
-        };
-        let asked = async {
-            let _turn = self.logins.acquire().await;
-            self.platform.pre_shared_key(&identity).await
-        };
-        let is_known = match asked.await {
+        let Some((text, identity)) = psk::offered(input) else { return Ok(None) };
+        let is_known = match self.in_turn(self.platform.pre_shared_key(&identity)).await {
             Ok(key) => {
                 // Empty before: one identity is looked up in a handshake.
                 let _ = slot.set(Known { identity: text.to_owned(), key });
@@ -210,7 +203,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, pipe: &mut Pipe) -> Result<(
 }
 
 async fn write<S: AsyncWrite + Unpin>(stream: &mut S, pipe: &mut Pipe) -> Result<(), Why> {
-    poll_fn(|cx| send(stream, pipe, cx)).await.map_err(|_| Why::TlsBrokeOff)
+    poll_fn(|cx| drain(stream, &mut pipe.output, cx)).await.map_err(|_| Why::TlsBrokeOff)
 }
 
 /// What OpenSSL says of a failure, in its words.

@@ -10,10 +10,9 @@ use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslRef};
 use wire::credentials::{PskIdentity, PskKey};
 
-/// Record type.
-const HANDSHAKE: u8 = 0x16;
+use super::HANDSHAKE;
 
-/// Message type within it.
+/// Message type within a record of a handshake.
 const CLIENT_KEY_EXCHANGE: u8 = 0x10;
 
 /// A key, and the identity it was looked up for.
@@ -45,9 +44,9 @@ pub(super) fn key(ssl: &mut SslRef, identity: Option<&[u8]>, out: &mut [u8]) -> 
     Ok(known.key.len())
 }
 
-/// The identity in a record with the ClientKeyExchange of TLS 1.2. Without a pre-shared key there is an
+/// The identity in a record with the ClientKeyExchange of TLS 1.2, as it was sent and as it is read. Without a pre-shared key there is an
 /// encrypted secret in its place, which does not look like one.
-pub(crate) fn offered(record: &[u8]) -> Option<&str> {
+pub(crate) fn offered(record: &[u8]) -> Option<(&str, PskIdentity<'_>)> {
     let (head, rest) = record.split_first_chunk::<5>()?;
     let message = rest.get(..usize::from(u16::from_be_bytes([head[3], head[4]])))?;
     let (message_head, body) = message.split_first_chunk::<4>()?;
@@ -56,7 +55,7 @@ pub(crate) fn offered(record: &[u8]) -> Option<&str> {
     }
     let (length, body) = body.split_first_chunk::<2>()?;
     let identity = std::str::from_utf8(body.get(..usize::from(u16::from_be_bytes(*length)))?).ok()?;
-    PskIdentity::parse(identity).map(|_| identity)
+    Some((identity, PskIdentity::parse(identity)?))
 }
 
 #[cfg(test)]
@@ -64,6 +63,10 @@ mod tests {
     use super::*;
 
     const IDENTITY: &str = "dev001|hmacsha256|a1TestPk001&dev001|2524608000000";
+
+    fn offered(record: &[u8]) -> Option<&str> {
+        super::offered(record).map(|(text, _)| text)
+    }
 
     fn record(kind: u8, message: u8, identity: &[u8]) -> Vec<u8> {
         let length = identity.len() as u8;

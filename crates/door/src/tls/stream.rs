@@ -1,19 +1,15 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write as _};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
 use openssl::ssl::{ErrorCode, ShutdownState, SslStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pipe::Pipe;
 use crate::Fingerprint;
-
-/// Bytes read at once, on the stack: an idle connection holds no buffer.
-const READ: usize = 8 * 1024;
+use crate::socket::{drain, gather, read, taken};
 
 /// The inside of a TLS connection after its handshake.
 ///
@@ -64,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Sends what is encrypted.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        send(&mut self.stream, self.ssl.get_mut(), cx)
+        drain(&mut self.stream, &mut self.ssl.get_mut().output, cx)
     }
 
     /// Encrypts one record of these parts. Gives how many bytes it has.
@@ -72,22 +68,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
         let plain = match first.get(..self.record) {
             Some(whole) => Cow::Borrowed(whole),
-            None => Cow::Owned(gather(parts, self.record)),
+            None => {
+                let length = taken(parts, self.record);
+                let mut whole = Vec::with_capacity(length);
+                gather(parts, length, &mut whole);
+                Cow::Owned(whole)
+            }
         };
         self.ssl.write_all(&plain)?;
         Ok(plain.len())
     }
-}
-
-/// The parts as one, as far as it holds them.
-fn gather(parts: &[IoSlice<'_>], most: usize) -> Vec<u8> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>().min(most);
-    let mut whole = Vec::with_capacity(length);
-    for part in parts {
-        let room = length - whole.len();
-        whole.extend_from_slice(&part[..part.len().min(room)]);
-    }
-    whole
 }
 
 /// Reads from the peer what has come, or its end.
@@ -96,27 +86,7 @@ pub(super) fn fill<S: AsyncRead + Unpin>(
     pipe: &mut Pipe,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    let mut space = [MaybeUninit::uninit(); READ];
-    let mut buffer = ReadBuf::uninit(&mut space);
-    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-    pipe.ended = buffer.filled().is_empty();
-    pipe.input.extend_from_slice(buffer.filled());
-    Poll::Ready(Ok(()))
-}
-
-/// Writes to the peer all that waits for it.
-pub(super) fn send<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    pipe: &mut Pipe,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    while !pipe.output.is_empty() {
-        match ready!(Pin::new(&mut *stream).poll_write(cx, &pipe.output))? {
-            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            written => pipe.output.advance(written),
-        }
-    }
-    pipe.output = BytesMut::new();
+    pipe.ended = ready!(read(stream, &mut pipe.input, cx))? == 0;
     Poll::Ready(Ok(()))
 }
 

@@ -1,8 +1,5 @@
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use super::Username;
-use super::password::Hex;
+use super::password::sign;
+use super::{SignMethod, Username};
 
 /// Longest `timestamp`, in digits.
 const MAX_TIMESTAMP: usize = 20;
@@ -36,13 +33,9 @@ impl<'a> PskIdentity<'a> {
 
     /// The key of a device with this secret.
     pub fn key(&self, secret: &[u8]) -> PskKey {
-        let mut mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of every length");
         let Username { device_name, product_key } = self.user;
-        for part in ["id", product_key, "&", device_name, "timestamp", self.timestamp] {
-            mac.update(part.as_bytes());
-        }
-        let mut key = Hex::of(&mac.finalize().into_bytes()).digits;
+        let fields = [("id", product_key), ("&", device_name), ("timestamp", self.timestamp)];
+        let mut key = sign(SignMethod::HmacSha256, secret, fields.into_iter()).digits;
         key.make_ascii_uppercase();
         key
     }

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use super::Id;
-use super::envelope::text;
+use super::envelope::{params, text};
 use super::error::{Error, Fault};
 use super::request_error::{RequestError, request};
 use crate::Emit;
@@ -86,19 +86,17 @@ impl<'a> Subs<'a> {
         if step == GatewayStep::GetTopology {
             return Ok(Subs::None);
         }
-        let params = message.get("params").ok_or(Error::field("params", Fault::Missing))?;
         let list = |key, field| {
-            let holder = params.object().ok_or(Error::field("params", Fault::Type))?;
+            let holder = params(message)?;
             let list = holder.get(key).ok_or(Error::field(field, Fault::Missing))?;
             Ok(Subs::Many(list.array().ok_or(Error::field(field, Fault::Type))?, method(holder)?))
         };
         match step {
             GatewayStep::BatchLogin => list("deviceList", "params.deviceList"),
             GatewayStep::RegisterByProduct => list("proxieds", "params.proxieds"),
-            _ => match params {
-                Value::Array(array) => Ok(Subs::Many(array, None)),
-                Value::Object(object) => Ok(Subs::One(object)),
-                _ => Err(Error::field("params", Fault::Type)),
+            _ => match message.get("params") {
+                Some(Value::Array(array)) => Ok(Subs::Many(array, None)),
+                _ => Ok(Subs::One(params(message)?)),
             },
         }
     }
@@ -129,19 +127,23 @@ fn sub_device<'a>(
 }
 
 fn proof<'a>(step: GatewayStep, holder: Object<'a>, of_all: Option<SignMethod>) -> Result<Proof<'a>, Error> {
-    let by_product = step == GatewayStep::RegisterByProduct;
-    let needed = |key, field| text(holder, key, field, MAX_TEXT);
-    Ok(Proof {
+    let proof = Proof {
         method: method(holder)?.or(of_all).unwrap_or(SignMethod::HmacMd5),
         sign: plain(holder, "sign", "params.sign")?,
-        client_id: if by_product { None } else { Some(needed("clientId", "params.clientId")?) },
-        random: if by_product { Some(needed("random", "params.random")?) } else { None },
-        timestamp: if by_product { None } else { optional(holder, "timestamp", "params.timestamp")? },
-        clean_session: if by_product {
-            None
-        } else {
-            optional(holder, "cleanSession", "params.cleanSession")?
-        },
+        client_id: None,
+        random: None,
+        timestamp: None,
+        clean_session: None,
+    };
+    if step == GatewayStep::RegisterByProduct {
+        let random = text(holder, "random", "params.random", MAX_TEXT)?;
+        return Ok(Proof { random: Some(random), ..proof });
+    }
+    Ok(Proof {
+        client_id: Some(text(holder, "clientId", "params.clientId", MAX_TEXT)?),
+        timestamp: optional(holder, "timestamp", "params.timestamp")?,
+        clean_session: optional(holder, "cleanSession", "params.cleanSession")?,
+        ..proof
     })
 }
 
