@@ -37,13 +37,16 @@ impl Decider<'_> {
     /// takes none while its last task for the device is unfinished.
     pub(crate) fn match_policies(&mut self, device: Id, module: &str, changed: bool) {
         let Some(job) = self.newest_for(device, module, changed) else { return };
-        let Some(row) = self.rows.jobs.get(&job).cloned() else { return };
+        let Some(row) = self.rows.jobs.get(&job) else { return };
         let Some(package) = self.rows.packages.get(&row.package_id) else { return };
-        let most = if changed && names_sources(&row, package) { MOST_MATCHES } else { 1 };
+        let most = if changed && names_sources(row, package) { MOST_MATCHES } else { 1 };
+        if self.matches(job, device) >= most {
+            return;
+        }
         let unfinished = self.unfinished(device);
         let busy = unfinished.iter().any(|id| self.rows.tasks.get(id).is_some_and(|t| t.job_id == job));
-        if !busy && self.matches(job, device) < most {
-            self.enrol_one(&row, device, &[]);
+        if !busy {
+            self.enrol_one(&row.clone(), device, &[]);
         }
     }
 

@@ -186,7 +186,7 @@ impl Rows {
     fn openings_in<'a>(&'a self, job: &'a Job, zone: Option<&str>) -> Openings<'a> {
         let of_product = || self.products.get(&job.product_id)?.timezone.as_deref();
         let name = zone.or_else(of_product).unwrap_or(SERVER_ZONE);
-        Openings { windows: &job.terms.windows, zone: self.zones.get(name).unwrap_or(&UTC) }
+        job.terms.openings(self.zones.get(name).unwrap_or(&UTC))
     }
 
     /// When a job may tell the device of a task, if it may not now.

@@ -40,9 +40,9 @@ pub async fn set(tx: &mut Tx, certificate: &DeviceCertificate) -> Result<Option<
     Ok(None)
 }
 
-/// Takes a device's certificate away. False if it has none.
-pub async fn unset(tx: &mut Tx, device: Id) -> Result<bool, Error> {
-    Ok(tx.exec("delete from device_certificate where device_id = ?", vec![device.into()]).await? == 1)
+/// Takes a device's certificate away, if it has one.
+pub async fn unset(tx: &mut Tx, device: Id) -> Result<(), Error> {
+    tx.exec("delete from device_certificate where device_id = ?", vec![device.into()]).await.map(drop)
 }
 
 /// The SHA-256 of a device's certificate.

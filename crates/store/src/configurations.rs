@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::{Id, Ms};
 
-use crate::record::{Record, column_list};
+use crate::record::Record;
 use crate::sql::Tx;
 use crate::{Error, Slice};
 
@@ -81,10 +81,8 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Configuration>, Error> {
 
 /// A version of a product.
 pub async fn find(tx: &mut Tx, product: Id, version: i64) -> Result<Option<Configuration>, Error> {
-    let columns = column_list(Configuration::TABLE.columns);
-    let sql = format!("select {columns} from configuration where product_id = ? and version = ?");
-    let row = tx.row(sql, vec![product.into(), version.into()]).await?;
-    row.map(|row| Configuration::read(&mut row.fields())).transpose()
+    let args = vec![product.into(), version.into()];
+    Ok(tx.select_where("product_id = ? and version = ?", args).await?.pop())
 }
 
 /// The present versions of products, by product.
@@ -101,13 +99,8 @@ pub async fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Slice<Configuration, i64>, Error> {
-    let columns = column_list(Configuration::TABLE.columns);
-    let sql = format!(
-        "select {columns} from configuration where product_id = ? and version > ? order by version limit ?"
-    );
     let args = vec![product.into(), after.unwrap_or(0).into(), (i64::from(limit) + 1).into()];
-    let rows = tx.rows(sql, args).await?;
-    let items = rows.iter().map(|row| Configuration::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    let items = tx.select_where("product_id = ? and version > ? order by version limit ?", args).await?;
     Ok(Slice::cut(items, limit, |c: &Configuration| c.version))
 }
 
@@ -158,13 +151,8 @@ pub async fn list_devices(
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<OfDevice, Id>, Error> {
-    let columns = column_list(OfDevice::TABLE.columns);
-    let sql = format!(
-        "select {columns} from device_configuration where product_id = ? and device_id > ? order by device_id limit ?"
-    );
     let args = vec![product.into(), after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()];
-    let rows = tx.rows(sql, args).await?;
-    let items = rows.iter().map(|row| OfDevice::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    let items = tx.select_where("product_id = ? and device_id > ? order by device_id limit ?", args).await?;
     Ok(Slice::cut(items, limit, |state: &OfDevice| state.device_id))
 }
 

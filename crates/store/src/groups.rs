@@ -6,7 +6,7 @@ use rollout::filter::{Condition, Field, Filter};
 use rollout::{Id, Ms};
 
 use crate::modules::Creation;
-use crate::record::{GROUP_MEMBER, Record, column_list, int};
+use crate::record::{GROUP_MEMBER, Record, int};
 use crate::select::{Selection, Whom};
 use crate::sql::Tx;
 use crate::{Error, Slice};
@@ -51,10 +51,7 @@ pub async fn create(tx: &mut Tx, group: &Group, at_most: u32) -> Result<Creation
 
 /// A group of a product by its name.
 pub async fn get(tx: &mut Tx, product: Id, name: &str) -> Result<Option<Group>, Error> {
-    let columns = column_list(Group::TABLE.columns);
-    let sql = format!("select {columns} from device_group where product_id = ? and name = ?");
-    let row = tx.row(sql, vec![product.into(), name.into()]).await?;
-    row.map(|row| Group::read(&mut row.fields())).transpose()
+    Ok(tx.select_where("product_id = ? and name = ?", vec![product.into(), name.into()]).await?.pop())
 }
 
 /// A group by its number.
@@ -75,12 +72,8 @@ pub async fn list(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Slice<Group, String>, Error> {
-    let columns = column_list(Group::TABLE.columns);
-    let sql =
-        format!("select {columns} from device_group where product_id = ? and name > ? order by name limit ?");
     let args = vec![product.into(), after.unwrap_or_default().into(), (i64::from(limit) + 1).into()];
-    let rows = tx.rows(sql, args).await?;
-    let items = rows.iter().map(|row| Group::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    let items = tx.select_where("product_id = ? and name > ? order by name limit ?", args).await?;
     Ok(Slice::cut(items, limit, |group: &Group| group.name.clone()))
 }
 

@@ -3,7 +3,7 @@
 use rollout::{Id, Job, JobState, Protocol};
 
 use crate::committer::load_counts;
-use crate::record::{JOB_TARGET, Record, column_list};
+use crate::record::{JOB_TARGET, Record};
 use crate::sql::{Field, Tx, Val};
 use crate::{Error, Slice};
 
@@ -28,17 +28,14 @@ pub async fn create(tx: &mut Tx, job: &Job, named: &[Id]) -> Result<(), Error> {
 
 /// A job by its number.
 pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Job>, Error> {
-    let mut found = tx.select_in("id", &[id], "").await?;
-    load_counts(tx, &mut found).await?;
-    Ok(found.pop())
+    let found = tx.select_in("id", &[id], "").await?;
+    Ok(counted(tx, found).await?.pop())
 }
 
 /// The jobs of a product whose tasks go on, without their counts.
 pub async fn open_of(tx: &mut Tx, product: Id) -> Result<Vec<Job>, Error> {
-    let columns = column_list(Job::TABLE.columns);
-    let sql = format!("select {columns} from job where product_id = ? and state in (?, ?) order by id");
     let args = vec![product.into(), JobState::Planned.to_val(), JobState::InProgress.to_val()];
-    tx.rows(sql, args).await?.iter().map(|row| Job::read(&mut row.fields())).collect()
+    tx.select_where("product_id = ? and state in (?, ?) order by id", args).await
 }
 
 /// Jobs with their counts.
@@ -60,11 +57,8 @@ pub async fn list(
         Filter::Package(id) => ("package_id = ? and", vec![id.into()]),
     };
     args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
-    let columns = column_list(Job::TABLE.columns);
-    let rows =
-        tx.rows(format!("select {columns} from job where {of} id > ? order by id limit ?"), args).await?;
-    let mut jobs = rows.iter().map(|row| Job::read(&mut row.fields())).collect::<Result<Vec<_>, _>>()?;
-    load_counts(tx, &mut jobs).await?;
+    let jobs = tx.select_where(&format!("{of} id > ? order by id limit ?"), args).await?;
+    let jobs = counted(tx, jobs).await?;
     Ok(Slice::cut(jobs, limit, |job| job.id))
 }
 

@@ -2,7 +2,7 @@
 
 use rollout::{DEFAULT_MODULE, Id, Ms, Product};
 
-use crate::record::{Record, column_list};
+use crate::record::Record;
 use crate::sql::Tx;
 use crate::{Error, Removal};
 
@@ -60,18 +60,12 @@ pub async fn create(tx: &mut Tx, module: &Module, at_most: u32) -> Result<Creati
 
 /// A module by its name, whatever the case of its letters.
 pub async fn get(tx: &mut Tx, product: Id, name: &str) -> Result<Option<Module>, Error> {
-    let columns = column_list(Module::TABLE.columns);
-    let sql = format!("select {columns} from module where product_id = ? and folded = ?");
-    let row = tx.row(sql, vec![product.into(), fold(name).into()]).await?;
-    row.map(|row| Module::read(&mut row.fields())).transpose()
+    Ok(tx.select_where("product_id = ? and folded = ?", vec![product.into(), fold(name).into()]).await?.pop())
 }
 
 /// All modules of a product: few, so there are no pages.
 pub async fn list(tx: &mut Tx, product: Id) -> Result<Vec<Module>, Error> {
-    let columns = column_list(Module::TABLE.columns);
-    let sql = format!("select {columns} from module where product_id = ? order by folded");
-    let rows = tx.rows(sql, vec![product.into()]).await?;
-    rows.iter().map(|row| Module::read(&mut row.fields())).collect()
+    tx.select_where("product_id = ? order by folded", vec![product.into()]).await
 }
 
 /// Removes a module no package is for. `default` is always in use.

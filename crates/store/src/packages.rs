@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rollout::{Id, Package};
 
-use crate::record::{Record, column_list};
+use crate::record::Record;
 use crate::sql::Tx;
 use crate::{Error, Removal, Slice};
 
@@ -25,13 +25,10 @@ pub async fn list(
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<Package, Id>, Error> {
-    let columns = column_list(Package::TABLE.columns);
     let of = if product.is_some() { "product_id = ? and" } else { "" };
-    let sql = format!("select {columns} from package where {of} id > ? order by id limit ?");
     let mut args = Vec::from_iter(product.map(Into::into));
     args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
-    let rows = tx.rows(sql, args).await?;
-    let items = rows.iter().map(|row| Package::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    let items = tx.select_where(&format!("{of} id > ? order by id limit ?"), args).await?;
     Ok(Slice::cut(items, limit, |p: &Package| p.id))
 }
 

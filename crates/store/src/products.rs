@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rollout::{Id, Product};
 
 use crate::modules::{self, Module};
-use crate::record::{Record, column_list};
+use crate::record::Record;
 use crate::sql::{Tx, Val};
 use crate::{Error, Removal, Sealed, Slice, configurations, statistics};
 
@@ -27,9 +27,7 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Product>, Error> {
 
 /// A product by its key.
 pub async fn find(tx: &mut Tx, product_key: &str) -> Result<Option<Product>, Error> {
-    let sql = format!("select {} from product where product_key = ?", column_list(Product::TABLE.columns));
-    let row = tx.row(sql, vec![product_key.into()]).await?;
-    row.map(|row| Product::read(&mut row.fields())).transpose()
+    Ok(tx.select_where("product_key = ?", vec![product_key.into()]).await?.pop())
 }
 
 /// The keys of products by number.
@@ -45,10 +43,8 @@ pub async fn secret(tx: &mut Tx, id: Id) -> Result<Option<Sealed>, Error> {
 
 /// Products after the one numbered `after`.
 pub async fn list(tx: &mut Tx, after: Option<Id>, limit: u32) -> Result<Slice<Product, Id>, Error> {
-    let columns = column_list(Product::TABLE.columns);
-    let sql = format!("select {columns} from product where id > ? order by id limit ?");
-    let rows = tx.rows(sql, vec![after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]).await?;
-    let items = rows.iter().map(|row| Product::read(&mut row.fields())).collect::<Result<_, _>>()?;
+    let args = vec![after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()];
+    let items = tx.select_where("id > ? order by id limit ?", args).await?;
     Ok(Slice::cut(items, limit, |p: &Product| p.id))
 }
 

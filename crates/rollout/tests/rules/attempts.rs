@@ -29,6 +29,15 @@ fn reason(world: &World, job: Id, device: Id) -> Reason {
     world.task(job, device).reason.clone().unwrap()
 }
 
+/// A task's timeout of ten minutes comes then, and not before.
+fn times_out_in(world: &mut World, job: Id, device: Id, ms: Ms) {
+    world.pass(ms - 1);
+    assert_eq!(world.state(job, device), TaskState::InProgress);
+    world.pass(1);
+    assert_eq!(world.state(job, device), TaskState::Failed);
+    assert_eq!(reason(world, job, device), Reason::Timeout { minutes: 10 });
+}
+
 fn waits(world: &World, job: Id, device: Id) -> Option<Waiting> {
     world.waiting(world.task(job, device))
 }
@@ -152,10 +161,7 @@ fn t18_the_timeout_stands_still_while_the_job_is_held() {
     world.run(Input::PauseJob(job));
     world.pass(30 * SECOND);
     world.run(Input::ResumeJob(job));
-    world.pass(MINUTE - 1);
-    assert_eq!(world.state(job, device), TaskState::InProgress);
-    world.pass(1);
-    assert_eq!(reason(&world, job, device), Reason::Timeout { minutes: 10 });
+    times_out_in(&mut world, job, device, MINUTE);
 }
 
 #[test]
@@ -172,10 +178,7 @@ fn t18_the_timeout_stands_still_while_the_platform_does() {
         if held {
             world.run(Input::ResumeJob(job));
         }
-        world.pass(6 * MINUTE - 1);
-        assert_eq!(world.state(job, device), TaskState::InProgress);
-        world.pass(1);
-        assert_eq!(reason(&world, job, device), Reason::Timeout { minutes: 10 });
+        times_out_in(&mut world, job, device, 6 * MINUTE);
     }
 }
 
@@ -188,10 +191,7 @@ fn t18_who_begins_in_a_held_job_has_the_timeout_from_its_end() {
     world.progress(device, 10);
     world.pass(60 * MINUTE);
     world.run(Input::ResumeJob(job));
-    world.pass(10 * MINUTE - 1);
-    assert_eq!(world.state(job, device), TaskState::InProgress);
-    world.pass(1);
-    assert_eq!(world.state(job, device), TaskState::Failed);
+    times_out_in(&mut world, job, device, 10 * MINUTE);
 }
 
 #[test]

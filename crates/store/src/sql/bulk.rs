@@ -154,6 +154,17 @@ impl Tx {
         Ok(out)
     }
 
+    /// Records for which a condition holds. It may go on after `where` as the statement does: say `limit`.
+    pub(crate) async fn select_where<R: Record>(
+        &mut self,
+        condition: &str,
+        args: Vec<Val>,
+    ) -> Result<Vec<R>, Error> {
+        let Table { name, columns, .. } = R::TABLE;
+        let sql = format!("select {} from {name} where {condition}", column_list(columns));
+        self.rows(sql, args).await?.iter().map(|row| R::read(&mut row.fields())).collect()
+    }
+
     /// One text of each row of a table whose `id` is one of `ids`.
     pub(crate) async fn texts_in(
         &mut self,

@@ -110,17 +110,23 @@ async fn rows_of_schema_1(tx: &mut Tx) {
     .await;
 }
 
+/// A database of schema 1 with its rows, in a transaction.
+async fn database_of_schema_1(home: &Home) -> (Pools, Tx) {
+    let data = &home.config.data;
+    make_folder(data).unwrap();
+    let pools = Pools::connect(&home.config, data).await.unwrap();
+    let mut tx = pools.begin(Clock::Caller).await.unwrap();
+    migrate::migrate(&mut tx, 0, 1).await.unwrap();
+    rows_of_schema_1(&mut tx).await;
+    (pools, tx)
+}
+
 /// A gate as schema 12 kept it: one of two devices told has failed, another is lost.
 const GATE_OF_SCHEMA_12: &str = r#"{"wave":0,"openedAt":5,"enoughAt":null,"waves":[{"total":2,"succeeded":0,"failed":1,"lost":1,"canceled":0,"prevented":0}],"offered":2,"succeeded":0,"failed":1,"lostBefore":0,"resumedAt":null,"before":{"total":0,"succeeded":0,"failed":0,"lost":0,"canceled":0,"prevented":0}}"#;
 
 on_both! {
     async fn waves_of_schema_12_go_on(home: Home) {
-        let data = &home.config.data;
-        make_folder(data).unwrap();
-        let pools = Pools::connect(&home.config, data).await.unwrap();
-        let mut tx = pools.begin(Clock::Caller).await.unwrap();
-        migrate::migrate(&mut tx, 0, 1).await.unwrap();
-        rows_of_schema_1(&mut tx).await;
+        let (pools, mut tx) = database_of_schema_1(home).await;
         migrate::migrate(&mut tx, 1, 12).await.unwrap();
         let gate = Val::from(GATE_OF_SCHEMA_12);
         tx.exec("update job set gate = ?, release = 99", vec![gate]).await.unwrap();
@@ -146,12 +152,7 @@ on_both! {
     }
 
     async fn a_database_of_schema_1_keeps_its_rows(home: Home) {
-        let data = &home.config.data;
-        make_folder(data).unwrap();
-        let pools = Pools::connect(&home.config, data).await.unwrap();
-        let mut tx = pools.begin(Clock::Caller).await.unwrap();
-        migrate::migrate(&mut tx, 0, 1).await.unwrap();
-        rows_of_schema_1(&mut tx).await;
+        let (pools, tx) = database_of_schema_1(home).await;
         tx.commit().await.unwrap();
         pools.close().await;
 
