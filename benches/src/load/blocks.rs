@@ -323,14 +323,18 @@ fn greet(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<u32> 
 pub(super) fn notice(stream: &mut (impl Read + Write), device: &str) -> anyhow::Result<Vec<u8>> {
     stream.write_all(&packets::connect(device, 0)?)?;
     stream.write_all(&packets::inform(device, 1, packets::OLD)?)?;
+    let (mut notice, mut is_acknowledged) = (None, false);
     loop {
         let bytes = read_packet(stream)?;
         match packets::parse(&bytes)? {
-            Packet::ConnAck { code: 0, .. } | Packet::PubAck { .. } => {}
-            Packet::Publish(publish) if packets::is_notice(&publish) => {
-                return Ok(publish.payload.into());
-            }
+            Packet::ConnAck { code: 0, .. } => {}
+            Packet::PubAck { .. } => is_acknowledged = true,
+            Packet::Publish(publish) if packets::is_notice(&publish) => notice = Some(publish.payload.into()),
             other => bail!("a notice was expected, not {other:?}"),
+        }
+        // Either comes first.
+        if is_acknowledged && let Some(notice) = notice.take() {
+            return Ok(notice);
         }
     }
 }
@@ -368,7 +372,9 @@ fn read_packet(stream: &mut impl Read) -> anyhow::Result<Vec<u8>> {
 }
 
 fn check_frame(bytes: &[u8], expected: &[u8]) -> anyhow::Result<usize> {
-    let Packet::Publish(publish) = packets::parse(bytes)? else { bail!("a block was expected") };
+    let Packet::Publish(publish) = packets::parse(bytes)? else {
+        bail!("a block was expected, not {:?}", packets::parse(bytes)?)
+    };
     match Frame::parse(publish.payload)? {
         Frame::Block { data, .. } if data == expected => Ok(bytes.len()),
         Frame::Block { head, .. } => bail!("wrong bytes in {head:?}"),
