@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Bench;
-use crate::child::{Cores, LOADER_CORE, SERVER_CORE};
+use crate::child::{Cores, LOADER_CORE, SERVER_CORE, load};
 use crate::load::{Gateway, GatewayDone, Load};
 use crate::otaru::{Otaru, Setup};
 use crate::stats::Rounds;
@@ -48,8 +48,7 @@ impl Bench {
         let package = otaru.package(&file)?;
         let names: Vec<String> = (1..=subs).map(crate::packets::device_name).collect();
         otaru.job(&package, &json!({"kind": "named", "deviceNames": names}), true, 1_000_000)?;
-        let pid = otaru.pid()?;
-        let spec = Gateway { address: otaru.devices(), pid, subs, file: FILE };
-        self.watched("gateway", pid, Cores::One(LOADER_CORE), &Load::Gateway(spec))
+        let spec = Gateway { address: otaru.devices(), pid: otaru.pid()?, subs, file: FILE };
+        Ok(load(Cores::One(LOADER_CORE), &Load::Gateway(spec))?.0)
     }
 }
