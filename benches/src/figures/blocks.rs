@@ -94,7 +94,7 @@ impl Bench {
         let mut cpu = BTreeMap::new();
         for peer in peers {
             let done = self.ask(peer, file.into(), cell)?;
-            let ms = done.cpu_seconds * 1e6 / done.blocks as f64;
+            let ms = 1e6 / done.rate();
             cpu.insert(peer.target, ms);
             seen.cpu.entry((peer.target, cell)).or_default().add(ms);
             seen.rate.entry((peer.target, cell)).or_default().add(done.blocks as f64 / done.seconds);

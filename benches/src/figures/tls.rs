@@ -121,7 +121,7 @@ impl Bench {
     fn tls_cell(&self, house: &House, cell: Cell, seen: &mut Seen) -> anyhow::Result<()> {
         let mut ask = |way| {
             let done = self.tls_ask(house, way, cell)?;
-            let ms = done.cpu_seconds * 1e6 / done.blocks as f64;
+            let ms = 1e6 / done.rate();
             seen.cpu.entry((way, cell)).or_default().add(ms);
             anyhow::Ok(ms)
         };
@@ -172,25 +172,29 @@ impl Bench {
 
     fn handshakes(&self) -> anyhow::Result<String> {
         let mut text = String::from(
-            "\nFull handshakes without a ticket, and what a session keeps while it idles. The sums beside them are those of\n`openssl speed rsa2048`, taken on the server's core in the same rounds.\n\n\
-             | suite | handshakes per second of processor time | private operations per second | share | aim | KiB per idle session | aim |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+            "\nFull handshakes without a ticket, and what a session keeps while it idles. The sums beside them are those of\n`openssl speed rsa2048`, taken on the server's core in the same rounds; nginx shows the same certificate.\n\n\
+             | suite | handshakes per second of processor time | private operations per second | share | aim | share of nginx | KiB per idle session | aim |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for suite in Suite::ALL {
             let (mut rate, mut sums, mut share) = (Rounds::default(), Rounds::default(), Rounds::default());
-            let mut memory = Rounds::default();
+            let (mut share_of_nginx, mut memory) = (Rounds::default(), Rounds::default());
             for round in 1..=self.scale.report_rounds {
                 eprintln!("handshakes: round {round} of {}", self.scale.report_rounds);
                 let folder = self.folder.join(format!("handshakes-{suite:?}-{round}"));
                 let mut otaru = self.tls_otaru(&folder, self.scale.tls_sessions)?;
                 let tls = Tls { ca: folder.join("data/tls/ca.pem"), suite };
-                let done = self.shake(&otaru, tls.clone())?;
-                let (handshakes, bare) = (done.blocks as f64 / done.cpu_seconds, self.rsa_sums()?);
+                let (handshakes, bare) = (self.shake(&otaru, tls.clone())?.rate(), self.rsa_sums()?);
                 rate.add(handshakes);
                 sums.add(bare);
                 share.add(handshakes / bare);
+                share_of_nginx.add(self.shake_nginx(&folder, tls.clone())?.rate() / bare);
                 memory.add(self.idle_memory(&mut otaru, tls)? / 1024.0);
             }
-            let _ = writeln!(text, "| {} | {rate} | {sums} | {share} | 0.7 | {memory} | 24 |", suite.name());
+            let _ = writeln!(
+                text,
+                "| {} | {rate} | {sums} | {share} | 0.7 | {share_of_nginx} | {memory} | 24 |",
+                suite.name()
+            );
         }
         Ok(text)
     }
@@ -198,15 +202,19 @@ impl Bench {
     fn shake(&self, otaru: &Otaru, tls: Tls) -> anyhow::Result<HandshakesDone> {
         let pid = otaru.pid()?;
         let name = format!("handshakes, {}", tls.suite.name());
-        let spec = Load::Handshakes(Handshakes {
-            address: otaru.devices(),
-            pids: vec![pid],
-            tls,
-            parallel: PARALLEL,
-            work: self.scale.work,
-            at_most: self.scale.work * 10,
-        });
+        let spec = self.shaking(otaru.devices(), vec![pid], tls);
         self.watched(&name, pid, Cores::One(LOADER_CORE), &spec)
+    }
+
+    fn shake_nginx(&self, folder: &Path, tls: Tls) -> anyhow::Result<HandshakesDone> {
+        let address = free_address()?;
+        let (_nginx, pids) = nginx::start(folder, address, Some(&folder.join("data/tls")))?;
+        Ok(load(Cores::One(LOADER_CORE), &self.shaking(address, pids, tls))?.0)
+    }
+
+    fn shaking(&self, address: SocketAddr, pids: Vec<u32>, tls: Tls) -> Load {
+        let (work, at_most) = (self.scale.work, self.scale.work * 10);
+        Load::Handshakes(Handshakes { address, pids, tls, parallel: PARALLEL, work, at_most })
     }
 
     /// How often OpenSSL does the long sum of a handshake in a second of the server's core.

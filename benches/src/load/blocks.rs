@@ -70,6 +70,13 @@ pub(crate) struct BlocksDone {
     pub(crate) loader: f64,
 }
 
+impl BlocksDone {
+    /// How many in a second of the servers' processor time.
+    pub(crate) fn rate(&self) -> f64 {
+        self.blocks as f64 / self.cpu_seconds
+    }
+}
+
 /// A connection and its requests, one after another in `requests`, each `stride` bytes long.
 struct Conn {
     stream: TcpStream,

@@ -254,7 +254,7 @@ impl Transport for TcpStream {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for TlsStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for Box<TlsStream<S>> {
     async fn first_byte(&mut self) -> io::Result<u8> {
         self.peek().await
     }

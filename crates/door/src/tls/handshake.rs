@@ -73,7 +73,7 @@ impl<P: Platform> Door<P> {
         mut stream: S,
         peer: SocketAddr,
         deadline: Instant,
-    ) -> Option<TlsStream<S>>
+    ) -> Option<Box<TlsStream<S>>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -85,7 +85,8 @@ impl<P: Platform> Door<P> {
                 if ssl.ssl().session_reused() {
                     count(&self.counters.tls_resumed);
                 }
-                Some(TlsStream::new(ssl, stream, self.config.tls_record))
+                // On the heap, for it is handed on from future to future, each of which keeps room for it.
+                Some(Box::new(TlsStream::new(ssl, stream, self.config.tls_record)))
             }
             Err(broken) => {
                 self.break_off(stream, peer, broken, offer.as_ref()).await;
