@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
+use axum::Router;
 use sha2::{Digest, Sha256};
 
 /// Who may read `/metrics`.
@@ -23,6 +24,7 @@ pub struct Config {
     pub(crate) any_address: bool,
     pub(crate) devices: Vec<SocketAddr>,
     pub(crate) metrics: MetricsReaders,
+    pub(crate) pages: Option<Router>,
 }
 
 impl Config {
@@ -35,6 +37,7 @@ impl Config {
             any_address: false,
             devices: Vec::new(),
             metrics: MetricsReaders::default(),
+            pages: None,
         }
     }
 
@@ -66,6 +69,12 @@ impl Config {
     #[must_use]
     pub fn metrics_for(self, metrics: MetricsReaders) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// Answers what is outside `/api` and is nothing of this crate, without asking for the token.
+    #[must_use]
+    pub fn pages(self, pages: Router) -> Self {
+        Self { pages: Some(pages), ..self }
     }
 
     pub(crate) fn allows(&self, host: &str) -> bool {

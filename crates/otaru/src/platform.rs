@@ -62,7 +62,7 @@ impl Platform {
         // After a restore the token is new, but not what it guards.
         let products = server.products(Paging { after: None, limit: 1 }).await?;
         let first_start = made && products.items.is_empty();
-        let mut config = api::Config::new(&token);
+        let mut config = api::Config::new(&token).pages(console::router());
         config = operators.iter().fold(config, |config, address| config.allow_listener(*address));
         config = devices.iter().fold(config, |config, address| config.tell_device_listener(*address));
         config = settings.allow_host.iter().fold(config, |config, host| config.allow_host(host));

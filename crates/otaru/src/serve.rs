@@ -66,6 +66,9 @@ fn greet(platform: &Platform, data: &Path) {
     let tls = if platform.has_certificate { ", each with TLS or without" } else { "" };
     out!("  devices    {}  (MQTT, and files over HTTP{tls})", list(&platform.devices));
     out!("  operators  {}  (token: {})", list(&platform.operators), token::file(data).display());
+    if let Some(address) = platform.operators.first().filter(|_| console::is_built()) {
+        out!("  console    http://{}/", reachable(*address));
+    }
     if platform.first_start {
         next_steps(platform, data);
     }

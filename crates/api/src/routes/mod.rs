@@ -23,12 +23,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use server::rollout::Id;
 use server::{Names, Server, Slice};
+use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::cursor::{self, Key, List};
@@ -53,12 +55,15 @@ pub(crate) type Answer<T> = Result<T, Problem>;
 pub fn router(server: Server, config: Config) -> Router {
     let feed = Feed::new(server.clone());
     let api = Api { server, keys: Keys::default(), devices: config.devices.clone().into(), feed };
+    let pages = config.pages.clone();
     let config = Arc::new(config);
     let (orders, document) = endpoints(&api).split_for_parts();
     let document = document::text(document::complete(document));
     let secured = orders
-        .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&config), gate::administrator));
+    let lost = Router::new()
+        .fallback(no_route)
         .layer(middleware::from_fn_with_state(Arc::clone(&config), gate::administrator));
     let server = api.server.clone();
     let metrics = Router::new()
@@ -76,6 +81,7 @@ pub fn router(server: Server, config: Config) -> Router {
         .with_state(api)
         .merge(open)
         .merge(metrics)
+        .fallback(async move |request| elsewhere(pages, lost, request).await)
         .layer(middleware::from_fn_with_state(config, gate::same_site))
         .merge(health)
 }
@@ -143,6 +149,13 @@ impl Api {
 fn page<Row, K: Key, T>(list: List, rows: Slice<Row, K>, of: impl FnMut(Row) -> T) -> axum::Json<Page<T>> {
     let next_cursor = rows.next.map(|key| cursor::encode(list, &key));
     axum::Json(Page { items: rows.items.into_iter().map(of).collect(), next_cursor })
+}
+
+/// Where no endpoint is: on the pages for people, if there are any, else lost.
+async fn elsewhere(pages: Option<Router>, lost: Router, request: Request) -> Response {
+    let path = request.uri().path();
+    let is_page = path != "/api" && !path.starts_with("/api/");
+    pages.filter(|_| is_page).unwrap_or(lost).oneshot(request).await.into_response()
 }
 
 async fn no_route(uri: Uri) -> Problem {

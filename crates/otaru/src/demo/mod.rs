@@ -68,6 +68,9 @@ async fn tell(demo: &Demo, folder: &Path) -> anyhow::Result<Told> {
     out!("Otaru {} is up, everything it keeps is in {}", env!("CARGO_PKG_VERSION"), folder.display());
     out!("  devices    {door}, with TLS or without: {} is the CA they need for it", ca(folder).display());
     out!("  operators  {url}");
+    if console::is_built() {
+        out!("  console    {url}/  (sign in with {})", platform.token);
+    }
     out!(
         "  look at it from another terminal: OTARU_URL={url} OTARU_DATA={} otaru job list",
         data(folder).display()

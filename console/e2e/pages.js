@@ -1,0 +1,59 @@
+// A platform with something on every page, and where the pages are.
+
+/** Puts a product, devices in several states, packages and jobs there. */
+export async function furnish(platform) {
+  const { productKey } = await platform.api('POST', '/products', { name: 'Street lamp', productKey: 'a1TestPk001' });
+  await platform.api('POST', `/products/${productKey}/modules`, { name: 'MCU', alias: 'Motor controller' });
+  await platform.api('POST', `/products/${productKey}/groups`, { name: 'canary', description: 'The first to get it' });
+  await platform.api('POST', `/products/${productKey}/groups`, { name: 'europe', filter: 'tag.region = eu' });
+  const names = Array.from({ length: 12 }, (_, at) => `lamp-${String(at + 1).padStart(4, '0')}`);
+  for (const deviceName of names) await platform.api('POST', `/products/${productKey}/devices`, { deviceName });
+  await platform.api('PATCH', `/products/${productKey}/devices/lamp-0001`, { tags: { region: 'eu', ring: 'canary' } });
+  await platform.api('PATCH', `/products/${productKey}/devices/lamp-0012`, { enabled: false });
+  await platform.api('POST', `/products/${productKey}/configuration/versions`, { interval: 60, server: 'eu' });
+  const devices = await Promise.all(names.slice(0, 10).map((name) => platform.device(productKey, name)));
+  await Promise.all(devices.map((device) => device.version('1.0.0')));
+  const { id: packageId } = await platform.package(productKey, '2.0.0', 300_000);
+  const waves = [{ kind: 'count', n: 4 }, { kind: 'percent', percent: 100 }];
+  const terms = { attempts: 1, waves, soakMinutes: 60, minSuccess: { kind: 'percent', percent: 50 } };
+  const { job } = await platform.api('POST', '/jobs', { kind: 'STATIC', packageId, scope: { kind: 'all' }, terms });
+  const told = [];
+  for (const device of devices) {
+    const notice = await Promise.race([device.notice().catch(() => null), new Promise((resolve) => setTimeout(resolve, 500, null))]);
+    if (notice) told.push(device);
+  }
+  for (const device of told.slice(0, 2)) {
+    await device.progress(100);
+    await device.version('2.0.0');
+  }
+  if (told[2]) await told[2].progress(-2, 'flash is full');
+  if (told[3]) await told[3].progress(40);
+  const paths = {
+    overview: '/',
+    products: '/products',
+    devices: `/products/${productKey}/devices`,
+    packages: `/products/${productKey}/packages`,
+    modules: `/products/${productKey}/modules`,
+    groups: `/products/${productKey}/groups`,
+    configuration: `/products/${productKey}/configuration`,
+    analysis: `/products/${productKey}/analysis`,
+    device: `/products/${productKey}/devices/lamp-0001`,
+    package: `/packages/${packageId}`,
+    'new-job': `/packages/${packageId}/new-job`,
+    jobs: '/jobs',
+    job: `/jobs/${job.id}`,
+    events: '/events',
+    health: '/health',
+    settings: '/settings',
+  };
+  const end = () => Promise.all(devices.map((device) => device.end()));
+  return { paths, end };
+}
+
+/** Opens a page and waits until it shows what it was asked for. */
+export async function open(page, path) {
+  await page.goto(path);
+  await page.locator('h1').waitFor();
+  await page.waitForFunction(() => !document.querySelector('.ant-skeleton, .ant-spin-spinning'));
+  await page.evaluate(() => document.fonts.ready);
+}

@@ -1,0 +1,64 @@
+import createClient, { type Middleware } from 'openapi-fetch';
+
+import type { paths } from './schema';
+import { refuse, session } from './session';
+import { Store } from './store';
+import type { Problem } from './types';
+
+/** The platform refused something, in its own words. */
+export class Refusal extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail);
+  }
+}
+
+/** Whether the platform answers. */
+export const reachable = new Store(true);
+
+/** `fetch` as the signed-in operator; keeps `reachable` and the session true. */
+export async function fetchAs(request: Request): Promise<Response> {
+  const { token } = session.get();
+  if (token) request.headers.set('Authorization', `Bearer ${token}`);
+  let response: Response;
+  try {
+    response = await fetch(request);
+  } catch (error) {
+    if (!request.signal.aborted) reachable.set(false);
+    throw error;
+  }
+  reachable.set(response.status !== 502 && response.status !== 503);
+  if (response.status === 401 && token) refuse(token);
+  return response;
+}
+
+/** A repeated request is carried out once, also when its first answer was lost. */
+const idempotent: Middleware = {
+  onRequest({ request }) {
+    if (request.method === 'POST' && !request.headers.has('Idempotency-Key')) {
+      request.headers.set('Idempotency-Key', randomKey());
+    }
+    return request;
+  },
+};
+
+export const api = createClient<paths>({ fetch: fetchAs });
+api.use(idempotent);
+
+/** What an answer holds, or the refusal thrown. */
+export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+  const { data, error, response } = await answer;
+  if (!response.ok) throw new Refusal(asProblem(error, response));
+  return data as T;
+}
+
+/** Answers of proxies are no problem details. */
+export function asProblem(body: unknown, response: Response): Problem {
+  if (typeof body === 'object' && body !== null && 'code' in body) return body as Problem;
+  const detail = `${response.status} ${response.statusText}`;
+  return { title: detail, status: response.status, detail, code: 'unknown' };
+}
+
+/** `crypto.randomUUID` is missing where the page came over plain HTTP from another machine. */
+export function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

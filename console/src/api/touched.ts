@@ -1,0 +1,22 @@
+import type { Event } from './types';
+
+/** The queries whose answers an event may have changed. */
+export function touched(event: Event): (readonly string[])[] {
+  const { code, productKey, deviceName, jobId } = event;
+  const keys: (readonly string[])[] = [];
+  if (productKey) keys.push(...ofProduct(code, productKey));
+  if (productKey && deviceName) keys.push(['device', productKey, deviceName]);
+  if (jobId) keys.push(['jobs'], ['job', jobId]);
+  if (code.startsWith('product')) keys.push(['products']);
+  return keys;
+}
+
+function ofProduct(code: string, product: string): (readonly string[])[] {
+  if (code.startsWith('package')) return [['packages']];
+  if (code.startsWith('module')) return [['modules', product]];
+  if (code.startsWith('group')) return [['groups', product]];
+  if (code.startsWith('configuration')) return [['configuration', product]];
+  if (code.startsWith('device') || code.startsWith('identity')) return [['devices', product]];
+  if (code === 'versionChanged') return [['devices', product], ['versions', product]];
+  return [];
+}

@@ -1,0 +1,219 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Tag } from 'antd';
+import { useState } from 'react';
+import { useNavigate, useParams } from 'react-router';
+
+import { api, ask } from '../api/client';
+import type { Device, Task } from '../api/types';
+import { Copy, NextStep, OnlineTag, Time } from '../parts/bits';
+import { CursorTable } from '../parts/cursor-table';
+import { DataTable } from '../parts/data-table';
+import { Loaded } from '../parts/loaded';
+import { MessageLog } from '../parts/message-log';
+import { Page } from '../parts/page';
+import { ProblemAlert } from '../parts/problem';
+import { taskColumns } from '../parts/task';
+import { TaskTimeline } from '../parts/timeline';
+import { useText } from '../texts';
+import { useProduct } from './product';
+
+interface Path {
+  productKey: string;
+  deviceName: string;
+}
+
+export default function DevicePage() {
+  const { t } = useText();
+  const { productKey = '', deviceName = '' } = useParams();
+  const path = { productKey, deviceName };
+  const product = useProduct(productKey);
+  const device = useQuery({
+    queryKey: ['device', productKey, deviceName],
+    queryFn: () => ask(api.GET('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } })),
+  });
+  const within = [
+    { text: t('products'), to: '/products' },
+    { text: product.data?.name ?? productKey, to: `/products/${productKey}/devices` },
+  ];
+  return (
+    <Page title={deviceName} within={within} actions={device.data && <Actions path={path} device={device.data} />}>
+      <Loaded query={device}>
+        {(device) => (
+          <>
+            {device.identitySharedSince && <Alert type="warning" showIcon title={t('identityShared')} />}
+            <Facts device={device} />
+            <MqttxValues path={path} />
+            <Card title={t('tasks')}>
+              <CursorTable<Task>
+                of={['device', productKey, deviceName, 'tasks']}
+                label={t('tasks')}
+                get={(cursor) =>
+                  ask(
+                    api.GET('/api/v1/products/{productKey}/devices/{deviceName}/tasks', {
+                      params: { path, query: { cursor } },
+                    }),
+                  )
+                }
+                rowKey={(task) => task.id}
+                empty={<NextStep text={t('deviceTasks.empty')} />}
+                columns={taskColumns(t, 'job')}
+              />
+              <TaskTimeline path={path} />
+            </Card>
+            <MessageLog path={path} />
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Actions({ path, device }: { path: Path; device: Device }) {
+  const { t } = useText();
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const enable = useMutation({
+    mutationFn: (enabled: boolean) =>
+      ask(api.PATCH('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path }, body: { enabled } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] }),
+  });
+  const remove = useMutation({
+    mutationFn: () => ask(api.DELETE('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } })),
+    onSuccess: () => navigate(`/products/${path.productKey}/devices`),
+  });
+  return (
+    <>
+      <Popconfirm
+        title={t(device.enabled ? 'disable.sure' : 'enable.sure')}
+        onConfirm={() => enable.mutate(!device.enabled)}
+      >
+        <Button loading={enable.isPending}>{t(device.enabled ? 'disable' : 'enable')}</Button>
+      </Popconfirm>
+      <Popconfirm title={t('remove.sure', { name: path.deviceName })} onConfirm={() => remove.mutate()}>
+        <Button danger loading={remove.isPending}>
+          {t('remove')}
+        </Button>
+      </Popconfirm>
+      <ProblemAlert error={enable.error ?? remove.error} />
+    </>
+  );
+}
+
+function Facts({ device }: { device: Device }) {
+  const { t } = useText();
+  return (
+    <Card>
+      <Descriptions
+        column={{ xs: 1, md: 2 }}
+        items={[
+          { key: 'state', label: t('state'), children: <OnlineTag device={device} /> },
+          {
+            key: 'since',
+            label: device.online ? t('onlineSince') : t('lastSeen'),
+            children: <Time at={device.online ? device.lastOnlineAt : device.lastOfflineAt} />,
+          },
+          { key: 'first', label: t('firstOnlineAt'), children: <Time at={device.firstOnlineAt} /> },
+          { key: 'created', label: t('createdAt'), children: <Time at={device.createdAt} /> },
+          { key: 'groups', label: t('groups'), children: device.groups.map((group) => <Tag key={group}>{group}</Tag>) },
+          {
+            key: 'tags',
+            label: t('tags'),
+            children: Object.entries(device.tags).map(([key, value]) => <Tag key={key}>{`${key}=${value}`}</Tag>),
+          },
+        ]}
+      />
+      <DataTable
+        className="after"
+        aria-label={t('versions')}
+        size="small"
+        rowKey="module"
+        dataSource={device.versions}
+        locale={{ emptyText: <NextStep text={t('versions.deviceEmpty')} /> }}
+        columns={[
+          { title: t('module'), dataIndex: 'module' },
+          { title: t('version'), render: (_, { version }) => <Tag>{version}</Tag> },
+          { title: t('reportedAt'), render: (_, { reportedAt }) => <Time at={reportedAt} /> },
+        ]}
+      />
+    </Card>
+  );
+}
+
+/** What to paste into MQTTX, and what to send with it. */
+function MqttxValues({ path }: { path: Path }) {
+  const { t } = useText();
+  const { productKey, deviceName } = path;
+  const [sign, setSign] = useState('hmacsha256');
+  const credentials = useQuery({
+    queryKey: ['credentials', productKey, deviceName],
+    refetchInterval: false,
+    queryFn: () => ask(api.GET('/api/v1/products/{productKey}/devices/{deviceName}/credentials', { params: { path } })),
+  });
+  const status = useQuery({ queryKey: ['status'], queryFn: () => ask(api.GET('/api/v1/status')) });
+  const { host, port } = doorOf(status.data?.deviceAddresses ?? [], window.location.hostname);
+  return (
+    <Card title={t('mqttx')}>
+      <p>{t('mqttx.detail')}</p>
+      <Loaded query={credentials}>
+        {({ logins, deviceSecret }) => {
+          const login = logins.find(({ signMethod }) => signMethod === sign) ?? logins[0]!;
+          const values: [string, string][] = [
+            [t('mqttx.host'), host],
+            [t('mqttx.port'), port],
+            ['Client ID', login.clientId],
+            [t('mqttx.username'), login.username],
+            [t('mqttx.password'), login.password],
+          ];
+          const first: [string, string][] = [
+            [t('mqttx.topic'), `/ota/device/inform/${productKey}/${deviceName}`],
+            [t('mqttx.payload'), '{"id":"1","params":{"version":"1.0.0"}}'],
+          ];
+          const notices: [string, string][] = [[t('mqttx.subscribe'), `/ota/device/upgrade/${productKey}/${deviceName}`]];
+          const end: [string, string][] = [
+            [t('mqttx.topic'), `/ota/device/progress/${productKey}/${deviceName}`],
+            [t('mqttx.payload'), '{"id":"2","params":{"step":"50","desc":""}}'],
+          ];
+          return (
+            <div className="stack">
+              <Segmented
+                aria-label={t('signMethod')}
+                value={login.signMethod}
+                onChange={setSign}
+                options={logins.map(({ signMethod }) => ({ value: signMethod, label: signMethod.toUpperCase().replace('HMAC', 'HMAC-') }))}
+              />
+              <Values of={values} />
+              <h3>{t('mqttx.first')}</h3>
+              <Values of={first} />
+              <h3>{t('mqttx.notice')}</h3>
+              <Values of={notices} />
+              <h3>{t('mqttx.progress')}</h3>
+              <Values of={end} />
+              <p>{t('mqttx.end')}</p>
+              <Values of={[['DeviceSecret', deviceSecret]]} />
+            </div>
+          );
+        }}
+      </Loaded>
+    </Card>
+  );
+}
+
+function Values({ of }: { of: [string, string][] }) {
+  return (
+    <Descriptions
+      size="small"
+      bordered
+      column={1}
+      items={of.map(([name, value]) => ({ key: name, label: name, children: <Copy name={name} value={value} /> }))}
+    />
+  );
+}
+
+/** Where devices connect, as seen from where the operator's browser is. */
+export function doorOf(addresses: readonly string[], here: string): { host: string; port: string } {
+  const [address = ':1883'] = addresses;
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  const everywhere = host === '' || host === '0.0.0.0' || host === '::';
+  return { host: everywhere ? here.replace(/^\[|\]$/g, '') : host, port: address.slice(colon + 1) };
+}

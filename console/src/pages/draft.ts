@@ -1,0 +1,175 @@
+import type { NewJob, NewScope, Package, Terms } from '../api/types';
+import type { Text } from '../texts';
+
+export interface WindowDraft {
+  days: string[];
+  from: string;
+  to: string;
+}
+
+/** A job as it is being typed. Numbers that are absent are as usual. */
+export interface Draft {
+  kind: NewJob['kind'];
+  scope: NewScope['kind'];
+  names: string[];
+  csv: string;
+  leaveOutUnknown: boolean;
+  percent: number;
+  filter: string;
+  group: string;
+  srcVersions: string[];
+  onlyNew: boolean;
+  /** As `group:canary, 10%, 500`. */
+  waves: string;
+  soakMinutes?: number;
+  minSuccessPercent?: number;
+  maxFailurePercent?: number;
+  maxFailures?: number;
+  windows: WindowDraft[];
+  /** As an input of date and time has it, by the operator's clock. */
+  startAt: string;
+  endAt: string;
+  ratePerMinute?: number;
+  maxMbitPerSecond?: number;
+  attempts?: number;
+  retryIntervalMinutes?: number;
+  timeoutMinutes?: number;
+  startTimeoutMinutes?: number;
+  overwrite: 'keep' | 'replace' | 'queue';
+  needConfirm: boolean;
+  needPush: boolean;
+  multiModule: boolean;
+  protocol: 'mqtt' | 'http';
+}
+
+export function draftFor(of: Package): Draft {
+  const unproven = of.state === 'UNVERIFIED' || of.state === 'FAILED';
+  return {
+    kind: unproven ? 'VERIFY' : 'STATIC',
+    scope: unproven ? 'named' : 'all',
+    names: [],
+    csv: '',
+    leaveOutUnknown: false,
+    percent: 10,
+    filter: '',
+    group: '',
+    srcVersions: [],
+    onlyNew: false,
+    waves: '',
+    windows: [],
+    startAt: '',
+    endAt: '',
+    overwrite: 'keep',
+    needConfirm: false,
+    needPush: true,
+    multiModule: false,
+    protocol: 'mqtt',
+  };
+}
+
+/** Which scopes a kind of job can have. */
+export const SCOPES: Record<NewJob['kind'], NewScope['kind'][]> = {
+  VERIFY: ['named'],
+  STATIC: ['all', 'named', 'csv', 'percent', 'filter', 'group'],
+  DYNAMIC: ['all', 'filter', 'group'],
+};
+
+/** Whether the scope says enough to be asked about. */
+export function isScopeWhole(draft: Draft): boolean {
+  const parts = { named: draft.names.length > 0, csv: draft.csv.trim() !== '', filter: draft.filter.trim() !== '', group: draft.group !== '' };
+  return draft.scope in parts ? parts[draft.scope as keyof typeof parts] : true;
+}
+
+function scopeOf(draft: Draft): NewScope {
+  switch (draft.scope) {
+    case 'named':
+      return { kind: 'named', deviceNames: draft.names };
+    case 'csv':
+      return { kind: 'csv', csv: draft.csv, leaveOutUnknown: draft.leaveOutUnknown };
+    case 'percent':
+      return { kind: 'percent', percent: draft.percent };
+    case 'filter':
+      return { kind: 'filter', filter: draft.filter };
+    case 'group':
+      return { kind: 'group', group: draft.group };
+    default:
+      return { kind: 'all' };
+  }
+}
+
+/** Reads waves as they are typed; null if one of them is none. */
+export function wavesOf(text: string): NonNullable<Terms['waves']> | null {
+  const words = text.split(/[,，\n]/).map((word) => word.trim()).filter(Boolean);
+  const waves = words.map((word) => {
+    const group = /^group:(.+)$/.exec(word);
+    if (group) return { kind: 'group' as const, group: group[1]! };
+    const number = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(word);
+    if (!number) return null;
+    if (number[2]) return { kind: 'percent' as const, percent: Number(number[1]) };
+    return Number.isInteger(Number(number[1])) ? { kind: 'count' as const, n: Number(number[1]) } : null;
+  });
+  return waves.includes(null) ? null : (waves as NonNullable<Terms['waves']>);
+}
+
+const time = (text: string) => (text ? new Date(text).toISOString() : undefined);
+
+/** The order that a draft is. */
+export function orderOf(draft: Draft, packageId: string): NewJob {
+  const waves = draft.kind === 'STATIC' ? (wavesOf(draft.waves) ?? []) : [];
+  const terms: Terms = {
+    srcVersions: draft.srcVersions,
+    attempts: draft.attempts,
+    retryIntervalMinutes: draft.attempts === 1 ? undefined : draft.retryIntervalMinutes,
+    startTimeoutMinutes: draft.needPush ? draft.startTimeoutMinutes : undefined,
+    overwrite: draft.overwrite,
+    needConfirm: draft.needConfirm,
+    multiModule: draft.multiModule,
+    maxMbitPerSecond: draft.maxMbitPerSecond,
+    maxFailurePercent: draft.maxFailurePercent,
+    maxFailures: draft.maxFailures,
+    startAt: time(draft.startAt),
+    endAt: time(draft.endAt),
+    windows: draft.windows.map(({ days, from, to }) => ({ days: days.length ? days : undefined, from, to })) as Terms['windows'],
+  };
+  if (waves.length > 0) {
+    terms.waves = waves;
+    terms.soakMinutes = draft.soakMinutes;
+    if (draft.minSuccessPercent !== undefined) terms.minSuccess = { kind: 'percent', percent: draft.minSuccessPercent };
+  }
+  if (draft.kind === 'DYNAMIC') terms.onlyNew = draft.onlyNew;
+  return {
+    kind: draft.kind,
+    packageId,
+    scope: scopeOf(draft),
+    needPush: draft.needPush,
+    protocol: draft.protocol,
+    ratePerMinute: draft.needPush ? draft.ratePerMinute : undefined,
+    timeoutMinutes: draft.timeoutMinutes,
+    terms,
+  };
+}
+
+/** What will happen, in plain sentences. */
+export function summary({ t, n, language }: Text, draft: Draft, of: Package, matched: number): string[] {
+  const said: string[] = [];
+  const local = (text: string) => new Date(text).toLocaleString(language);
+  const what = { version: of.version, module: of.module, count: n(matched) };
+  said.push(t(`summary.${draft.kind}`, what));
+  said.push(t(`summary.scope.${draft.scope}`, { percent: draft.percent, filter: draft.filter, group: draft.group }));
+  if (draft.srcVersions.length > 0) said.push(t('summary.srcVersions', { versions: draft.srcVersions.join(', ') }));
+  const waves = draft.kind === 'STATIC' ? (wavesOf(draft.waves) ?? []) : [];
+  if (waves.length > 0) said.push(t('summary.waves', { waves: draft.waves, soak: draft.soakMinutes ?? 60 }));
+  if (draft.maxFailurePercent !== undefined) said.push(t('summary.failurePercent', { percent: draft.maxFailurePercent }));
+  if (draft.maxFailures !== undefined) said.push(t('summary.failures', { count: draft.maxFailures }));
+  said.push(draft.startAt ? t('summary.startAt', { at: local(draft.startAt) }) : t('summary.now'));
+  if (draft.endAt) said.push(t('summary.endAt', { at: local(draft.endAt) }));
+  for (const { days, from, to } of draft.windows) {
+    const names = days.map((day) => t(`day.${day}` as 'day.mon')).join(' ') || t('everyDay');
+    said.push(t('summary.window', { days: names, from, to }));
+  }
+  said.push(draft.needPush ? t('summary.rate', { rate: draft.ratePerMinute ?? 10_000 }) : t('summary.noPush'));
+  if (draft.needConfirm) said.push(t('summary.confirm'));
+  said.push(t('summary.attempts', { attempts: draft.attempts ?? 3 }));
+  if (draft.timeoutMinutes !== undefined) said.push(t('summary.timeout', { minutes: draft.timeoutMinutes }));
+  return said;
+}

@@ -1,0 +1,325 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Alert, Button, Card, Descriptions, Popconfirm, Progress, Segmented, Statistic } from 'antd';
+import { useState } from 'react';
+import { Link, useParams } from 'react-router';
+
+import { api, ask } from '../api/client';
+import { csv, save } from '../api/csv';
+import { all } from '../api/pages';
+import type { Job, Task, TaskState } from '../api/types';
+import { NextStep, Time } from '../parts/bits';
+import { CursorTable } from '../parts/cursor-table';
+import { DataTable } from '../parts/data-table';
+import { Ended, JobState, STATES, total } from '../parts/job-table';
+import { Loaded } from '../parts/loaded';
+import { span } from '../parts/numbers';
+import { Outcomes } from '../parts/outcomes';
+import { Page } from '../parts/page';
+import { ProblemAlert } from '../parts/problem';
+import { taskColumns } from '../parts/task';
+import { haltText } from '../parts/words';
+import { useText } from '../texts';
+import { usePackage } from './package';
+import { secondsLeft } from './pace';
+
+export default function JobPage() {
+  const { t } = useText();
+  const { jobId = '' } = useParams();
+  const query = useQuery({
+    queryKey: ['job', jobId],
+    queryFn: () => ask(api.GET('/api/v1/jobs/{jobId}', { params: { path: { jobId } } })),
+  });
+  const of = usePackage(query.data?.packageId ?? '');
+  const title = of.data ? t('jobTitle', { version: of.data.version, module: of.data.module }) : t('job');
+  return (
+    <Page title={title} within={[{ text: t('jobs'), to: '/jobs' }]} actions={query.data && <Orders job={query.data} />}>
+      <Loaded query={query}>
+        {(job) => (
+          <>
+            <Hold job={job} />
+            <State job={job} />
+            <Waves job={job} />
+            <Results job={job} />
+            <Tasks job={job} />
+            <Facts job={job} />
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+type Order = 'pause' | 'resume' | 'cancel' | 'close' | 'approve' | 're-upgrade' | 'skip';
+
+/** What an operator can order now. */
+function possible(job: Job): Order[] {
+  const runs = job.state === 'IN_PROGRESS' || job.state === 'PLANNED';
+  const orders: Order[] = [];
+  if (runs && !job.hold) orders.push('pause');
+  if (runs && job.hold) orders.push('resume');
+  if (runs && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
+  if (job.counts.confirm > 0) orders.push('approve');
+  if (job.counts.failed > 0 || (job.state === 'CANCELED' && job.counts.canceled > 0)) orders.push('re-upgrade');
+  if (runs && job.kind === 'DYNAMIC' && !job.closedAt) orders.push('close');
+  if (runs) orders.push('cancel');
+  return orders;
+}
+
+function Orders({ job }: { job: Job }) {
+  const { t } = useText();
+  const queries = useQueryClient();
+  const order = useMutation({
+    mutationFn: (order: Order) => {
+      const params = { path: { jobId: job.id } };
+      if (order === 'skip') {
+        return ask(api.POST('/api/v1/jobs/{jobId}/skip', { params, body: { wave: job.progress!.wave } }));
+      }
+      return ask(api.POST(`/api/v1/jobs/{jobId}/${order}`, { params }));
+    },
+    onSettled: () =>
+      Promise.all([queries.invalidateQueries({ queryKey: ['job', job.id] }), queries.invalidateQueries({ queryKey: ['jobs'] })]),
+  });
+  return (
+    <>
+      {possible(job).map((what) => (
+        <Popconfirm key={what} title={t(`order.${what}.sure`)} onConfirm={() => order.mutate(what)}>
+          <Button danger={what === 'cancel'} loading={order.isPending && order.variables === what}>
+            {t(`order.${what}`)}
+          </Button>
+        </Popconfirm>
+      ))}
+      <ProblemAlert error={order.error} />
+    </>
+  );
+}
+
+function Hold({ job }: { job: Job }) {
+  const text = useText();
+  if (!job.hold) return null;
+  const { hold } = job;
+  const title = hold.kind === 'paused' ? text.t('hold.paused.detail') : text.t('hold.halted.detail');
+  return (
+    <Alert
+      type={hold.kind === 'paused' ? 'warning' : 'error'}
+      showIcon
+      title={title}
+      description={hold.kind === 'halted' ? haltText(text, hold.halt) : undefined}
+    />
+  );
+}
+
+/** States with their counts, of how many; and when it may be over. */
+function State({ job }: { job: Job }) {
+  const { t, n, code } = useText();
+  const whole = total(job.counts);
+  const left = secondsLeft(job, Date.now());
+  return (
+    <Card>
+      <div className="stack">
+        <div className="row">
+          <JobState job={job} />
+          {job.busy && t('jobBusy')}
+        </div>
+        <Ended counts={job.counts} />
+        <div className="grid tight">
+          {STATES.map(([key, state]) => (
+            <Statistic key={key} title={code('taskState', state)} value={n(job.counts[key])} suffix={<small>/ {n(whole)}</small>} />
+          ))}
+          {left !== null && <Statistic title={t('eta')} value={span(left)} suffix={<small>{t('eta.detail')}</small>} />}
+        </div>
+      </div>
+    </Card>
+  );
+}
+
+function Waves({ job }: { job: Job }) {
+  const { t, n } = useText();
+  const progress = job.progress;
+  if (!progress || progress.waves.length < 2) return null;
+  const rows = progress.waves.map((wave, at) => ({ ...wave, number: at + 1 }));
+  const open = (number: number) => (number < progress.wave ? 'done' : number === progress.wave ? 'open' : 'closed');
+  return (
+    <Card title={t('waves')}>
+      <DataTable
+        aria-label={t('waves')}
+        size="small"
+        rowKey="number"
+        dataSource={rows}
+        columns={[
+          { title: t('wave'), dataIndex: 'number' },
+          { title: t('state'), render: (_, { number }) => t(`wave.${open(number)}`) },
+          { title: t('devices'), render: (_, row) => n(row.total) },
+          {
+            title: t('succeeded'),
+            width: 220,
+            render: (_, row) => (
+              <>
+                <Progress percent={row.total ? Math.floor((100 * row.succeeded) / row.total) : 0} size="small" aria-label={t('succeeded')} />
+                {t('ofCount', { part: row.succeeded, whole: row.total })}
+              </>
+            ),
+          },
+          { title: t('failed'), render: (_, row) => n(row.failed) },
+          { title: t('retrying'), render: (_, row) => n(row.retrying) },
+          { title: t('lost'), render: (_, row) => n(row.lost) },
+        ]}
+      />
+      <p>
+        {t('wave.openedAt')} <Time at={progress.openedAt} />
+        {progress.enoughAt && (
+          <>
+            {' · '}
+            {t('wave.enoughAt')} <Time at={progress.enoughAt} />
+          </>
+        )}
+      </p>
+    </Card>
+  );
+}
+
+/** Example devices named beside a reason. */
+const EXAMPLES = 3;
+
+function Results({ job }: { job: Job }) {
+  const { t } = useText();
+  const { productKey, id: jobId } = job;
+  const statistics = useQuery({
+    queryKey: ['job', jobId, 'upgrades'],
+    queryFn: () =>
+      ask(
+        api.GET('/api/v1/products/{productKey}/statistics/upgrades', {
+          params: { path: { productKey }, query: { jobId, from: job.createdAt } },
+        }),
+      ),
+  });
+  const failed = useQuery({
+    queryKey: ['job', jobId, 'examples'],
+    enabled: job.counts.failed > 0,
+    queryFn: () =>
+      ask(api.GET('/api/v1/jobs/{jobId}/tasks', { params: { path: { jobId }, query: { state: 'FAILED', limit: 200 } } })),
+  });
+  const examples: Record<string, string[]> = {};
+  for (const { reason, deviceName } of failed.data?.items ?? []) {
+    if (!reason) continue;
+    const names = (examples[reason.code] ??= []);
+    if (names.length < EXAMPLES) names.push(deviceName);
+  }
+  if (job.counts.succeeded + job.counts.failed + job.counts.canceled === 0) return null;
+  return <Loaded query={statistics}>{(of) => <Outcomes title={t('upgradeResults')} of={of} examples={examples} />}</Loaded>;
+}
+
+function Tasks({ job }: { job: Job }) {
+  const { t, n, code } = useText();
+  const [state, setState] = useState<TaskState | 'ALL'>('ALL');
+  const get = (cursor?: string, limit?: number) =>
+    ask(
+      api.GET('/api/v1/jobs/{jobId}/tasks', {
+        params: { path: { jobId: job.id }, query: { state: state === 'ALL' ? undefined : state, cursor, limit } },
+      }),
+    );
+  const download = useMutation({
+    mutationFn: async () => {
+      const tasks = await all((cursor) => get(cursor, 200), 5_000);
+      const rows = tasks.map((task) => [
+        task.deviceName,
+        task.srcVersion ?? '',
+        task.destVersion,
+        task.state,
+        String(task.progress),
+        task.reason?.code ?? task.waiting?.code ?? '',
+        task.deviceError ? `${task.deviceError.step} ${task.deviceError.desc}` : '',
+        String(task.attempt),
+        task.updatedAt,
+      ]);
+      const head = ['deviceName', 'srcVersion', 'destVersion', 'state', 'progress', 'reason', 'deviceError', 'attempt', 'updatedAt'];
+      save(`${job.id}.csv`, csv([head, ...rows]));
+    },
+  });
+  const states = [
+    { value: 'ALL' as const, label: t('tabCount', { name: t('all'), count: n(total(job.counts)) }) },
+    ...STATES.map(([key, value]) => ({ value, label: t('tabCount', { name: code('taskState', value), count: n(job.counts[key]) }) })),
+  ];
+  return (
+    <Card
+      title={t('tasks')}
+      extra={
+        <Button loading={download.isPending} onClick={() => download.mutate()}>
+          {t('export')}
+        </Button>
+      }
+    >
+      <ProblemAlert error={download.error} />
+      <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={setState} options={states} />
+      <CursorTable<Task>
+        of={['job', job.id, 'tasks', state]}
+        label={t('tasks')}
+        get={get}
+        rowKey={(task) => task.id}
+        empty={<NextStep text={t('jobTasks.empty')} />}
+        columns={[...taskColumns(t, 'device'), { title: t('actions'), render: (_, task) => <TaskOrders task={task} /> }]}
+      />
+    </Card>
+  );
+}
+
+const ENDED: TaskState[] = ['SUCCEEDED', 'FAILED', 'CANCELED'];
+
+function TaskOrders({ task }: { task: Task }) {
+  const { t } = useText();
+  const queries = useQueryClient();
+  const order = useMutation({
+    mutationFn: (order: 'cancel' | 're-upgrade' | 'approve') =>
+      ask(api.POST(`/api/v1/tasks/{taskId}/${order}`, { params: { path: { taskId: task.id } } })),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['job', task.jobId] }),
+  });
+  const orders = [
+    ...(task.state === 'CONFIRM' ? (['approve'] as const) : []),
+    ...(ENDED.includes(task.state) ? [] : (['cancel'] as const)),
+    ...(task.state === 'FAILED' || task.state === 'CANCELED' ? (['re-upgrade'] as const) : []),
+  ];
+  return (
+    <div className="row">
+      {orders.map((what) => (
+        <Button key={what} size="small" loading={order.isPending} onClick={() => order.mutate(what)}>
+          {t(`order.task.${what}`)}
+        </Button>
+      ))}
+      <ProblemAlert error={order.error} />
+    </div>
+  );
+}
+
+function Facts({ job }: { job: Job }) {
+  const { t, n, code } = useText();
+  const { scope, terms } = job;
+  const scopeText = t(`summary.scope.${scope.kind}`, {
+    percent: 'percent' in scope ? scope.percent : '',
+    filter: 'filter' in scope ? scope.filter : '',
+    group: 'group' in scope ? scope.group : '',
+  });
+  const told = Object.entries(terms).filter(([, value]) => value != null && !(Array.isArray(value) && value.length === 0));
+  return (
+    <Card title={t('jobFacts')}>
+      <Descriptions
+        column={{ xs: 1, md: 2 }}
+        items={[
+          { key: 'id', label: 'ID', children: <span className="code">{job.id}</span> },
+          { key: 'package', label: t('package'), children: <Link to={`/packages/${job.packageId}`}>{job.packageId}</Link> },
+          { key: 'product', label: t('product'), children: <Link to={`/products/${job.productKey}`}>{job.productKey}</Link> },
+          { key: 'kind', label: t('jobKind'), children: code('jobKind', job.kind) },
+          { key: 'scope', label: t('scope'), children: scopeText },
+          { key: 'protocol', label: t('protocol'), children: job.protocol.toUpperCase() },
+          { key: 'rate', label: t('terms.ratePerMinute'), children: job.ratePerMinute == null ? t('summary.noPush') : n(job.ratePerMinute) },
+          { key: 'timeout', label: t('terms.timeoutMinutes'), children: job.timeoutMinutes == null ? '–' : n(job.timeoutMinutes) },
+          { key: 'created', label: t('createdAt'), children: <Time at={job.createdAt} /> },
+          { key: 'ended', label: t('endedAt'), children: <Time at={job.endedAt} /> },
+          ...told.map(([key, value]) => ({
+            key,
+            label: code('terms', key),
+            children: <span className="code">{typeof value === 'object' ? JSON.stringify(value) : String(value)}</span>,
+          })),
+        ]}
+      />
+    </Card>
+  );
+}

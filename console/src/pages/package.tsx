@@ -1,0 +1,104 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { Alert, Button, Card, Descriptions, Popconfirm, Tag } from 'antd';
+import { useNavigate, useParams } from 'react-router';
+
+import { api, ask } from '../api/client';
+import type { Package } from '../api/types';
+import { Copy, LinkButton, NextStep, StateTag, Time } from '../parts/bits';
+import { JobTable } from '../parts/job-table';
+import { Loaded } from '../parts/loaded';
+import { bytes } from '../parts/numbers';
+import { Page } from '../parts/page';
+import { ProblemAlert } from '../parts/problem';
+import { useText } from '../texts';
+import { useProduct } from './product';
+
+export const usePackage = (packageId: string) =>
+  useQuery({
+    queryKey: ['packages', 'one', packageId],
+    enabled: packageId !== '',
+    queryFn: () => ask(api.GET('/api/v1/packages/{packageId}', { params: { path: { packageId } } })),
+  });
+
+/** Whether a package must still succeed on test devices. */
+export const isUnproven = ({ state }: Package) => state === 'UNVERIFIED' || state === 'FAILED';
+
+export default function PackagePage() {
+  const { t } = useText();
+  const { packageId = '' } = useParams();
+  const query = usePackage(packageId);
+  const productKey = query.data?.productKey ?? '';
+  const product = useProduct(productKey);
+  const within = [
+    { text: t('products'), to: '/products' },
+    ...(productKey ? [{ text: product.data?.name ?? productKey, to: `/products/${productKey}/packages` }] : []),
+  ];
+  return (
+    <Page title={query.data?.name ?? packageId} within={within} actions={query.data && <Actions of={query.data} />}>
+      <Loaded query={query}>
+        {(of) => (
+          <>
+            {isUnproven(of) && <Alert type="info" showIcon title={t('package.unproven')} />}
+            {of.state === 'VERIFYING' && <Alert type="info" showIcon title={t('package.verifying')} />}
+            <Facts of={of} />
+            <Card title={t('jobs')}>
+              <JobTable
+                of={['jobs', 'package', packageId]}
+                query={{ packageId }}
+                empty={<NextStep text={t('packageJobs.empty')} />}
+              />
+            </Card>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Actions({ of }: { of: Package }) {
+  const { t } = useText();
+  const navigate = useNavigate();
+  const remove = useMutation({
+    mutationFn: () => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path: { packageId: of.id } } })),
+    onSuccess: () => navigate(`/products/${of.productKey}/packages`),
+  });
+  return (
+    <>
+      <LinkButton primary to={`/packages/${of.id}/new-job`}>
+        {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
+      </LinkButton>
+      <Popconfirm title={t('remove.sure', { name: of.name })} onConfirm={() => remove.mutate()}>
+        <Button danger loading={remove.isPending}>
+          {t('remove')}
+        </Button>
+      </Popconfirm>
+      <ProblemAlert error={remove.error} />
+    </>
+  );
+}
+
+function Facts({ of }: { of: Package }) {
+  const { t } = useText();
+  return (
+    <Card title={t('packageFacts')}>
+      <Descriptions
+        column={{ xs: 1, md: 2 }}
+        items={[
+          { key: 'version', label: t('version'), children: <Tag>{of.version}</Tag> },
+          { key: 'state', label: t('state'), children: <StateTag kind="packageState" state={of.state} /> },
+          { key: 'module', label: t('module'), children: of.module },
+          { key: 'kind', label: t('packageKind'), children: t(of.srcVersion ? 'packageKind.diff' : 'packageKind.full') },
+          ...(of.srcVersion ? [{ key: 'src', label: t('srcVersion'), children: <Tag>{of.srcVersion}</Tag> }] : []),
+          { key: 'file', label: t('file'), children: `${of.fileName} (${bytes(of.size)})` },
+          ...(of.imageVersion ? [{ key: 'image', label: t('imageVersion'), children: of.imageVersion }] : []),
+          { key: 'sign', label: t('signMethod'), children: of.signMethod.toUpperCase() },
+          { key: 'md5', label: 'MD5', children: <Copy name="MD5" value={of.md5} /> },
+          { key: 'sha256', label: 'SHA-256', children: <Copy name="SHA-256" value={of.sha256} /> },
+          { key: 'id', label: 'ID', children: <Copy name="ID" value={of.id} /> },
+          { key: 'created', label: t('createdAt'), children: <Time at={of.createdAt} /> },
+          ...(of.custom ? [{ key: 'custom', label: t('custom'), children: <span className="code">{of.custom}</span> }] : []),
+        ]}
+      />
+    </Card>
+  );
+}

@@ -1,0 +1,194 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Alert, App, Button, Card, Input, Popconfirm, Switch, Tag } from 'antd';
+import { useEffect, useState } from 'react';
+import { Link } from 'react-router';
+
+import { api, ask } from '../api/client';
+import type { Configuration, ConfigurationVersion, DeviceConfiguration } from '../api/types';
+import { NextStep, Time } from '../parts/bits';
+import { CursorTable } from '../parts/cursor-table';
+import { Loaded } from '../parts/loaded';
+import { bytes } from '../parts/numbers';
+import { ProblemAlert } from '../parts/problem';
+import { useText } from '../texts';
+
+export default function ConfigurationTab({ productKey }: { productKey: string }) {
+  const { t } = useText();
+  const path = { productKey };
+  const query = useQuery({
+    queryKey: ['configuration', productKey, 'now'],
+    queryFn: () => ask(api.GET('/api/v1/products/{productKey}/configuration', { params: { path } })),
+  });
+  return (
+    <div className="stack">
+      <p>{t('configuration.detail')}</p>
+      <Loaded query={query}>{(now) => <Present productKey={productKey} now={now} />}</Loaded>
+      <Card title={t('configurationDevices')}>
+        <CursorTable<DeviceConfiguration>
+          of={['configuration', productKey, 'devices']}
+          label={t('configurationDevices')}
+          get={(cursor) =>
+            ask(
+              api.GET('/api/v1/products/{productKey}/configuration/devices', { params: { path, query: { cursor } } }),
+            )
+          }
+          rowKey={(row) => row.deviceName}
+          empty={<NextStep text={t('configurationDevices.empty')} />}
+          columns={[
+            {
+              title: 'DeviceName',
+              render: (_, { deviceName }) => (
+                <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
+              ),
+            },
+            ...(['told', 'fetched', 'answered'] as const).map((what) => ({
+              title: t(`configuration.${what}`),
+              render: (_: unknown, row: DeviceConfiguration) => {
+                const since = row[what];
+                return since ? (
+                  <>
+                    <Tag>{since.version}</Tag>
+                    <Time at={since.at} />
+                  </>
+                ) : (
+                  '–'
+                );
+              },
+            })),
+            { title: t('configuration.code'), dataIndex: 'code' },
+          ]}
+        />
+      </Card>
+      <Card title={t('configurationVersions')}>
+        <CursorTable<ConfigurationVersion>
+          of={['configuration', productKey, 'versions']}
+          label={t('configurationVersions')}
+          get={(cursor) =>
+            ask(
+              api.GET('/api/v1/products/{productKey}/configuration/versions', { params: { path, query: { cursor } } }),
+            )
+          }
+          rowKey={(row) => row.version}
+          empty={<NextStep text={t('configurationVersions.empty')} />}
+          columns={[
+            { title: t('version'), dataIndex: 'version' },
+            { title: t('size'), render: (_, { size }) => bytes(size) },
+            { title: 'SHA-256', render: (_, { sha256 }) => <span className="code">{sha256.slice(0, 16)}…</span> },
+            { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
+          ]}
+        />
+      </Card>
+    </div>
+  );
+}
+
+function Present({ productKey, now }: { productKey: string; now: Configuration }) {
+  const { t } = useText();
+  const { message } = App.useApp();
+  const queries = useQueryClient();
+  const path = { productKey };
+  const [typed, setTyped] = useState<string | null>(null);
+  // What was present when typing began; another operator may have made a version since.
+  const [basis, setBasis] = useState<number | undefined>();
+  const version = now.present?.version;
+  const file = useQuery({
+    queryKey: ['configuration', productKey, 'file', version],
+    enabled: version !== undefined,
+    refetchInterval: false,
+    queryFn: () =>
+      ask(
+        api.GET('/api/v1/products/{productKey}/configuration/versions/{version}/file', {
+          params: { path: { productKey, version: version! } },
+          parseAs: 'text',
+        }),
+      ) as Promise<string>,
+  });
+  const after = { onSuccess: () => queries.invalidateQueries({ queryKey: ['configuration', productKey] }) };
+  const make = useMutation({
+    mutationFn: (text: string) =>
+      ask(
+        api.POST('/api/v1/products/{productKey}/configuration/versions', {
+          params: { path },
+          headers: { 'Content-Type': 'application/json' },
+          bodySerializer: (body: unknown) => body as string,
+          body: text as never,
+        }),
+      ),
+    onSuccess: () => {
+      setTyped(null);
+      message.success(t('done'));
+      return after.onSuccess();
+    },
+  });
+  const enable = useMutation({
+    mutationFn: (enabled: boolean) =>
+      ask(api.PATCH('/api/v1/products/{productKey}/configuration', { params: { path }, body: { enabled } })),
+    ...after,
+  });
+  const push = useMutation({
+    mutationFn: () =>
+      ask(api.POST('/api/v1/products/{productKey}/configuration/push', { params: { path }, body: {} })),
+    ...after,
+  });
+  useEffect(() => {
+    if (typed === null) setBasis(version);
+  }, [typed, version]);
+  const problem = typed === null ? null : jsonProblem(typed);
+  const overtaken = typed !== null && basis !== version;
+  return (
+    <Card
+      title={version === undefined ? t('configuration.none') : t('configuration.present', { version })}
+      extra={
+        <label className="row">
+          {t('configuration.enabled')}
+          <Switch checked={now.enabled} loading={enable.isPending} onChange={(on) => enable.mutate(on)} />
+        </label>
+      }
+    >
+      <div className="stack">
+        {overtaken && (
+          <Alert
+            type="warning"
+            showIcon
+            title={t('conflict', { version: version ?? 0 })}
+            action={<Button onClick={() => setTyped(null)}>{t('conflict.theirs')}</Button>}
+          />
+        )}
+        <Input.TextArea
+          aria-label={t('configuration')}
+          className="code"
+          autoSize={{ minRows: 6, maxRows: 24 }}
+          placeholder={'{"interval": 60}'}
+          value={typed ?? file.data ?? ''}
+          status={problem ? 'error' : ''}
+          onChange={(event) => setTyped(event.target.value)}
+        />
+        {problem && <Alert type="error" title={t('configuration.noJson')} description={problem} />}
+        <ProblemAlert error={make.error ?? enable.error ?? push.error ?? file.error} />
+        <div className="row">
+          <Button type="primary" disabled={!typed?.trim() || !!problem} loading={make.isPending} onClick={() => make.mutate(typed!)}>
+            {overtaken ? t('conflict.mine') : t('configuration.save')}
+          </Button>
+          <Button disabled={typed === null} onClick={() => setTyped(null)}>
+            {t('discard')}
+          </Button>
+          <Popconfirm title={t('configuration.push.sure')} onConfirm={() => push.mutate()}>
+            <Button disabled={version === undefined || !now.enabled || typed !== null} loading={push.isPending}>
+              {t('configuration.push')}
+            </Button>
+          </Popconfirm>
+          {now.pushedVersion != null && <span>{t('configuration.pushed', { version: now.pushedVersion })}</span>}
+        </div>
+      </div>
+    </Card>
+  );
+}
+
+function jsonProblem(text: string): string | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (error) {
+    return String(error);
+  }
+}

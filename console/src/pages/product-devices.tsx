@@ -1,0 +1,283 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { App, Button, Form, Input, Modal, Select, Tag, Upload } from 'antd';
+import { useState } from 'react';
+import { Link, useNavigate } from 'react-router';
+
+import { api, ask, Refusal } from '../api/client';
+import { csv, save } from '../api/csv';
+import { all } from '../api/pages';
+import type { Device, Import } from '../api/types';
+import { NextStep, OnlineTag, Time } from '../parts/bits';
+import { CursorTable } from '../parts/cursor-table';
+import { DataTable } from '../parts/data-table';
+import { ProblemAlert, problemText } from '../parts/problem';
+import { useText } from '../texts';
+import { given } from './products';
+
+interface Narrowed {
+  prefix?: string;
+  filter?: string;
+  group?: string;
+}
+
+export function Devices({ productKey }: { productKey: string }) {
+  const { t } = useText();
+  const [narrowed, setNarrowed] = useState<Narrowed>({});
+  const [open, setOpen] = useState<'one' | 'many' | null>(null);
+  const get = (cursor?: string, limit?: number) =>
+    ask(
+      api.GET('/api/v1/products/{productKey}/devices', {
+        params: { path: { productKey }, query: { ...narrowed, cursor, limit } },
+      }),
+    );
+  const isWhole = Object.keys(narrowed).length === 0;
+  return (
+    <div className="stack">
+      <div className="row">
+        <Button type="primary" onClick={() => setOpen('one')}>
+          {t('newDevice')}
+        </Button>
+        <Button onClick={() => setOpen('many')}>{t('importDevices')}</Button>
+        <Export name={`${productKey}-devices.csv`} get={(cursor) => get(cursor, 200)} />
+        <Narrow productKey={productKey} use={setNarrowed} />
+      </div>
+      <CursorTable<Device>
+        of={['devices', productKey, narrowed]}
+        label={t('devices')}
+        get={get}
+        rowKey={(device) => device.deviceName}
+        empty={<NextStep text={isWhole ? t('devices.empty') : t('devices.noneFound')} />}
+        columns={[
+          {
+            title: 'DeviceName',
+            render: (_, { deviceName }) => (
+              <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
+            ),
+          },
+          { title: t('state'), render: (_, device) => <OnlineTag device={device} /> },
+          { title: t('versions'), render: (_, { versions }) => <Versions versions={versions} /> },
+          {
+            title: t('tags'),
+            render: (_, { tags }) => Object.entries(tags).map(([key, value]) => <Tag key={key}>{`${key}=${value}`}</Tag>),
+          },
+          { title: t('groups'), render: (_, { groups }) => groups.map((group) => <Tag key={group}>{group}</Tag>) },
+          { title: t('lastSeen'), render: (_, device) => <Time at={device.online ? device.lastOnlineAt : device.lastOfflineAt} /> },
+        ]}
+      />
+      <NewDeviceForm productKey={productKey} open={open === 'one'} close={() => setOpen(null)} />
+      <ImportForm productKey={productKey} open={open === 'many'} close={() => setOpen(null)} />
+    </div>
+  );
+}
+
+export function Versions({ versions }: { versions: Device['versions'] }) {
+  const { t } = useText();
+  if (versions.length === 0) return <>{t('neverReported')}</>;
+  return (
+    <>
+      {versions.map(({ module, version }) => (
+        <Tag key={module}>{module === 'default' ? version : `${module} ${version}`}</Tag>
+      ))}
+    </>
+  );
+}
+
+/** By the beginning of names, by the filter language, or by a group: the platform takes one of them. */
+function Narrow({ productKey, use }: { productKey: string; use: (narrowed: Narrowed) => void }) {
+  const { t } = useText();
+  const [by, setBy] = useState<keyof Narrowed>('prefix');
+  const groups = useGroups(productKey, by === 'group');
+  const set = (value: string) => use(value ? { [by]: value } : {});
+  return (
+    <div className="row">
+      <Select
+        aria-label={t('narrowBy')}
+        value={by}
+        onChange={(next) => {
+          setBy(next);
+          use({});
+        }}
+        options={(['prefix', 'filter', 'group'] as const).map((value) => ({ value, label: t(`narrow.${value}`) }))}
+      />
+      {by === 'group' ? (
+        <Select
+          aria-label={t('group')}
+          className="field"
+          allowClear
+          placeholder={t('group')}
+          onChange={(group?: string) => set(group ?? '')}
+          options={(groups.data ?? []).map(({ name }) => ({ value: name, label: name }))}
+        />
+      ) : (
+        <Input.Search
+          key={by}
+          aria-label={t(`narrow.${by}`)}
+          className="field wide"
+          allowClear
+          placeholder={by === 'filter' ? 'tag.region = eu and status = offline' : 'lamp-'}
+          onSearch={(value) => set(value.trim())}
+        />
+      )}
+    </div>
+  );
+}
+
+export const useGroups = (productKey: string, enabled = true) =>
+  useQuery({
+    queryKey: ['groups', productKey, 'all'],
+    enabled,
+    queryFn: () =>
+      all((cursor) =>
+        ask(
+          api.GET('/api/v1/products/{productKey}/groups', { params: { path: { productKey }, query: { cursor, limit: 200 } } }),
+        ),
+      ),
+  });
+
+function Export({ name, get }: { name: string; get: Parameters<typeof all<Device>>[0] }) {
+  const { t } = useText();
+  const order = useMutation({
+    mutationFn: async () => {
+      const devices = await all(get);
+      const rows = devices.map((device) => [
+        device.deviceName,
+        String(device.online),
+        device.versions.map(({ module, version }) => `${module}=${version}`).join(' '),
+        Object.entries(device.tags).map(([key, value]) => `${key}=${value}`).join(' '),
+        device.lastOnlineAt ?? '',
+      ]);
+      save(name, csv([['deviceName', 'online', 'versions', 'tags', 'lastOnlineAt'], ...rows]));
+    },
+  });
+  return (
+    <>
+      <Button loading={order.isPending} onClick={() => order.mutate()}>
+        {t('export')}
+      </Button>
+      <ProblemAlert error={order.error} />
+    </>
+  );
+}
+
+interface WantedDevice {
+  deviceName?: string;
+  deviceSecret?: string;
+}
+
+function NewDeviceForm({ productKey, open, close }: { productKey: string; open: boolean; close: () => void }) {
+  const { t } = useText();
+  const { message } = App.useApp();
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const order = useMutation({
+    mutationFn: (wanted: WantedDevice) =>
+      ask(
+        api.POST('/api/v1/products/{productKey}/devices', { params: { path: { productKey } }, body: given(wanted) }),
+      ),
+    onSuccess: ({ deviceName }) => {
+      void queries.invalidateQueries({ queryKey: ['devices', productKey] });
+      message.success(t('done'));
+      close();
+      void navigate(`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`);
+    },
+  });
+  return (
+    <Modal open={open} onCancel={close} title={t('newDevice')} footer={null} destroyOnHidden>
+      <Form layout="vertical" onFinish={(wanted: WantedDevice) => order.mutate(wanted)}>
+        <Form.Item name="deviceName" label="DeviceName" extra={t('deviceName.detail')}>
+          <Input autoFocus />
+        </Form.Item>
+        <Form.Item name="deviceSecret" label="DeviceSecret" extra={t('deviceSecret.detail')}>
+          <Input />
+        </Form.Item>
+        <ProblemAlert error={order.error} />
+        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
+          {t('create')}
+        </Button>
+      </Form>
+    </Modal>
+  );
+}
+
+function ImportForm({ productKey, open, close }: { productKey: string; open: boolean; close: () => void }) {
+  const { t } = useText();
+  const queries = useQueryClient();
+  const [lines, setLines] = useState('');
+  const order = useMutation({
+    mutationFn: (body: string) =>
+      ask(
+        api.POST('/api/v1/products/{productKey}/import-devices', {
+          params: { path: { productKey } },
+          headers: { 'Content-Type': 'text/csv' },
+          bodySerializer: (text: unknown) => text as string,
+          body: body as never,
+        }),
+      ),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['devices', productKey] }),
+  });
+  return (
+    <Modal
+      open={open}
+      onCancel={close}
+      afterClose={() => {
+        order.reset();
+        setLines('');
+      }}
+      title={t('importDevices')}
+      footer={null}
+      width={720}
+      destroyOnHidden
+    >
+      <div className="stack">
+        <p>{t('importDevices.detail')}</p>
+        <Upload
+          accept=".csv,text/csv,text/plain"
+          showUploadList={false}
+          beforeUpload={(file) => {
+            void file.text().then(setLines);
+            return false;
+          }}
+        >
+          <Button>{t('chooseFile')}</Button>
+        </Upload>
+        <Input.TextArea
+          aria-label={t('importDevices.lines')}
+          className="code"
+          rows={8}
+          value={lines}
+          placeholder={'deviceName,deviceSecret\nlamp-0001,\nlamp-0002,'}
+          onChange={(event) => setLines(event.target.value)}
+        />
+        <ProblemAlert error={order.error} />
+        <Button type="primary" disabled={!lines.trim()} loading={order.isPending} onClick={() => order.mutate(lines)}>
+          {t('importDevices')}
+        </Button>
+        {order.data && <Imported outcome={order.data} />}
+      </div>
+    </Modal>
+  );
+}
+
+function Imported({ outcome }: { outcome: Import }) {
+  const text = useText();
+  const { t } = text;
+  const refused = outcome.results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []));
+  return (
+    <div className="stack" role="status">
+      <strong>{t('importDevices.outcome', { created: outcome.created, refused: outcome.refused })}</strong>
+      {refused.length > 0 && (
+        <DataTable
+          size="small"
+          rowKey="line"
+          dataSource={refused}
+          pagination={{ pageSize: 10, hideOnSinglePage: true }}
+          columns={[
+            { title: t('line'), dataIndex: 'line' },
+            { title: 'DeviceName', render: (_, { deviceName }) => <span className="code">{deviceName}</span> },
+            { title: t('problem'), render: (_, { problem }) => problemText(text, new Refusal(problem)) },
+          ]}
+        />
+      )}
+    </div>
+  );
+}

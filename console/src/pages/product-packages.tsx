@@ -1,0 +1,167 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { App, Button, Checkbox, Form, Input, Modal, Progress, Segmented, Select, Tag, Upload } from 'antd';
+import { useRef, useState } from 'react';
+import { Link, useNavigate } from 'react-router';
+
+import { api, ask, Refusal } from '../api/client';
+import type { Package } from '../api/types';
+import { forget, upload } from '../api/upload';
+import { NextStep, StateTag, Time } from '../parts/bits';
+import { CursorTable } from '../parts/cursor-table';
+import { bytes } from '../parts/numbers';
+import { ProblemAlert } from '../parts/problem';
+import { useText } from '../texts';
+import { useModules } from './product-modules';
+import { given } from './products';
+
+export function Packages({ productKey }: { productKey: string }) {
+  const { t } = useText();
+  const [adding, setAdding] = useState(false);
+  return (
+    <div className="stack">
+      <div className="row">
+        <Button type="primary" onClick={() => setAdding(true)}>
+          {t('newPackage')}
+        </Button>
+      </div>
+      <CursorTable<Package>
+        of={['packages', productKey]}
+        label={t('packages')}
+        get={(cursor) => ask(api.GET('/api/v1/packages', { params: { query: { productKey, cursor } } }))}
+        rowKey={(row) => row.id}
+        empty={<NextStep text={t('packages.empty')} />}
+        columns={[
+          { title: t('name'), render: (_, { id, name }) => <Link to={`/packages/${id}`}>{name}</Link> },
+          { title: t('module'), dataIndex: 'module' },
+          { title: t('version'), render: (_, { version }) => <Tag>{version}</Tag> },
+          { title: t('packageKind'), render: (_, { srcVersion }) => t(srcVersion ? 'packageKind.diff' : 'packageKind.full') },
+          { title: t('state'), render: (_, { state }) => <StateTag kind="packageState" state={state} /> },
+          { title: t('size'), render: (_, { size }) => bytes(size) },
+          { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
+        ]}
+      />
+      <NewPackageForm productKey={productKey} open={adding} close={() => setAdding(false)} />
+    </div>
+  );
+}
+
+interface Wanted {
+  kind: 'full' | 'diff';
+  name?: string;
+  module: string;
+  version: string;
+  srcVersion?: string;
+  signMethod: Package['signMethod'];
+  needVerify: boolean;
+  acceptImageVersion?: boolean;
+  custom?: string;
+}
+
+function NewPackageForm({ productKey, open, close }: { productKey: string; open: boolean; close: () => void }) {
+  const { t } = useText();
+  const { message } = App.useApp();
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const modules = useModules(productKey);
+  const [file, setFile] = useState<File | null>(null);
+  const [sent, setSent] = useState(0);
+  const ending = useRef<AbortController | null>(null);
+  const order = useMutation({
+    mutationFn: async ({ kind, ...wanted }: Wanted) => {
+      ending.current = new AbortController();
+      const uploadId = await upload(file!, setSent, ending.current.signal);
+      const srcVersion = kind === 'diff' ? wanted.srcVersion : undefined;
+      const query = { ...given({ ...wanted, srcVersion }), fileName: file!.name, uploadId };
+      const made = await ask(
+        api.POST('/api/v1/products/{productKey}/packages', { params: { path: { productKey }, query }, body: '', bodySerializer: () => '' }),
+      );
+      forget(file!);
+      return made;
+    },
+    onSuccess: ({ id }) => {
+      void queries.invalidateQueries({ queryKey: ['packages'] });
+      message.success(t('done'));
+      close();
+      void navigate(`/packages/${id}`);
+    },
+  });
+  const stop = () => {
+    ending.current?.abort();
+    close();
+  };
+  const differs = order.error instanceof Refusal && order.error.problem.code === 'imageVersionDiffers';
+  return (
+    <Modal
+      open={open}
+      onCancel={stop}
+      afterClose={() => {
+        setFile(null);
+        order.reset();
+      }}
+      title={t('newPackage')}
+      footer={null}
+      destroyOnHidden
+    >
+      <Form
+        layout="vertical"
+        onFinish={(wanted: Wanted) => order.mutate(wanted)}
+        initialValues={{ kind: 'full', module: 'default', signMethod: 'md5', needVerify: true }}
+      >
+        <Form.Item label={t('file')} required extra={t('file.detail')}>
+          <Upload
+            maxCount={1}
+            fileList={file ? [{ uid: '1', name: `${file.name} (${bytes(file.size)})` }] : []}
+            onRemove={() => setFile(null)}
+            beforeUpload={(chosen) => {
+              setFile(chosen);
+              setSent(0);
+              return false;
+            }}
+          >
+            <Button>{t('chooseFile')}</Button>
+          </Upload>
+        </Form.Item>
+        <Form.Item name="version" label={t('version')} extra={t('version.detail')} rules={[{ required: true, message: t('required') }]}>
+          <Input maxLength={64} />
+        </Form.Item>
+        <Form.Item name="module" label={t('module')}>
+          <Select options={(modules.data ?? []).map(({ name, alias }) => ({ value: name, label: alias ? `${name} (${alias})` : name }))} />
+        </Form.Item>
+        <Form.Item name="kind" label={t('packageKind')}>
+          <Segmented options={(['full', 'diff'] as const).map((value) => ({ value, label: t(`packageKind.${value}`) }))} />
+        </Form.Item>
+        <Form.Item noStyle dependencies={['kind']}>
+          {({ getFieldValue }) =>
+            getFieldValue('kind') === 'diff' && (
+              <Form.Item name="srcVersion" label={t('srcVersion')} rules={[{ required: true, message: t('required') }]}>
+                <Input maxLength={64} />
+              </Form.Item>
+            )
+          }
+        </Form.Item>
+        <Form.Item name="name" label={t('name')} extra={t('packageName.detail')}>
+          <Input maxLength={200} />
+        </Form.Item>
+        <Form.Item name="signMethod" label={t('signMethod')}>
+          <Segmented options={[{ value: 'md5', label: 'MD5' }, { value: 'sha256', label: 'SHA256' }]} />
+        </Form.Item>
+        <Form.Item name="needVerify" valuePropName="checked" extra={t('needVerify.detail')}>
+          <Checkbox>{t('needVerify')}</Checkbox>
+        </Form.Item>
+        {differs && (
+          <Form.Item name="acceptImageVersion" valuePropName="checked">
+            <Checkbox>{t('acceptImageVersion')}</Checkbox>
+          </Form.Item>
+        )}
+        <Form.Item name="custom" label={t('custom')}>
+          <Input.TextArea rows={2} maxLength={4096} />
+        </Form.Item>
+        <ProblemAlert error={order.error} />
+        {order.isPending && file && <Progress percent={Math.floor((100 * sent) / Math.max(file.size, 1))} />}
+        <Button className="after" type="primary" htmlType="submit" disabled={!file} loading={order.isPending}>
+          {t('upload')}
+        </Button>
+      </Form>
+    </Modal>
+  );
+}

@@ -1,0 +1,79 @@
+import { Button, Empty, Tag, Tooltip, Typography } from 'antd';
+import type { ReactNode } from 'react';
+import { useNavigate } from 'react-router';
+
+import { useText } from '../texts';
+
+/** A time as the operator's clock tells it. */
+export function Time({ at }: { at?: string | null | undefined }) {
+  const { language } = useText();
+  if (!at) return <>–</>;
+  return (
+    <Tooltip title={at}>
+      <time dateTime={at}>{new Date(at).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' })}</time>
+    </Tooltip>
+  );
+}
+
+const LOOKS: Record<string, string> = {
+  SUCCEEDED: 'good',
+  COMPLETED: 'good',
+  VERIFIED: 'good',
+  FAILED: 'bad',
+  IN_PROGRESS: 'busy',
+  NOTIFIED: 'busy',
+  VERIFYING: 'busy',
+  CONFIRM: 'asks',
+  UNVERIFIED: 'asks',
+};
+
+/** The state of a task, job or package. */
+export function StateTag({ kind, state }: { kind: 'taskState' | 'jobState' | 'packageState'; state: string }) {
+  const { code } = useText();
+  return <Tag className={LOOKS[state]}>{code(kind, state)}</Tag>;
+}
+
+export function OnlineTag({ device }: { device: { online: boolean; enabled: boolean; firstOnlineAt?: string | null } }) {
+  const { t } = useText();
+  if (!device.enabled) return <Tag className="bad">{t('device.disabled')}</Tag>;
+  if (device.online) return <Tag className="good">{t('device.online')}</Tag>;
+  return <Tag>{device.firstOnlineAt ? t('device.offline') : t('device.neverConnected')}</Tag>;
+}
+
+/** A value to be pasted elsewhere. */
+export function Copy({ value, name }: { value: string; name: string }) {
+  const { t } = useText();
+  const tooltips: [string, string] = [t('copy', { name }), t('copied')];
+  return (
+    <Typography.Text className="code" data-copy={name} copyable={{ text: value, tooltips }}>
+      {value}
+    </Typography.Text>
+  );
+}
+
+/** An empty place that says what comes next. */
+export function NextStep({ text, children }: { text: string; children?: ReactNode }) {
+  return (
+    <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={text}>
+      {children}
+    </Empty>
+  );
+}
+
+/** A link that looks like a button. */
+export function LinkButton({ to, primary, children }: { to: string; primary?: boolean; children: ReactNode }) {
+  const navigate = useNavigate();
+  return (
+    <Button
+      type={primary ? 'primary' : 'default'}
+      href={to}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey) return;
+        event.preventDefault();
+        void navigate(to);
+      }}
+    >
+      {children}
+    </Button>
+  );
+}

@@ -1,0 +1,78 @@
+import { Progress, Tag } from 'antd';
+import type { ReactNode } from 'react';
+import { Link } from 'react-router';
+
+import { api, ask } from '../api/client';
+import type { Counts, Job } from '../api/types';
+import { useText } from '../texts';
+import { StateTag, Time } from './bits';
+import { CursorTable } from './cursor-table';
+
+export const STATES = [
+  ['confirm', 'CONFIRM'],
+  ['queued', 'QUEUED'],
+  ['notified', 'NOTIFIED'],
+  ['inProgress', 'IN_PROGRESS'],
+  ['succeeded', 'SUCCEEDED'],
+  ['failed', 'FAILED'],
+  ['canceled', 'CANCELED'],
+] as const;
+
+export const total = (counts: Counts) => STATES.reduce((sum, [key]) => sum + counts[key], 0);
+
+interface Props {
+  of: readonly unknown[];
+  query: { productKey?: string; packageId?: string };
+  empty: ReactNode;
+}
+
+export function JobTable({ of, query, empty }: Props) {
+  const { t, code } = useText();
+  return (
+    <CursorTable<Job>
+      of={of}
+      label={t('jobs')}
+      get={(cursor) => ask(api.GET('/api/v1/jobs', { params: { query: { ...query, cursor } } }))}
+      rowKey={(job) => job.id}
+      empty={empty}
+      columns={[
+        { title: t('job'), render: (_, { id }) => <Link to={`/jobs/${id}`}>{id}</Link> },
+        { title: t('jobKind'), render: (_, { kind }) => code('jobKind', kind) },
+        { title: t('scope'), render: (_, { scope }) => t(`scope.${scope.kind}`) },
+        { title: t('state'), render: (_, job) => <JobState job={job} /> },
+        { title: t('progress'), width: 220, render: (_, { counts }) => <Ended counts={counts} /> },
+        { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
+      ]}
+    />
+  );
+}
+
+export function JobState({ job }: { job: Job }) {
+  const { t } = useText();
+  return (
+    <>
+      <StateTag kind="jobState" state={job.state} />
+      {job.hold && <Tag className="asks">{t(job.hold.kind === 'paused' ? 'hold.paused' : 'hold.halted')}</Tag>}
+    </>
+  );
+}
+
+/** How many of a job's devices have succeeded and failed, of how many. */
+export function Ended({ counts }: { counts: Counts }) {
+  const { t } = useText();
+  const whole = total(counts);
+  const percent = (part: number) => (whole === 0 ? 0 : Math.floor((100 * part) / whole));
+  return (
+    <div>
+      <Progress
+        percent={percent(counts.succeeded + counts.failed + counts.canceled)}
+        success={{ percent: percent(counts.succeeded) }}
+        strokeColor={counts.failed > 0 ? '#cf1322' : '#1677ff'}
+        showInfo={false}
+        size="small"
+        aria-label={t('progress')}
+      />
+      {t('ofTasks', { succeeded: counts.succeeded, failed: counts.failed, whole })}
+    </div>
+  );
+}

@@ -1,0 +1,37 @@
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** Bytes for people. */
+export function bytes(count: number): string {
+  const power = Math.min(Math.floor(Math.log2(Math.max(count, 1)) / 10), UNITS.length - 1);
+  const value = count / 1024 ** power;
+  return `${power === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${UNITS[power]}`;
+}
+
+/** Seconds for people: the two largest units. */
+export function span(seconds: number): string {
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [Math.round(seconds % 60), 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0 s';
+  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
+}
+
+/** What the platform had counted at a moment, in milliseconds. */
+export interface Sample {
+  at: number;
+  sessions: number;
+  counters: Record<string, number>;
+}
+
+/** How fast a counter grew from each sample to the next; a restart of the platform begins at nothing. */
+export function rates(samples: readonly Sample[], name: string): number[] {
+  return samples.slice(1).map((sample, at) => {
+    const before = samples[at]!;
+    const grown = (sample.counters[name] ?? 0) - (before.counters[name] ?? 0);
+    return Math.max(0, grown) / Math.max((sample.at - before.at) / 1_000, 0.001);
+  });
+}

@@ -1,0 +1,56 @@
+import { Card, Statistic } from 'antd';
+
+import type { UpgradeStatistics } from '../api/types';
+import { useText } from '../texts';
+import { BAD, GOOD, OFF, TimeChart } from './chart';
+import { DataTable } from './data-table';
+import { span } from './numbers';
+
+/** How upgrades ended: rates with their denominators, over time, and why. */
+export function Outcomes({ title, of, examples = {} }: { title: string; of: UpgradeStatistics; examples?: Record<string, string[]> }) {
+  const { t, n, code } = useText();
+  const ended = of.succeeded + of.failed;
+  return (
+    <Card title={title}>
+      <div className="stack">
+        <div className="grid">
+          <Statistic
+            title={t('successRate')}
+            value={of.successPercent == null ? '–' : `${of.successPercent.toFixed(1)} %`}
+            suffix={ended > 0 ? <small>{t('ofCount', { part: of.succeeded, whole: ended })}</small> : undefined}
+          />
+          <Statistic title={t('failed')} value={n(of.failed)} />
+          <Statistic title={t('canceled')} value={n(of.canceled)} />
+          <Statistic title={t('meanDuration')} value={of.meanSeconds == null ? '–' : span(of.meanSeconds)} />
+          <Statistic title={t('longestDuration')} value={of.longestSeconds == null ? '–' : span(of.longestSeconds)} />
+        </div>
+        {of.hours.length > 0 && (
+          <TimeChart
+            kind="bars"
+            label={t('overTime')}
+            points={of.hours.map(({ hour, succeeded, failed, canceled }) => ({ at: hour, succeeded, failed, canceled }))}
+            series={[
+              { key: 'succeeded', name: t('succeeded'), colour: GOOD },
+              { key: 'failed', name: t('failed'), colour: BAD },
+              { key: 'canceled', name: t('canceled'), colour: OFF },
+            ]}
+          />
+        )}
+        {of.reasons.length > 0 && (
+          <DataTable
+            aria-label={t('reasons')}
+            size="small"
+            rowKey={(row) => `${row.state} ${row.code}`}
+            dataSource={of.reasons}
+            columns={[
+              { title: t('reasons'), render: (_, row) => code('reasonKind', row.code) },
+              { title: t('state'), render: (_, row) => code('taskState', row.state) },
+              { title: t('count'), render: (_, row) => n(row.tasks) },
+              { title: t('examples'), render: (_, row) => (examples[row.code] ?? []).join(', ') || '–' },
+            ]}
+          />
+        )}
+      </div>
+    </Card>
+  );
+}

@@ -1,0 +1,45 @@
+import type { Event, Halt, Task } from '../api/types';
+import type { Text, Values } from '../texts';
+
+/** The values of a code that are plain, times as the operator's clock tells them. */
+function plain({ language }: Text, of: object): Values {
+  const entries = Object.entries(of).flatMap(([key, value]): [string, string | number][] => {
+    if (typeof value === 'number') return [[key, value]];
+    if (typeof value === 'boolean') return [[key, String(value)]];
+    if (typeof value !== 'string') return [];
+    const isTime = /^\d{4}-\d\d-\d\dT/.test(value);
+    return [[key, isTime ? new Date(value).toLocaleString(language) : value]];
+  });
+  return Object.fromEntries(entries);
+}
+
+export function haltText(text: Text, halt: Halt): string {
+  return text.code('halt', halt.code, plain(text, halt));
+}
+
+export function waitingText(text: Text, waiting: NonNullable<Task['waiting']>): string {
+  if (waiting.code === 'halted') return text.t('waiting.halted', { why: haltText(text, waiting.halt) });
+  if (waiting.code === 'queuedBehind' && waiting.held) return text.code('waiting', 'queuedBehindHeld', plain(text, waiting));
+  return text.code('waiting', waiting.code, plain(text, waiting));
+}
+
+export function reasonText(text: Text, reason: NonNullable<Task['reason']>): string {
+  return text.code('reason', reason.code, plain(text, reason));
+}
+
+/** What happened, in one sentence. */
+export function eventText(text: Text, event: Event): string {
+  const { params, code } = event as { params: Record<string, unknown>; code: string };
+  const values = plain(text, params);
+  const reason = params['reason'] as NonNullable<Task['reason']> | undefined;
+  if (reason) values['reason'] = reasonText(text, reason);
+  for (const state of ['from', 'to', 'state'] as const) {
+    const value = params[state];
+    if (typeof value === 'string') values[state] = text.code(code.startsWith('task') ? 'taskState' : code.startsWith('job') ? 'jobState' : 'packageState', value);
+  }
+  const hold = params['hold'] as { kind: string; halt?: Halt } | undefined;
+  if (hold) values['why'] = hold.halt ? haltText(text, hold.halt) : text.t('hold.paused');
+  if (Array.isArray(params['fields'])) values['fields'] = params['fields'].join(', ');
+  const told = text.code('event', code, values);
+  return reason ? `${told}: ${values['reason']}` : told;
+}
