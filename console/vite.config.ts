@@ -23,7 +23,8 @@ const packed: Plugin = {
 
 export default defineConfig({
   plugins: [react(), packed],
-  build: { outDir: OUT, assetsInlineLimit: 0, chunkSizeWarningLimit: 1_000 },
+  // The look of the page rests on `light-dark()`.
+  build: { outDir: OUT, target: ['chrome123', 'firefox120', 'safari17.5'], assetsInlineLimit: 0, chunkSizeWarningLimit: 1_000 },
   worker: { format: 'es' },
   test: { include: ['src/**/*.test.ts'] },
   // The platform looks at who asks, so it must see the address that the browser sees.

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Browser, Platform } from './harness.js';
+import { Browser, Platform, until } from './harness.js';
 
 let platform;
 let browser;
@@ -51,6 +51,15 @@ test('a job halts itself, goes on, and is cancelled', async () => {
   await page.getByText('The device reported -2: flash is full').waitFor();
   await page.getByRole('row', { name: /The device reported a failure/ }).getByText('lamp-a').waitFor();
 
+  await page.getByRole('button', { name: 'Expand row' }).first().click();
+  await page.getByText('A task was made').waitFor();
+
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByLabel('Most pushes a minute').fill('60');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  assert.equal((await platform.api('GET', `/jobs/${page.url().split('/').at(-1)}`)).ratePerMinute, 60);
+
   await order(page, 'Resume');
   await page.getByText('The job halted by itself').waitFor({ state: 'hidden' });
   await order(page, 'Cancel job');
@@ -86,6 +95,30 @@ test('an import tells what is wrong with each line, in both languages', async ()
   await page.goto(`/products/${productKey}/packages`);
   await page.getByText('尚无升级包').waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
+  await page.close();
+});
+
+test('what is said of a product and of a device is changed', async () => {
+  const productKey = await product('Changing', ['lamp-0001']);
+  const page = await browser.page(platform.token);
+  await page.goto(`/products/${productKey}`);
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByLabel('Time zone').fill('Nowhere/At all');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('alert').getByText('Nowhere/At all').waitFor();
+  await page.getByLabel('Time zone').fill('Asia/Shanghai');
+  await page.getByRole('dialog').getByLabel('Name').fill('Changed');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: 'Changed' }).waitFor();
+
+  await page.getByRole('link', { name: 'lamp-0001' }).click();
+  await page.getByRole('combobox', { name: 'Tags' }).fill('region=eu');
+  await page.keyboard.press('Enter');
+  const device = () => platform.api('GET', `/products/${productKey}/devices/lamp-0001`);
+  await until('the tag', async () => (await device()).tags.region === 'eu');
+  await order(page, 'Disable');
+  await page.getByText('Disabled', { exact: true }).waitFor();
+  assert.equal((await device()).enabled, false);
   await page.close();
 });
 

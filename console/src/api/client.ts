@@ -31,10 +31,10 @@ export async function fetchAs(request: Request): Promise<Response> {
   return response;
 }
 
-/** A repeated request is carried out once, also when its first answer was lost. */
+/** A repeated order is carried out once, also when its first answer was lost. A dry run is none. */
 const idempotent: Middleware = {
-  onRequest({ request }) {
-    if (request.method === 'POST' && !request.headers.has('Idempotency-Key')) {
+  onRequest({ request, schemaPath }) {
+    if (request.method === 'POST' && schemaPath !== '/api/v1/jobs/dry-run' && !request.headers.has('Idempotency-Key')) {
       request.headers.set('Idempotency-Key', randomKey());
     }
     return request;

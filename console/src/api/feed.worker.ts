@@ -7,9 +7,11 @@ const feed = new Feed(tell);
 
 (self as unknown as SharedWorkerGlobalScope).onconnect = ({ ports }) => {
   const page = ports[0]!;
-  pages.add(page);
   page.onmessage = ({ data }: MessageEvent<ToFeed>) => {
-    if (data.kind === 'token') return feed.use(data.token);
+    if (data.kind === 'token') {
+      pages.add(page);
+      return feed.use(data.token);
+    }
     pages.delete(page);
     if (pages.size === 0) feed.stop();
   };

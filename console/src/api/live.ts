@@ -44,7 +44,7 @@ function connect(take: (message: FromFeed) => void): void {
   const send = 'SharedWorker' in window ? byWorker(take) : byPage(take);
   const tellToken = () => {
     const { token, refused } = session.get();
-    if (token && !refused) send({ kind: 'token', token });
+    if (!refused) send(token ? { kind: 'token', token } : { kind: 'bye' });
   };
   session.subscribe(tellToken);
   tellToken();

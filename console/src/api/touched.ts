@@ -2,11 +2,12 @@ import type { Event } from './types';
 
 /** The queries whose answers an event may have changed. */
 export function touched(event: Event): (readonly string[])[] {
-  const { code, productKey, deviceName, jobId } = event;
+  const { code, productKey, deviceName, jobId, taskId } = event;
   const keys: (readonly string[])[] = [];
   if (productKey) keys.push(...ofProduct(code, productKey));
   if (productKey && deviceName) keys.push(['device', productKey, deviceName]);
   if (jobId) keys.push(['jobs'], ['job', jobId]);
+  if (taskId) keys.push(['task', taskId]);
   if (code.startsWith('product')) keys.push(['products']);
   return keys;
 }

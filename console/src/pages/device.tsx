@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Tag } from 'antd';
+import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Select, Tag } from 'antd';
 import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 
@@ -12,6 +12,7 @@ import { Loaded } from '../parts/loaded';
 import { MessageLog } from '../parts/message-log';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
+import { tagChange } from '../parts/tags';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
 import { useText } from '../texts';
@@ -41,7 +42,7 @@ export default function DevicePage() {
         {(device) => (
           <>
             {device.identitySharedSince && <Alert type="warning" showIcon title={t('identityShared')} />}
-            <Facts device={device} />
+            <Facts path={path} device={device} />
             <MqttxValues path={path} />
             <Card title={t('tasks')}>
               <CursorTable<Task>
@@ -57,8 +58,8 @@ export default function DevicePage() {
                 rowKey={(task) => task.id}
                 empty={<NextStep text={t('deviceTasks.empty')} />}
                 columns={taskColumns(t, 'job')}
+                more={(task) => <TaskTimeline taskId={task.id} />}
               />
-              <TaskTimeline path={path} />
             </Card>
             <MessageLog path={path} />
           </>
@@ -99,7 +100,7 @@ function Actions({ path, device }: { path: Path; device: Device }) {
   );
 }
 
-function Facts({ device }: { device: Device }) {
+function Facts({ path, device }: { path: Path; device: Device }) {
   const { t } = useText();
   return (
     <Card>
@@ -118,7 +119,7 @@ function Facts({ device }: { device: Device }) {
           {
             key: 'tags',
             label: t('tags'),
-            children: Object.entries(device.tags).map(([key, value]) => <Tag key={key}>{`${key}=${value}`}</Tag>),
+            children: <Tags path={path} tags={device.tags} />,
           },
         ]}
       />
@@ -136,6 +137,39 @@ function Facts({ device }: { device: Device }) {
         ]}
       />
     </Card>
+  );
+}
+
+/** Tags as `name=value`, changed one by one. */
+function Tags({ path, tags }: { path: Path; tags: Device['tags'] }) {
+  const { t } = useText();
+  const queries = useQueryClient();
+  const shown = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+  const order = useMutation({
+    mutationFn: (wanted: string[]) =>
+      ask(
+        api.PATCH('/api/v1/products/{productKey}/devices/{deviceName}', {
+          params: { path },
+          body: { tags: tagChange(tags, wanted) },
+        }),
+      ),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] }),
+  });
+  return (
+    <div>
+      <Select
+        mode="tags"
+        className="field wide"
+        aria-label={t('tags')}
+        placeholder="region=eu"
+        open={false}
+        suffixIcon={null}
+        loading={order.isPending}
+        value={shown}
+        onChange={(wanted) => order.mutate(wanted)}
+      />
+      <ProblemAlert error={order.error} />
+    </div>
   );
 }
 

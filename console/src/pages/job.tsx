@@ -17,8 +17,10 @@ import { Outcomes } from '../parts/outcomes';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
 import { taskColumns } from '../parts/task';
+import { TaskTimeline } from '../parts/timeline';
 import { haltText } from '../parts/words';
 import { useText } from '../texts';
+import { JobChange } from './job-change';
 import { usePackage } from './package';
 import { secondsLeft } from './pace';
 
@@ -51,17 +53,18 @@ export default function JobPage() {
 
 type Order = 'pause' | 'resume' | 'cancel' | 'close' | 'approve' | 're-upgrade' | 'skip';
 
+const runs = ({ state }: Job) => state === 'IN_PROGRESS' || state === 'PLANNED';
+
 /** What an operator can order now. */
 function possible(job: Job): Order[] {
-  const runs = job.state === 'IN_PROGRESS' || job.state === 'PLANNED';
   const orders: Order[] = [];
-  if (runs && !job.hold) orders.push('pause');
-  if (runs && job.hold) orders.push('resume');
-  if (runs && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
+  if (runs(job) && !job.hold) orders.push('pause');
+  if (runs(job) && job.hold) orders.push('resume');
+  if (runs(job) && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
   if (job.counts.confirm > 0) orders.push('approve');
   if (job.counts.failed > 0 || (job.state === 'CANCELED' && job.counts.canceled > 0)) orders.push('re-upgrade');
-  if (runs && job.kind === 'DYNAMIC' && !job.closedAt) orders.push('close');
-  if (runs) orders.push('cancel');
+  if (runs(job) && job.kind === 'DYNAMIC' && !job.closedAt) orders.push('close');
+  if (runs(job)) orders.push('cancel');
   return orders;
 }
 
@@ -81,6 +84,7 @@ function Orders({ job }: { job: Job }) {
   });
   return (
     <>
+      {runs(job) && <JobChange job={job} />}
       {possible(job).map((what) => (
         <Popconfirm key={what} title={t(`order.${what}.sure`)} onConfirm={() => order.mutate(what)}>
           <Button danger={what === 'cancel'} loading={order.isPending && order.variables === what}>
@@ -125,7 +129,7 @@ function State({ job }: { job: Job }) {
           {STATES.map(([key, state]) => (
             <Statistic key={key} title={code('taskState', state)} value={n(job.counts[key])} suffix={<small>/ {n(whole)}</small>} />
           ))}
-          {left !== null && <Statistic title={t('eta')} value={span(left)} suffix={<small>{t('eta.detail')}</small>} />}
+          {left !== null && <Statistic title={t('eta')} value={span(left)} />}
         </div>
       </div>
     </Card>
@@ -256,6 +260,7 @@ function Tasks({ job }: { job: Job }) {
         get={get}
         rowKey={(task) => task.id}
         empty={<NextStep text={t('jobTasks.empty')} />}
+        more={(task) => <TaskTimeline taskId={task.id} />}
         columns={[...taskColumns(t, 'device'), { title: t('actions'), render: (_, task) => <TaskOrders task={task} /> }]}
       />
     </Card>

@@ -402,7 +402,7 @@ function Numbers({ of }: { of: Forecast }) {
   const { estimate } = of;
   return (
     <div className="stack">
-      <div className="grid">
+      <div className="grid tight">
         <Statistic title={t('dryRun.matched')} value={n(of.matched)} />
         <Statistic title={t('dryRun.onTarget')} value={n(of.onTarget)} />
         <Statistic title={t('dryRun.bytes')} value={bytes(estimate.bytes)} />

@@ -7,6 +7,7 @@ import { Copy } from '../parts/bits';
 import { Loaded } from '../parts/loaded';
 import { Page } from '../parts/page';
 import { useText } from '../texts';
+import { ProductOrders } from './product-change';
 import { Devices } from './product-devices';
 import Modules from './product-modules';
 import { Packages } from './product-packages';
@@ -34,7 +35,7 @@ export default function ProductPage() {
     ['analysis', t('analysis'), <Analysis productKey={productKey} />],
   ] as const;
   return (
-    <Page title={product.data?.name ?? productKey} within={[{ text: t('products'), to: '/products' }]}>
+    <Page title={product.data?.name ?? productKey} within={[{ text: t('products'), to: '/products' }]} actions={product.data && <ProductOrders product={product.data} />}>
       <Loaded query={product}>
         {() => (
           <>

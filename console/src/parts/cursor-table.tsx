@@ -17,6 +17,8 @@ interface Props<T> {
   /** What is said when the list is empty. */
   empty: ReactNode;
   label: string;
+  /** What opens below a row. */
+  more?: (row: T) => ReactNode;
 }
 
 /** A list page by page. However long the list, the page holds no more than one page of it. */
@@ -26,7 +28,7 @@ export function CursorTable<T extends object>(props: Props<T>) {
   return <Cursored key={narrowed} {...props} />;
 }
 
-function Cursored<T extends object>({ of, get, columns, rowKey, empty, label }: Props<T>) {
+function Cursored<T extends object>({ of, get, columns, rowKey, empty, label, more }: Props<T>) {
   const { t } = useText();
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1);
@@ -44,6 +46,7 @@ function Cursored<T extends object>({ of, get, columns, rowKey, empty, label }: 
         size="middle"
         rowKey={rowKey}
         columns={columns}
+        expandable={more && { expandedRowRender: more }}
         dataSource={query.data?.items ?? []}
         loading={query.isLoading}
         locale={{ emptyText: query.isLoading ? ' ' : empty }}

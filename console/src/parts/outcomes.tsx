@@ -13,7 +13,7 @@ export function Outcomes({ title, of, examples = {} }: { title: string; of: Upgr
   return (
     <Card title={title}>
       <div className="stack">
-        <div className="grid">
+        <div className="grid tight">
           <Statistic
             title={t('successRate')}
             value={of.successPercent == null ? '–' : `${of.successPercent.toFixed(1)} %`}
