@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use wire::credentials::{
-    ClientId, SignMethod, Username, password, valid_device_name, valid_product_key, verify,
+    AuthType, ClientId, SignMethod, Username, password, registration_sign, valid_device_name,
+    valid_product_key, verify, verify_registration,
 };
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -20,7 +21,7 @@ fuzz_target!(|text: &str| {
     for (key, _) in client.params() {
         assert!(client.param(key).is_some());
     }
-    let _ = (client.auth_type(), client.timestamp());
+    let _ = (client.auth_type().and_then(AuthType::parse), client.timestamp());
     let Ok(user) = user else { return };
     for method in SignMethod::ALL {
         assert_eq!(SignMethod::parse(method.as_str()), Some(method));
@@ -28,5 +29,9 @@ fuzz_target!(|text: &str| {
         assert!(verify(right.as_str().as_bytes(), method, SECRET, &client, &user));
         assert!(!verify(right.as_str().as_bytes(), method, &SECRET[1..], &client, &user));
         assert!(!verify(text.as_bytes(), method, SECRET, &client, &user));
+        let random = client.random().unwrap_or("random");
+        let sign = registration_sign(method, SECRET, &user, random);
+        assert!(verify_registration(sign.as_str().as_bytes(), method, SECRET, &user, random));
+        assert!(!verify_registration(text.as_bytes(), method, SECRET, &user, random));
     }
 });

@@ -5,7 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use wire::Emit;
 use wire::message::{
     BlockRequest, ConfigGet, ConfigPushReply, ConfigReply, Get, GetReply, Inform, MAX_DESC, MAX_ID,
-    MAX_VERSION, Notice, OldRequest, Post, PostReply, Progress, Shadow, TimeRequest,
+    MAX_VERSION, Notice, OldRequest, Post, PostReply, Progress, Registered, RegistrationReply, Shadow,
+    TimeRequest,
 };
 
 macro_rules! round_trip {
@@ -45,6 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
         is_json(&PostReply::no_logs(id));
     }
     let _ = (ConfigPushReply::parse(bytes), Shadow::parse(bytes), TimeRequest::parse(bytes));
+    round_trip!(Registered, bytes);
+    round_trip!(RegistrationReply, bytes);
 });
 
 fn is_json(message: &impl Emit) {

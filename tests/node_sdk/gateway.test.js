@@ -73,3 +73,12 @@ onPlatform('a sub-device is upgraded through its gateway', async (platform) => {
   assert.equal((await call(gateway, 'removeTopo', [NAMES])).code, 200);
   assert.deepEqual((await call(gateway, 'getTopo')).data, []);
 });
+
+onPlatform('a gateway gets the secret of its sub-device', async (platform) => {
+  const gateway = await connected(platform);
+  assert.equal((await call(gateway, 'regiestSubDevice', NAMES)).code, 6288);
+  await platform.order('product', 'set', METERS, '--dynamic-registration', 'true');
+  const { code, data } = await call(gateway, 'regiestSubDevice', NAMES);
+  assert.deepEqual([code, data[0].deviceSecret], [200, SECRET]);
+  assert.equal((await call(gateway, 'addTopo', [{ ...NAMES, deviceSecret: data[0].deviceSecret }])).code, 200);
+}, ['--register-in-clear', 'true']);

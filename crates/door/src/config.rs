@@ -26,6 +26,8 @@ pub struct Config {
     /// Most bytes of payload in a record of TLS, 512 to 16384; a device may ask for less. One with a receive
     /// buffer shorter than its records cannot read them.
     pub tls_record: usize,
+    /// Whether devices may register over connections that are not encrypted.
+    pub register_in_clear: bool,
     /// Balancers: their connections begin with a header of the PROXY protocol, version 2, and count as
     /// those of the address it names. No other connection may begin so.
     pub balancers: Vec<Network>,
@@ -54,6 +56,7 @@ impl Default for Config {
             max_connections_per_address: None,
             max_logins: 512,
             tls_record: 16 * 1024,
+            register_in_clear: false,
             balancers: Vec::new(),
             tcp_idle: Duration::from_secs(60),
             tcp_interval: Duration::from_secs(15),

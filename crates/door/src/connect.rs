@@ -16,12 +16,15 @@ use wire::credentials::{ClientId, Username};
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
+use crate::registration::Registered;
 use crate::serve::{Channel, Door};
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
 use crate::turned::{Refused, Turned, Who, Why};
-use crate::{Admitted, Bearer, Closed, Fingerprint, Login, Platform, Refusal, Session, Sessions};
+use crate::{
+    Admitted, Bearer, Closed, Fingerprint, Login, Platform, Refusal, Registration, Session, Sessions,
+};
 
 /// Longest CONNECT in bytes that is read without asking; only a will can make it longer.
 const USUAL_CONNECT: usize = 16 * 1024;
@@ -33,11 +36,17 @@ const MAX_CONNECT: usize = USUAL_CONNECT + 64 * 1024;
 const MAX_READS: usize = 64;
 
 /// How long the platform may think about a login; a device waits about as long for its CONNACK.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a newer session lets the older one of its device end. Only a platform that cannot write
 /// needs as long.
 const SUCCESSION: Duration = Duration::from_secs(2);
+
+/// What a CONNECT has come to.
+enum Entry {
+    Session(Welcome),
+    Registered(Registered),
+}
 
 /// A CONNECT that was let in.
 struct Welcome {
@@ -59,7 +68,7 @@ pub(crate) async fn mqtt<P, S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut input = BytesMut::new();
-    let welcome = match read_connect(&door, &mut stream, &mut input, deadline).await {
+    let entry = match read_connect(&door, &mut stream, &mut input, deadline).await {
         Ok((length, _place)) => {
             let packet = input.split_to(length);
             // On the heap, so that the session after it does not keep the room a platform needs for it.
@@ -68,8 +77,9 @@ pub(crate) async fn mqtt<P, S>(
         }
         Err(why) => Err(door.turn_stranger_away(peer, Connect::version_of(&input), why)),
     };
-    match welcome {
-        Ok(welcome) => begin(&door, stream, input, welcome).await,
+    match entry {
+        Ok(Entry::Session(welcome)) => begin(&door, stream, input, welcome).await,
+        Ok(Entry::Registered(registered)) => Box::pin(registered.hand_over(&door, stream, input)).await,
         Err(Some(refused)) => refuse(stream, refused).await,
         Err(None) => {}
     }
@@ -102,7 +112,7 @@ async fn read_connect<'d, P, S: AsyncRead + Unpin>(
 
 /// Waits for the end of a connection that is to be refused. What else comes is thrown away, as far as it
 /// is little.
-async fn ended<S: AsyncRead + Unpin>(stream: &mut S) {
+pub(crate) async fn ended<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut bytes = [0; 256];
     for _ in 0..MAX_READS {
         if !matches!(stream.read(&mut bytes).await, Ok(1..)) {
@@ -119,7 +129,7 @@ impl<P: Platform> Door<P> {
         peer: SocketAddr,
         channel: Channel,
         stream: &mut S,
-    ) -> Result<Welcome, Turned<'p>> {
+    ) -> Result<Entry, Turned<'p>> {
         let who = Who { version: Connect::version_of(packet), ..Who::default() };
         let connect = parse(packet).map_err(|why| Turned { why, who })?;
         let who = who.named(connect.username);
@@ -132,16 +142,21 @@ impl<P: Platform> Door<P> {
         peer: SocketAddr,
         channel: Channel,
         stream: &mut S,
-    ) -> Result<Welcome, Why> {
+    ) -> Result<Entry, Why> {
         let terms = Terms::of(connect)?;
         let client_id = ClientId::parse(connect.client_id).map_err(Why::ClientId)?;
-        client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
+        let sign_method = client_id.sign_method().map_err(|_| Why::sign_method(&client_id))?;
+        if let Some(registration) = Registration::wanted(connect, &client_id, sign_method)? {
+            let granted = self.register(&registration, peer, channel, ended(stream)).await?;
+            return Registered::new(terms, &registration, &granted).map(Entry::Registered);
+        }
         if let Channel::Tls(Some(certificate)) = channel
             && connect.password.unwrap_or_default().is_empty()
         {
-            return self.admit_bearer(connect, terms, &certificate, peer, stream).await;
+            let welcome = self.admit_bearer(connect, terms, &certificate, peer, stream).await?;
+            return Ok(Entry::Session(welcome));
         }
-        let username = Username::parse(connect.username.ok_or(Why::NoUsername)?).map_err(Why::Username)?;
+        let username = username(connect)?;
         let login = Login {
             product_key: username.product_key,
             device_name: username.device_name,
@@ -151,8 +166,8 @@ impl<P: Platform> Door<P> {
         };
         let refusal = match self.patient_check(&login, stream).await? {
             Ok(admitted) => {
-                let session = session(connect, username, peer, admitted);
-                return Ok(Welcome { terms, session, is_nameless: false });
+                let session = session(connect, username, peer, admitted, self.is_private(channel));
+                return Ok(Entry::Session(Welcome { terms, session, is_nameless: false }));
             }
             Err(refusal) => refusal,
         };
@@ -173,13 +188,13 @@ impl<P: Platform> Door<P> {
         match self.find_bearer(certificate, named).await {
             Ok(Bearer { admitted, product_key, device_name }) => {
                 let user = Username { product_key: &product_key, device_name: &device_name };
-                let session = session(connect, user, peer, admitted);
+                let session = session(connect, user, peer, admitted, true);
                 Ok(Welcome { terms, session, is_nameless: named.is_none() })
             }
             Err(refusal) => {
                 let origin = Origin::of(peer.ip());
                 let wait = self.wait_of(origin, named, refusal)?;
-                self.delay(wait, origin, stream).await?;
+                self.delay(wait, origin, ended(stream)).await?;
                 Err(Why::Certificate(refusal))
             }
         }
@@ -211,7 +226,7 @@ impl<P: Platform> Door<P> {
             Ok(_) => self.throttle.forget(self.throttle.device(origin, user)),
             Err(refusal) => {
                 let wait = self.wait_of(origin, Some(user), refusal)?;
-                self.delay(wait, origin, stream).await?;
+                self.delay(wait, origin, ended(stream)).await?;
             }
         }
         Ok(verdict)
@@ -242,13 +257,13 @@ impl<P: Platform> Door<P> {
         }
     }
 
-    /// Holds a refusal back. A connection that waits holds its place and no more, and few may do so at
-    /// once.
-    pub(crate) async fn delay<S: AsyncRead + Unpin>(
+    /// Holds a refusal back, unless the peer has `gone` first. A connection that waits holds its place and no
+    /// more, and few may do so at once.
+    pub(crate) async fn delay(
         &self,
         delay: Duration,
         origin: Origin,
-        stream: &mut S,
+        gone: impl Future<Output = ()>,
     ) -> Result<(), Why> {
         if delay.is_zero() {
             return Ok(());
@@ -257,7 +272,7 @@ impl<P: Platform> Door<P> {
         let _place = self.delayed.try_acquire().map_err(|_| Why::ThrottleFull)?;
         let _share = self.delayed_of.take(origin, few.per_origin).ok_or(Why::ThrottleFull)?;
         count(&self.counters.throttled);
-        match timeout(delay, ended(stream)).await {
+        match timeout(delay, gone).await {
             Ok(()) => Err(Why::ThrottleLeft),
             Err(_) => Ok(()),
         }
@@ -284,11 +299,17 @@ fn parse(packet: &[u8]) -> Result<Connect<'_>, Why> {
     }
 }
 
+/// Who a CONNECT says it is.
+pub(crate) fn username<'p>(connect: &Connect<'p>) -> Result<Username<'p>, Why> {
+    Username::parse(connect.username.ok_or(Why::NoUsername)?).map_err(Why::Username)
+}
+
 fn session(
     connect: &Connect<'_>,
     Username { product_key, device_name }: Username<'_>,
     peer: SocketAddr,
     admitted: Admitted,
+    is_private: bool,
 ) -> Arc<Session> {
     Arc::new(Session {
         device: admitted.device,
@@ -299,6 +320,7 @@ fn session(
         client_id: connect.client_id.into(),
         keep_alive: connect.keep_alive,
         peer,
+        is_private,
     })
 }
 

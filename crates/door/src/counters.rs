@@ -54,7 +54,8 @@ counters! {
     bad_proxy_header,
     /// Connections beyond those that one address may have.
     address_limit,
-    /// CONNECTs that are no MQTT, or whose client id or user name cannot be read.
+    /// CONNECTs that are no MQTT, or whose client id or user name cannot be read, and registrations in a form that
+    /// cannot be.
     malformed_connect,
     /// CONNECTs of an MQTT version that is not served.
     bad_version,
@@ -76,6 +77,10 @@ counters! {
     tls_resumed,
     /// Connections that ended within their TLS handshake.
     tls_failed,
+    /// Registrations of devices that got a secret or a token.
+    registrations,
+    /// Registrations refused: not signed rightly, not allowed, or not encrypted.
+    refused_registration,
     /// Sessions begun.
     sessions,
     /// Sessions ended by a newer one of the same device.

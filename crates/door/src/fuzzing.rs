@@ -1,5 +1,6 @@
 //! The private parsers of this crate, for `fuzz/`.
 
+use crate::http::form::Form;
 use crate::http::head::Head;
 use crate::http::range::Range;
 pub use crate::proxy;
@@ -27,6 +28,14 @@ pub fn unframed(bytes: &[u8], piece: usize) -> Option<Vec<u8>> {
         all.extend_from_slice(&piece[..length]);
     }
     Some(all)
+}
+
+/// The fields of a registration's form that are read, by name.
+pub fn form(body: &[u8]) -> Option<Vec<(&'static str, String)>> {
+    let Form { product_key, device_name, random, sign, sign_method } = Form::read(body).ok()?;
+    let fields =
+        [("sign", sign), ("random", random), ("deviceName", device_name), ("productKey", product_key)];
+    Some(fields.into_iter().chain(sign_method.map(|method| ("signMethod", method))).collect())
 }
 
 /// First byte and length of the part that a `Range` header asks for, of a file of `total` bytes; the whole

@@ -1,12 +1,14 @@
-//! HTTP at the devices' door (docs/protocol.md 7): files, whole or one range of them, and the way into
-//! WebSocket.
+//! HTTP at the devices' door: files, whole or one range of them (docs/protocol.md 7), registration (2.9), and the
+//! way into WebSocket.
 //!
 //! What is not understood is refused with a sentence that says why; an answer always has its
 //! `Content-Length` and is never chunked, compressed or redirected.
 
 pub(crate) mod answer;
+pub(crate) mod form;
 pub(crate) mod head;
 pub(crate) mod range;
+mod register;
 mod request;
 mod send;
 
@@ -18,13 +20,13 @@ use tokio::time::Instant;
 
 use crate::counters::count;
 use crate::parting;
-use crate::serve::{Door, Transport};
+use crate::serve::{Channel, Door, Transport};
 use crate::turned::Why;
 use crate::websocket::{self, WebSocket};
 use crate::{FileRefusal, Platform};
 use answer::*;
 use head::Head;
-use request::Unread;
+use request::{Request, Unread};
 use send::{Receiver, write_all};
 
 /// A connection that goes on with MQTT, and when its CONNECT has to be whole.
@@ -36,13 +38,14 @@ pub(crate) async fn serve<P: Platform, S: Transport>(
     door: &Door<P>,
     mut line: S,
     peer: SocketAddr,
+    channel: Channel,
     mut deadline: Instant,
 ) -> Option<Upgraded<S>> {
     let mut input = BytesMut::new();
     let mut is_first = true;
     loop {
-        let head = match request::read(&mut line, &mut input, deadline).await {
-            Ok(head) => head,
+        let Request { head, body } = match request::read(&mut line, &mut input, deadline).await {
+            Ok(request) => request,
             Err(unread) => {
                 if is_first && matches!(unread, Unread::Late) {
                     door.turn_stranger_away(peer, None, Why::LateHead(door.config.connect_timeout));
@@ -65,6 +68,7 @@ pub(crate) async fn serve<P: Platform, S: Transport>(
                 count(&door.counters.http_bad_upgrade);
                 refusal
             }
+            None if register::is_asked(&head) => door.register_by_form(&body, peer, channel).await,
             None => door.answer(&head).await,
         };
         if let Err(error) = door.send(&mut line, &answer, &head).await {
@@ -83,7 +87,7 @@ impl<P: Platform> Door<P> {
     async fn answer(&self, head: &Head) -> Answer {
         if !matches!(&*head.method, "GET" | "HEAD") {
             count(&self.counters.http_bad_method);
-            let text = "files are fetched with GET; HEAD tells of them, and nothing else is served here";
+            let text = "files are fetched with GET, HEAD tells of them, and devices register with POST at /auth/register/device";
             return Answer::text(METHOD_NOT_ALLOWED, text).with("Allow", "GET, HEAD");
         }
         let answer = match self.platform.open_file(&head.target).await {

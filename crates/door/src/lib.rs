@@ -43,6 +43,9 @@ mod patience_tests;
 mod pipe_tests;
 mod platform;
 pub mod proxy;
+mod registration;
+#[cfg(test)]
+mod registration_tests;
 mod serve;
 mod session;
 mod sessions;
@@ -65,8 +68,9 @@ pub use config::Config;
 pub use counters::{Count, Counters};
 pub use network::{Network, NetworkError};
 pub use platform::{
-    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Fingerprint, Login,
-    Passing, Platform, Refusal, Session, StreamRefusal, Unavailable, Way,
+    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Downlink, Epoch, FileRefusal, Fingerprint, Granted,
+    Login, Passing, Platform, Refusal, Registration, RegistrationRefusal, Session, StreamRefusal,
+    Unavailable, Way,
 };
 pub use serve::{listen, serve};
 pub use sessions::{Carrier, Sessions, TooMany};

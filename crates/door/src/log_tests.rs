@@ -138,8 +138,14 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         (hello(|c| c.password = b"my secret".to_vec()), "wrong password: it does not fit", NAMED),
         (hello(|c| c.password = Vec::new()), "there is no password", NAMED),
         (
-            hello(|c| c.client_id = "id|authType=register,signmethod=hmacsha1|".into()),
-            "the client id has an authType",
+            hello(|c| c.client_id = "id|authType=id2,signmethod=hmacsha1|".into()),
+            "names an authType that is not served",
+            NAMED,
+        ),
+        (hello(|c| c.client_id = "id|authType=connwl|".into()), "wrong device token", NAMED),
+        (
+            hello(|c| c.client_id = "id|authType=regnwl,random=1|".into()),
+            "it wants to register without TLS",
             NAMED,
         ),
         (

@@ -1,5 +1,6 @@
 //! What the door needs from the platform, and the words both use.
 
+use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -8,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wire::credentials::{ClientId, PskIdentity, PskKey};
+use wire::credentials::{ClientId, PskIdentity, PskKey, SignMethod};
 use wire::topic::{Kind, Topic};
 
 use crate::origin::Origin;
@@ -40,6 +41,12 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Finds whose certificate a device has shown; it is of a CA that is trusted.
     fn bearer(&self, certificate: &Fingerprint) -> impl Future<Output = Result<Bearer, Refusal>> + Send;
+
+    /// Hands out what a device asks for, once it is durable.
+    fn register(
+        &self,
+        registration: &Registration<'_>,
+    ) -> impl Future<Output = Result<Granted, RegistrationRefusal>> + Send;
 
     /// A session began: after the uplinks of any older one of the device are durable, unless that takes
     /// too long, and before its own first uplink. What is delivered from here on reaches the device after
@@ -168,6 +175,58 @@ pub enum Refusal {
     Unavailable,
 }
 
+/// What a device registers with (docs/protocol.md 2.7, 2.9): its product's secret signs for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration<'a> {
+    /// Well formed.
+    pub product_key: &'a str,
+    /// Well formed.
+    pub device_name: &'a str,
+    /// Part of what is signed.
+    pub random: &'a str,
+    /// The HMAC of the signature.
+    pub sign_method: SignMethod,
+    /// The signature as sent.
+    pub signature: &'a [u8],
+    /// The client id that a token is wanted for; without it the device's secret is wanted.
+    pub client_id: Option<&'a str>,
+}
+
+/// What a device gets for its registration: its secret or a token, as it has asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Granted(pub String);
+
+/// It is secret.
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Granted")
+    }
+}
+
+/// Why a device may not register, each with its code over HTTP (docs/protocol.md 2.9). Over MQTT it is code 4 for
+/// all but the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationRefusal {
+    /// 6250: there is no such product.
+    UnknownProduct,
+    /// 6288: the product's devices may not register.
+    Off,
+    /// 6288: only those may that were made beforehand.
+    OnlyMadeBefore,
+    /// 6600: the signature is wrong.
+    BadSignature,
+    /// 6100: there is no such device.
+    UnknownDevice,
+    /// 6204: the device is disabled.
+    Disabled,
+    /// 6289: the device was activated, and is not allowed to register again.
+    Activated,
+    /// The device has tokens for as many client ids as it may have.
+    TooManyTokens,
+    /// 500: the platform cannot tell at present.
+    Unavailable,
+}
+
 /// One connection of one device, or of a sub-device the part in its gateway's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -187,6 +246,8 @@ pub struct Session {
     pub keep_alive: u16,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+    /// Whether secrets may be sent: the connection is encrypted, or [`crate::Config::register_in_clear`] is set.
+    pub is_private: bool,
 }
 
 impl Session {
@@ -217,6 +278,7 @@ impl Session {
             client_id: "".into(),
             keep_alive: 0,
             peer: ([127, 0, 0, 1], 1).into(),
+            is_private: false,
         })
     }
 }
@@ -318,6 +380,7 @@ mod tests {
             client_id: client_id.into(),
             keep_alive: 60,
             peer: (peer, 5).into(),
+            is_private: false,
         }
     }
 

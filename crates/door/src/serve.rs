@@ -220,7 +220,7 @@ async fn speak<P: Platform, S: Transport>(
     match first {
         CONNECT => connect::mqtt(door, stream, peer, channel, deadline).await,
         letter if letter.is_ascii_alphabetic() => {
-            let upgraded = Box::pin(http::serve(&door, stream, peer, deadline)).await;
+            let upgraded = Box::pin(http::serve(&door, stream, peer, channel, deadline)).await;
             if let Some((stream, deadline)) = upgraded {
                 Box::pin(connect::mqtt(door, stream, peer, channel, deadline)).await;
             }

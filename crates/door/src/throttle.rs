@@ -70,6 +70,11 @@ impl Throttle {
         Key { hash, free: FREE }
     }
 
+    /// Registrations as this device from this origin, whatever comes of them.
+    pub(crate) fn registration(&self, origin: Origin, product_key: &str, device_name: &str) -> Key {
+        Key { hash: self.hasher.hash_one((origin, product_key, device_name, "registration")), free: FREE }
+    }
+
     /// All devices of this origin that nobody knows.
     pub(crate) fn unknown(&self, origin: Origin) -> Key {
         Key { hash: self.hasher.hash_one((origin, "")), free: FREE_UNKNOWN }

@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use mqtt::{Version, connack, reason};
-use wire::credentials::{self, ClientId, valid_device_name, valid_product_key};
+use wire::credentials::{self, AuthType, ClientId, valid_device_name, valid_product_key};
 
 use crate::counters::count;
 use crate::proxy::{self, SIGNATURE};
 use crate::serve::Door;
-use crate::{Counters, Platform, Refusal};
+use crate::{Counters, Platform, Refusal, RegistrationRefusal};
 
 /// Characters of an unknown sign method that are repeated.
 const MAX_WORD: usize = 32;
@@ -83,10 +83,20 @@ pub(crate) enum Why {
     NoUsername,
     /// The user name cannot be read.
     Username(credentials::Error),
-    /// The password is wrong, or there is none.
-    Password { missing: bool, registration: bool },
+    /// The password is wrong, or there is none, or the client id names a scheme that is not served.
+    Password { missing: bool, other_scheme: bool },
+    /// The device token is wrong.
+    Token,
     /// The platform says so of its certificate.
     Certificate(Refusal),
+    /// A registration without `random`.
+    NoRandom,
+    /// A registration over a connection that others can read.
+    RegistrationInClear,
+    /// A registration for a client id, or for a secret, that devices could not read in the answer.
+    Unsendable,
+    /// The platform refuses the registration.
+    Registration(RegistrationRefusal),
     /// The platform says so.
     Platform(Refusal),
     /// Its refusal would be delayed after failed logins, and too many such wait already.
@@ -132,9 +142,10 @@ impl Why {
 
     pub(crate) fn platform(refusal: Refusal, client_id: &ClientId<'_>, password: &[u8]) -> Self {
         match refusal {
-            Refusal::BadPassword => {
-                Self::Password { missing: password.is_empty(), registration: client_id.auth_type().is_some() }
-            }
+            Refusal::BadPassword => match client_id.auth_type() {
+                Some(kind) if AuthType::parse(kind) == Some(AuthType::Connwl) => Self::Token,
+                kind => Self::Password { missing: password.is_empty(), other_scheme: kind.is_some() },
+            },
             other => Self::Platform(other),
         }
     }
@@ -153,6 +164,7 @@ impl Why {
                 connack::BAD_VERSION => Some(reason::VERSION),
                 connack::BAD_CLIENT_ID => Some(reason::CLIENT_ID),
                 connack::BAD_LOGIN => Some(reason::BAD_LOGIN),
+                connack::UNAVAILABLE => Some(reason::UNAVAILABLE),
                 _ => Some(reason::NOT_AUTHORISED),
             },
         }
@@ -161,12 +173,18 @@ impl Why {
     fn code_v3(&self) -> Option<u8> {
         match self {
             Self::Version(_) => Some(connack::BAD_VERSION),
-            Self::ClientId(_) | Self::SignMethod(_) | Self::Platform(Refusal::Malformed) => {
-                Some(connack::BAD_CLIENT_ID)
-            }
+            Self::ClientId(_)
+            | Self::SignMethod(_)
+            | Self::NoRandom
+            | Self::RegistrationInClear
+            | Self::Unsendable
+            | Self::Platform(Refusal::Malformed) => Some(connack::BAD_CLIENT_ID),
+            Self::Registration(RegistrationRefusal::Unavailable) => Some(connack::UNAVAILABLE),
             Self::NoUsername
             | Self::Username(_)
             | Self::Password { .. }
+            | Self::Token
+            | Self::Registration(_)
             | Self::Platform(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
             Self::Certificate(Refusal::BadPassword) => Some(connack::BAD_LOGIN),
             Self::Platform(Refusal::NotAuthorised) | Self::Certificate(Refusal::NotAuthorised) => {
@@ -211,14 +229,19 @@ impl Why {
             Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
             Self::Version(_) => &counters.bad_version,
             Self::Password { .. }
+            | Self::Token
             | Self::Platform(Refusal::BadPassword)
             | Self::Certificate(Refusal::BadPassword) => &counters.bad_password,
             Self::Platform(Refusal::NotAuthorised) | Self::Certificate(Refusal::NotAuthorised) => {
                 &counters.unknown_device
             }
-            Self::Platform(Refusal::Unavailable)
+            Self::Registration(RegistrationRefusal::Unavailable)
+            | Self::Platform(Refusal::Unavailable)
             | Self::Certificate(Refusal::Unavailable)
             | Self::Stopping => &counters.connect_unavailable,
+            Self::Registration(_) | Self::RegistrationInClear | Self::Unsendable => {
+                &counters.refused_registration
+            }
             Self::Outrun => &counters.take_over,
             Self::BrokeOff
             | Self::Packet(_)
@@ -229,6 +252,7 @@ impl Why {
             | Self::SignMethod(_)
             | Self::NoUsername
             | Self::Username(_)
+            | Self::NoRandom
             | Self::Platform(Refusal::Malformed)
             | Self::Certificate(Refusal::Malformed) => &counters.malformed_connect,
         }
@@ -291,10 +315,23 @@ impl fmt::Display for Why {
                 write!(f, "there is no user name: {}", credentials::Error::Username)
             }
             Self::Username(error) => write!(f, "{error}"),
-            Self::Password { registration: true, .. } => f.write_str(
-                "wrong password; the client id has an authType, and registration of devices and tokens are not \
-                 served yet: sign with the device's secret",
+            Self::Password { other_scheme: true, .. } => f.write_str(
+                "wrong password; the client id names an authType that is not served: leave it out, and sign with the \
+                 device's secret",
             ),
+            Self::Token => f.write_str(
+                "wrong device token: it is good for the client id it was given for, until the device gets another",
+            ),
+            Self::NoRandom => f.write_str("it wants to register, and its client id has no `random`"),
+            Self::RegistrationInClear => f.write_str(
+                "it wants to register without TLS, where others could read the secret it gets: connect with TLS, or \
+                 set register-in-clear if the network can be trusted",
+            ),
+            Self::Unsendable => f.write_str(
+                "its client id or its secret holds a quote, backslash or brace, or is empty, which devices could not \
+                 read in the answer to a registration",
+            ),
+            Self::Registration(refusal) => f.write_str(registration(*refusal)),
             Self::Password { missing: true, .. } => f.write_str("there is no password"),
             Self::Password { .. } | Self::Platform(Refusal::BadPassword) => f.write_str(
                 "wrong password: it does not fit client id, user name, sign method and the device's secret; \
@@ -340,6 +377,37 @@ fn advice(reason: &str, certified: bool) -> &'static str {
         "; TLS 1.2 or 1.3 is needed"
     } else {
         ""
+    }
+}
+
+fn registration(refusal: RegistrationRefusal) -> &'static str {
+    match refusal {
+        RegistrationRefusal::UnknownProduct => "it wants to register, and there is no such product",
+        RegistrationRefusal::Off => {
+            "dynamic registration is off for its product; \
+             `otaru product set PK --dynamic-registration true` turns it on"
+        }
+        RegistrationRefusal::OnlyMadeBefore => {
+            "it wants a token, and its product registers only devices made beforehand, for their secret; \
+             `otaru product set PK --without-pre-registration true` changes that"
+        }
+        RegistrationRefusal::BadSignature => {
+            "wrong signature of a registration: it does not fit the names, `random`, the sign method and the \
+             product's secret, which `otaru product credentials` shows"
+        }
+        RegistrationRefusal::UnknownDevice => {
+            "it wants to register, and no device of this name was made; `otaru device add` makes one"
+        }
+        RegistrationRefusal::Disabled => "it wants to register, and the device is disabled",
+        RegistrationRefusal::Activated => {
+            "it wants to register, and the device has been connected before; \
+             `otaru device allow-registration` lets it register again for a while"
+        }
+        RegistrationRefusal::TooManyTokens => {
+            "the device has tokens for five client ids already; \
+             `otaru device allow-registration` lets a further one take the place of the oldest"
+        }
+        RegistrationRefusal::Unavailable => "the registration cannot be carried out at present",
     }
 }
 

@@ -31,6 +31,7 @@ fn sub(device: i64, epoch: i64) -> Arc<Session> {
         client_id: "".into(),
         keep_alive: 0,
         peer: ([127, 0, 0, 1], 1).into(),
+        is_private: false,
     })
 }
 

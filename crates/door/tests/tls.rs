@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::House;
 use common::client::{Client, Credentials};
-use common::platform::{SECRET, TestBlob};
+use common::platform::{PRODUCT, PRODUCT_SECRET, SECRET, TestBlob};
 use common::websocket;
 use mqtt::Packet;
 use openssl::hash::MessageDigest;
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 use wire::block::Frame;
-use wire::credentials::PskIdentity;
+use wire::credentials::{PskIdentity, SignMethod, Username, registration_sign};
 
 /// What C SDK 4.x uses.
 const IDENTITY: &str = "dev001|hmacsha256|a1TestPk001&dev001|2524608000000";
@@ -221,6 +221,37 @@ async fn another_cas_certificate_is_not_trusted_and_the_door_hears_it() {
         assert!(is_refused(&house, device(version)).await);
     }
     house.await_count("tls_failed", 2).await;
+}
+
+#[tokio::test]
+async fn a_device_registers_over_tls_unless_told_otherwise() {
+    let house = house().await;
+    let user = Username { device_name: "dev001", product_key: PRODUCT };
+    let sign = registration_sign(SignMethod::HmacSha256, PRODUCT_SECRET.as_bytes(), &user, "42");
+    let wish = Credentials {
+        client_id: "dev001|authType=register,random=42,securemode=2,signmethod=hmacsha256|".into(),
+        password: sign.to_string().into_bytes(),
+        ..Credentials::of("dev001")
+    };
+    let mut client = Client::new(dial(&house, knowing("AES128-SHA")).await);
+    client.say(&wish.packet()).await;
+    assert!(client.receive().await.is_welcome());
+    assert_eq!(client.receive().await.publish().topic, "/ext/register");
+
+    let form = format!("productKey={PRODUCT}&deviceName=dev001&random=42&sign={sign}&signMethod=HmacSHA256");
+    let head = "POST /auth/register/device HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    let mut client = Client::new(dial(&house, device(SslVersion::TLS1_3)).await);
+    client.send(format!("{head}Content-Length: {}\r\n\r\n{form}", form.len()).as_bytes()).await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(answer.contains("{\"code\":200,\"data\":") && answer.contains(SECRET), "{answer}");
+}
+
+#[tokio::test]
+async fn secrets_may_be_sent_over_tls() {
+    let house = house().await;
+    enter(dial(&house, device(SslVersion::TLS1_3)).await).await;
+    house.enter("dev002").await.ping().await;
+    assert_eq!(*house.platform.private.lock().unwrap(), [true, false]);
 }
 
 #[tokio::test]

@@ -36,6 +36,16 @@ pub struct GatewayName {
     pub device_name: String,
 }
 
+/// How a device registers (docs/protocol.md 2.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationScheme {
+    /// For its secret, being made beforehand.
+    Register,
+    /// For a token.
+    Regnwl,
+}
+
 /// What an event tells: a code with parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "code")]
@@ -68,6 +78,21 @@ pub enum EventKind {
     DeviceCertificate {
         /// Its SHA-256 in hex; none if it was taken away.
         sha256: Option<String>,
+    },
+    /// A device got its secret, or a token, for its product's secret.
+    DeviceRegistered {
+        /// How.
+        scheme: RegistrationScheme,
+        /// Whether it had been activated before.
+        again: bool,
+        /// The gateway that did it for the device.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gateway: Option<GatewayName>,
+    },
+    /// Until when a device, or all of a product, may register again; `None` is no more.
+    RegistrationAllowed {
+        /// Until when.
+        until: Option<Ms>,
     },
     /// Tags of a device were changed.
     DeviceTags {

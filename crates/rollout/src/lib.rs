@@ -51,7 +51,7 @@ mod window;
 
 pub use conflict::{Meeting, Rival};
 pub use decide::{Ask, Changes, Enrolment, Ids, Input, Limits, Offer, Outbound, decide};
-pub use event::{Event, EventKind, GatewayName};
+pub use event::{Event, EventKind, GatewayName, RegistrationScheme};
 pub use fit::{Aim, Candidate, Fit};
 pub use gate::{Gate, WaveCounts};
 pub use order::may_run_again;

@@ -39,6 +39,12 @@ pub struct Product {
     pub grace_ms: Ms,
     /// The IANA name of the zone its devices are in; `None` is the server's.
     pub timezone: Option<String>,
+    /// Whether its devices may register with its secret.
+    pub dynamic_registration: bool,
+    /// Whether those that nobody has made may register too.
+    pub without_pre_registration: bool,
+    /// Until when those that were activated may register again.
+    pub registration_until: Option<Ms>,
     /// When it was made.
     pub created_at: Ms,
 }
@@ -77,6 +83,21 @@ pub struct Device {
 }
 
 impl Device {
+    /// One that is made now and never came.
+    pub fn new(id: Id, product_id: Id, name: String, now: Ms) -> Self {
+        Self {
+            id,
+            product_id,
+            name,
+            enabled: true,
+            first_online_at: None,
+            last_online_at: None,
+            last_offline_at: None,
+            created_at: now,
+            rivalry: None,
+        }
+    }
+
     /// Since when two clients seem to use the device's name and secret. They take each other's place,
     /// so what is pushed to one of them is wasted.
     pub fn shared_since(&self) -> Option<Ms> {

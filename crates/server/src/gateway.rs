@@ -1,5 +1,7 @@
 //! What gateways ask for their sub-devices (docs/protocol.md 9).
 
+mod registration;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,9 +29,16 @@ const NO_SESSION: i32 = 520;
 const DISABLED: i32 = 522;
 const UNKNOWN_DEVICE: i32 = 6100;
 const WRONG_SIGNATURE: i32 = 6287;
-const NO_REGISTRATION: i32 = 6288;
 const NO_TOPOLOGY: i32 = 6401;
 const ITSELF: i32 = 6402;
+
+/// What has come of a request.
+enum Done {
+    /// It is done, and this is the topology if that was asked for.
+    Listed(Vec<DeviceName>),
+    /// What each of its sub-devices has come to.
+    Registered(Vec<registration::Verdict>),
+}
 
 /// Why nothing of a request is done.
 enum Refusal {
@@ -76,43 +85,56 @@ impl Server {
             }
         };
         let subs: Vec<SubDevice<'_>> = request.sub_devices().collect();
-        let (code, message, listed) = match self.carry_out(gateway, &carrier, step, &subs).await {
-            Ok(listed) => (SUCCESS, "success".to_owned(), listed),
-            Err(Refusal::Code(code, words)) => (code, words, vec![]),
+        let (code, message, done) = match self.carry_out(gateway, &carrier, step, &subs).await {
+            Ok(done) => (SUCCESS, "success".to_owned(), done),
+            Err(Refusal::Code(code, words)) => (code, words, Done::Listed(vec![])),
             Err(Refusal::Failed(error)) => {
                 error!(%error, device = gateway.device_name, ?step, "what a gateway asked could not be done");
-                (SYSTEM_ERROR, "the platform cannot do this at present: try again".into(), vec![])
+                (
+                    SYSTEM_ERROR,
+                    "the platform cannot do this at present: try again".into(),
+                    Done::Listed(vec![]),
+                )
             }
+        };
+        let answer = |data: GatewayData<'_>| {
+            self.answer_gateway(
+                gateway,
+                step,
+                &GatewayReply { id: request.id, code, message: &message, data },
+            );
+        };
+        let listed = match &done {
+            Done::Listed(listed) => listed,
+            Done::Registered(verdicts) => return registration::tell(step, &subs, verdicts, answer),
         };
         let listed = listed.iter().map(|name| SubName::new(&name.product_key, &name.device_name));
         let asked = subs.iter().map(|sub| SubName::new(sub.product_key, sub.device_name));
         let names: Vec<SubName<'_>> = asked.chain(listed).collect();
-        let data = match (step, names.first()) {
+        answer(match (step, names.first()) {
             (GatewayStep::Login | GatewayStep::Logout, Some(name)) => GatewayData::One(*name),
             _ => GatewayData::Many(&names),
-        };
-        self.answer_gateway(gateway, step, &GatewayReply { id: request.id, code, message: &message, data });
+        });
     }
 
-    /// Gives the topology if that is what was asked for.
     async fn carry_out(
         &self,
         gateway: &Session,
         carrier: &Carrier,
         step: GatewayStep,
         subs: &[SubDevice<'_>],
-    ) -> Result<Vec<DeviceName>, Refusal> {
+    ) -> Result<Done, Refusal> {
         match step {
-            GatewayStep::GetTopology => return self.topology_of(gateway).await,
+            GatewayStep::GetTopology => return self.topology_of(gateway).await.map(Done::Listed),
             GatewayStep::AddTopology => self.add_topology(gateway, subs).await,
             GatewayStep::DeleteTopology => self.delete_topology(gateway, subs).await,
             GatewayStep::Login | GatewayStep::BatchLogin => self.log_in(gateway, carrier, subs).await,
             GatewayStep::Logout | GatewayStep::BatchLogout => self.log_out(carrier, subs).await,
             GatewayStep::Register | GatewayStep::RegisterByProduct => {
-                Err(Refusal::Code(NO_REGISTRATION, "registration by gateways is not served yet".into()))
+                return self.register_subs(gateway, step, subs).await.map(Done::Registered);
             }
         }
-        .map(|()| vec![])
+        .map(|()| Done::Listed(vec![]))
     }
 
     fn answer_gateway(&self, gateway: &Session, step: GatewayStep, reply: &GatewayReply<'_>) {
@@ -145,11 +167,8 @@ impl Server {
             let words = format!("a gateway may have {most} sub-devices in its topology");
             return Err(Refusal::Code(TOO_MANY, words));
         }
-        let name = DeviceName {
-            product_key: gateway.product_key.as_ref().into(),
-            device_name: gateway.device_name.as_ref().into(),
-        };
-        let moved = unit.put_under(Some(&Gateway { id: gateway.device, name }), &found).await?;
+        let to = Gateway { id: gateway.device, name: gateway_name(gateway) };
+        let moved = unit.put_under(Some(&to), &found).await?;
         unit.commit().await?;
         self.log_out_moved(&moved);
         Ok(())
@@ -173,9 +192,7 @@ impl Server {
         carrier: &Carrier,
         subs: &[SubDevice<'_>],
     ) -> Result<(), Refusal> {
-        if !self.core.takes_logins() {
-            return Err(Refusal::Code(SYSTEM_ERROR, "nothing can be written at present: try again".into()));
-        }
+        self.check_writable()?;
         let mut tx = self.core.store.read().await?;
         let found = self.proved(&mut tx, gateway, subs).await?;
         drop(tx);
@@ -193,12 +210,20 @@ impl Server {
                 client_id: "".into(),
                 keep_alive: 0,
                 peer: gateway.peer,
+                is_private: gateway.is_private,
             })
         });
         let most = self.core.sub_devices;
         carrier.carry(sessions.collect(), most).map_err(|TooMany| {
             Refusal::Code(TOO_MANY, format!("a gateway may have {most} sub-devices logged in"))
         })
+    }
+
+    fn check_writable(&self) -> Result<(), Refusal> {
+        if self.core.takes_logins() {
+            return Ok(());
+        }
+        Err(Refusal::Code(SYSTEM_ERROR, "nothing can be written at present: try again".into()))
     }
 
     /// Those that are logged in here are logged out, whatever is wrong with the others.
@@ -222,11 +247,7 @@ impl Server {
         gateway: &Session,
         subs: &[SubDevice<'_>],
     ) -> Result<Vec<Found>, Refusal> {
-        let product = store::products::find(tx, &gateway.product_key).await?;
-        if product.is_none_or(|product| product.node_type != NodeType::Gateway) {
-            let words = "devices of this product are no gateways: set its node type on the platform";
-            return Err(Refusal::Code(NOT_A_GATEWAY, words.into()));
-        }
+        check_is_gateway(tx, gateway).await?;
         let found = topology::find(tx, &names(subs)).await?;
         let checked = subs.iter().zip(found).map(|(sub, found)| match found {
             Some(found) if found.device == gateway.device => {
@@ -309,6 +330,23 @@ impl Unit {
             self.tell(Event { at, product_id, device_id, job_id: None, task_id: None, kind });
         }
         Ok(ids)
+    }
+}
+
+async fn check_is_gateway(tx: &mut Tx, gateway: &Session) -> Result<(), Refusal> {
+    let product = store::products::find(tx, &gateway.product_key).await?;
+    if product.is_some_and(|product| product.node_type == NodeType::Gateway) {
+        return Ok(());
+    }
+    let words = "devices of this product are no gateways: set its node type on the platform";
+    Err(Refusal::Code(NOT_A_GATEWAY, words.into()))
+}
+
+/// The names of a gateway.
+fn gateway_name(gateway: &Session) -> DeviceName {
+    DeviceName {
+        product_key: gateway.product_key.as_ref().into(),
+        device_name: gateway.device_name.as_ref().into(),
     }
 }
 

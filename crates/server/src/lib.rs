@@ -25,6 +25,7 @@ mod news;
 mod orders;
 mod pace;
 mod platform;
+mod registration;
 mod uplink;
 mod watch;
 mod zones;
@@ -57,6 +58,7 @@ use crate::downlink::Writer;
 use crate::links::Links;
 use crate::logins::Logins;
 use crate::orders::{Uploads, start_expiry};
+use crate::registration::Registrations;
 
 /// What a server is made of.
 pub struct Config {
@@ -87,6 +89,7 @@ pub struct Server {
     queue: Queue,
     logins: Logins,
     configurations: Configurator,
+    registrations: Registrations,
     door_counters: Arc<door::Counters>,
     tls: Option<door::Tls>,
 }
@@ -121,7 +124,8 @@ impl Server {
         let queue = committer::start(Arc::clone(&core));
         let logins = Logins::start(core.store.clone());
         let configurations = configurations::start(Arc::clone(&core)).await?;
-        let server = Self { core, queue, logins, configurations, door_counters, tls };
+        let registrations = Registrations::start(Arc::clone(&core));
+        let server = Self { core, queue, logins, registrations, configurations, door_counters, tls };
         start_expiry(&server);
         Ok(server)
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use store::devices::Login;
+use store::devices::{Login, LoginName};
 use store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -27,7 +27,15 @@ pub(crate) enum LookupError {
 struct Question {
     product_key: String,
     device_name: String,
+    client_id: Option<String>,
     answer: oneshot::Sender<Answer>,
+}
+
+impl Question {
+    fn name(&self) -> LoginName<'_> {
+        let Self { product_key, device_name, client_id, .. } = self;
+        LoginName { product_key, device_name, client_id: client_id.as_deref() }
+    }
 }
 
 /// The way to ask. Answers tell of a state no older than the question.
@@ -42,11 +50,12 @@ impl Logins {
         Self(questions)
     }
 
-    /// The device of these names.
-    pub(crate) async fn find(&self, product_key: &str, device_name: &str) -> Answer {
+    /// The device of these names, with its token for a client id if one is given.
+    pub(crate) async fn find(&self, product_key: &str, device_name: &str, client_id: Option<&str>) -> Answer {
         let (answer, answered) = oneshot::channel();
         let (product_key, device_name) = (product_key.to_owned(), device_name.to_owned());
-        let question = Question { product_key, device_name, answer };
+        let client_id = client_id.map(Into::into);
+        let question = Question { product_key, device_name, client_id, answer };
         self.0.send(question).await.map_err(|_| LookupError::Stopped)?;
         answered.await.map_err(|_| LookupError::Stopped)?
     }
@@ -69,7 +78,7 @@ async fn run(store: Store, mut waiting: mpsc::Receiver<Question>) {
 }
 
 async fn look_up(store: &Store, questions: &[Question]) -> Result<Vec<Option<Login>>, Error> {
-    let names: Vec<_> = questions.iter().map(|q| (&*q.product_key, &*q.device_name)).collect();
+    let names: Vec<_> = questions.iter().map(Question::name).collect();
     let mut tx = store.read().await?;
     let found = store::devices::logins(&mut tx, &names).await?;
     tx.rollback().await?;

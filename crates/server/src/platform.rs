@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use door::{
-    Admitted, Bearer, Blob, BoxFuture, Closed, Downlink, FileRefusal, Fingerprint, Passing, Platform,
-    Refusal, Session, StreamRefusal, Unavailable,
+    Admitted, Bearer, Blob, BoxFuture, Closed, Downlink, FileRefusal, Fingerprint, Granted, Passing,
+    Platform, Refusal, Registration, RegistrationRefusal, Session, StreamRefusal, Unavailable,
 };
 use jiff::Timestamp;
 use rollout::{Id, Input, JobState, Ms, Protocol, Task, TaskState};
 use store::devices::Login;
 use store::{BlobFile, Owner, Tx, UnsealError};
 use tracing::{debug, error};
-use wire::credentials::{PskIdentity, PskKey, Username};
+use wire::credentials::{AuthType, PskIdentity, PskKey, Username};
 use wire::topic::Kind;
 
 use crate::Server;
@@ -24,6 +24,7 @@ use crate::counters::Counters;
 use crate::downlink::FILE_ID;
 use crate::ids::IdKind;
 use crate::links::{LinkError, Subject};
+use crate::registration::token_hash;
 use crate::uplink::{self, Unread};
 
 const FORGED: &str = "This address was not made by this platform, or was changed on the way.";
@@ -38,12 +39,23 @@ impl Platform for Server {
     async fn authenticate(&self, login: &door::Login<'_>) -> Result<Admitted, Refusal> {
         let (product_key, device_name) = (login.product_key, login.device_name);
         let method = login.client_id.sign_method().map_err(|_| Refusal::Malformed)?;
+        let auth_type = login.client_id.auth_type().and_then(AuthType::parse);
+        if auth_type == Some(AuthType::Connwl) {
+            return self.check_token(login).await;
+        }
         let user = Username { device_name, product_key };
         let (found, secret) = self.enabled(user).await?;
         if !wire::credentials::verify(login.password, method, &secret, login.client_id, &user) {
             return Err(Refusal::BadPassword);
         }
-        Ok(Admitted { device: found.device, epoch: self.core.next_id() })
+        Ok(self.admit(found.device))
+    }
+
+    async fn register(&self, registration: &Registration<'_>) -> Result<Granted, RegistrationRefusal> {
+        if !self.core.takes_logins() {
+            return Err(RegistrationRefusal::Unavailable);
+        }
+        self.registrations.ask(registration).await
     }
 
     async fn pre_shared_key(&self, identity: &PskIdentity<'_>) -> Result<PskKey, Refusal> {
@@ -212,14 +224,33 @@ fn ended(task: &Task, job: JobState, is_enabled: bool) -> Option<&'static str> {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Server {
-    /// A device that may come in, and its secret.
-    async fn enabled(&self, user: Username<'_>) -> Result<(Login, Vec<u8>), Refusal> {
-        let Username { product_key, device_name } = user;
+    fn admit(&self, device: Id) -> Admitted {
+        Admitted { device, epoch: self.core.next_id() }
+    }
+
+    async fn check_token(&self, login: &door::Login<'_>) -> Result<Admitted, Refusal> {
+        let user = Username { device_name: login.device_name, product_key: login.product_key };
+        let found = self.may_come_in(user, Some(login.client_id.id())).await?;
+        match found.token {
+            Some(hash) if hash == token_hash(login.password) => Ok(self.admit(found.device)),
+            _ => Err(Refusal::BadPassword),
+        }
+    }
+
+    /// A device that may come in, with its token for a client id if one is given.
+    async fn may_come_in(&self, user: Username<'_>, client_id: Option<&str>) -> Result<Login, Refusal> {
         if !self.core.takes_logins() {
             return Err(Refusal::Unavailable);
         }
-        let found = self.logins.find(product_key, device_name).await.map_err(|_| Refusal::Unavailable)?;
-        let found = found.filter(|found| found.enabled).ok_or(Refusal::NotAuthorised)?;
+        let found = self.logins.find(user.product_key, user.device_name, client_id).await;
+        let found = found.map_err(|_| Refusal::Unavailable)?;
+        found.filter(|found| found.enabled).ok_or(Refusal::NotAuthorised)
+    }
+
+    /// A device that may come in, and its secret.
+    async fn enabled(&self, user: Username<'_>) -> Result<(Login, Vec<u8>), Refusal> {
+        let Username { product_key, device_name } = user;
+        let found = self.may_come_in(user, None).await?;
         let secret = self.secret(product_key, device_name, &found).map_err(|error| {
             error!(%error, product_key, device_name, "a login cannot be checked: the device's secret does not open");
             Refusal::Unavailable
@@ -288,7 +319,7 @@ impl Server {
         product_key: &str,
         device_name: &str,
     ) -> Result<Option<Vec<u8>>, AnyError> {
-        let found = self.logins.find(product_key, device_name).await?;
+        let found = self.logins.find(product_key, device_name, None).await?;
         found.map(|found| Ok(self.secret(product_key, device_name, &found)?)).transpose()
     }
 

@@ -11,7 +11,7 @@ use otaru_server::{
     DeviceName, NewDevice, NewPackage, NewProduct, NewScope, Paging, ProductChange, WhichEvents,
 };
 use serde_json::{Value, json};
-use wire::credentials::{Proof, SignMethod};
+use wire::credentials::{Proof, SignMethod, Username, registration_sign};
 
 const PK: &str = "a1TestPk001";
 const SUB: &str = "a1SubPk001";
@@ -79,6 +79,9 @@ const LOGIN: &str = "/ext/session/GW/combine/login";
 const BATCH_LOGIN: &str = "/ext/session/GW/combine/batch_login";
 const LOGOUT: &str = "/ext/session/GW/combine/logout";
 const BATCH_LOGOUT: &str = "/ext/session/GW/combine/batch_logout";
+
+const REGISTER: &str = "/sys/GW/thing/sub/register";
+const REGISTER_BY_PRODUCT: &str = "/sys/GW/thing/proxy/provisioning/product_register";
 
 async fn add(gateway: &mut Device, subs: &[DeviceKey]) -> Value {
     let list: Vec<Value> = subs.iter().map(|sub| signed(sub, &format!("{SUB}.{}", sub.name))).collect();
@@ -400,4 +403,136 @@ async fn a_device_may_come_by_itself_and_by_its_gateway() {
     let logout = json!({"productKey": PK, "deviceName": "both001"});
     assert_eq!(ask(&mut gateway, LOGOUT, logout).await["code"], 520);
     assert_eq!(log_in(&mut gateway, &subs).await["code"], 6401);
+}
+
+async fn let_register(world: &World, product_key: &str) {
+    let change = ProductChange { dynamic_registration: Some(true), ..ProductChange::default() };
+    world.server.change_product(product_key, change).await.unwrap();
+}
+
+/// What a sub-device signs with its product's secret.
+fn signed_by_product(product_secret: &str, device_name: &str) -> Value {
+    let user = Username { product_key: SUB, device_name };
+    let sign = registration_sign(SignMethod::HmacSha256, product_secret.as_bytes(), &user, "42").to_string();
+    json!({"productKey": SUB, "deviceName": device_name, "random": "42", "signMethod": "hmacSha256", "sign": sign})
+}
+
+/// The names and secrets that were told.
+fn secrets(list: &Value) -> Vec<(&str, &str)> {
+    let told = |sub: &Value| {
+        assert_eq!(sub["productKey"], SUB);
+        assert!(sub["iotId"].as_str().is_some_and(|id| !id.is_empty()), "{sub}");
+    };
+    let list = list.as_array().unwrap();
+    list.iter().for_each(told);
+    list.iter().map(|s| (s["deviceName"].as_str().unwrap(), s["deviceSecret"].as_str().unwrap())).collect()
+}
+
+/// The devices that gateways registered, and whether again.
+async fn registered(world: &World) -> Vec<(String, bool)> {
+    let events = world.server.events_of(WhichEvents::All, 0, 10_000).await.unwrap().items;
+    let all = events.into_iter().filter_map(|told| match told.event.kind {
+        EventKind::DeviceRegistered { again, gateway: Some(gateway), .. } => {
+            Some((gateway.device_name, again))
+        }
+        _ => None,
+    });
+    all.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_gets_the_secrets_of_sub_devices_made_beforehand() {
+    let world = world().await;
+    let subs = subs(&world, 3).await;
+    let mut gateway = gateway(&world, "gate001").await;
+    let list = |subs: &[DeviceKey]| Value::from(subs.iter().map(unsigned).collect::<Vec<_>>());
+    assert_eq!(ask(&mut gateway, REGISTER, list(&subs)).await["code"], 6288);
+    let_register(&world, SUB).await;
+    let answer = ask(&mut gateway, REGISTER, list(&subs[..2])).await;
+    assert_eq!(answer["code"], 200);
+    let wanted: Vec<_> = subs[..2].iter().map(|sub| (&*sub.name, &*sub.secret)).collect();
+    assert_eq!(secrets(&answer["data"]), wanted);
+    assert_eq!(registered(&world).await, [("gate001".into(), false), ("gate001".into(), false)]);
+
+    // It is good for the topology and for logging in.
+    assert_eq!(add(&mut gateway, &subs[..2]).await["code"], 200);
+    assert_eq!(log_in(&mut gateway, &subs[..1]).await["code"], 200);
+    until_online(&world, &subs[0], true).await;
+    // A gateway that has lost them asks again: for what it has, that is nothing new.
+    assert_eq!(ask(&mut gateway, REGISTER, list(&subs[..1])).await["code"], 200);
+    assert_eq!(registered(&world).await.len(), 2);
+
+    // What has been connected is told to no other gateway, nor to this one when it has it no more.
+    let mut other = self::gateway(&world, "gate002").await;
+    assert_eq!(ask(&mut other, REGISTER, list(&subs[..1])).await["code"], 6619);
+    assert_eq!(ask(&mut gateway, DELETE, list(&subs[..1])).await["code"], 200);
+    assert_eq!(ask(&mut gateway, REGISTER, list(&subs[..1])).await["code"], 6289);
+    world.server.allow_device_registration(SUB, "meter000", 5).await.unwrap();
+    assert_eq!(ask(&mut other, REGISTER, unsigned(&subs[0])).await["code"], 200);
+    assert_eq!(registered(&world).await[2..], [("gate002".into(), true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_by_a_gateway_is_refused_with_its_code() {
+    let world = world().await;
+    let subs = subs(&world, 2).await;
+    let mut gateway = gateway(&world, "gate001").await;
+    for product in [PK, SUB] {
+        let_register(&world, product).await;
+    }
+    world.server.set_device_enabled(SUB, "meter001", false).await.unwrap();
+    let named = |product_key: &str, name: &str| json!({"productKey": product_key, "deviceName": name});
+    for (sub, code) in [
+        (named("nothing", "meter000"), 6250),
+        (named(SUB, "nobody"), 6100),
+        (named(SUB, "meter001"), 522),
+        (named(PK, "gate001"), 6402),
+        (named(SUB, "no"), 460),
+        (named(SUB, ""), 460),
+    ] {
+        let answer = ask(&mut gateway, REGISTER, json!([unsigned(&subs[0]), sub])).await;
+        assert_eq!(answer["code"], code, "{sub}");
+        assert!(!answer.to_string().contains(&subs[0].secret), "all or none: {answer}");
+    }
+    assert!(registered(&world).await.is_empty());
+    for params in [json!([]), json!("x"), json!({}), (0..51).map(|_| unsigned(&subs[0])).collect::<Value>()] {
+        assert_eq!(ask(&mut gateway, REGISTER, params).await["code"], 460);
+    }
+    let change = ProductChange { node_type: Some(NodeType::Device), ..ProductChange::default() };
+    world.server.change_product(PK, change).await.unwrap();
+    assert_eq!(ask(&mut gateway, REGISTER, unsigned(&subs[0])).await["code"], 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sub_devices_register_with_their_products_secret() {
+    let world = world().await;
+    let subs = subs(&world, 2).await;
+    let mut gateway = gateway(&world, "gate001").await;
+    let ps = world.server.product_secret(SUB).await.unwrap();
+    let proxieds = |list: &[Value]| json!({"proxieds": list});
+    let right = signed_by_product(&ps, "meter000");
+    let answer = ask(&mut gateway, REGISTER_BY_PRODUCT, proxieds(std::slice::from_ref(&right))).await;
+    let failed = |name: &str, code: i32| json!({"productKey": SUB, "deviceName": name, "code": code});
+    assert_eq!(answer["data"], json!({"successes": [], "failures": [failed("meter000", 6288)]}));
+
+    let_register(&world, SUB).await;
+    let wrong = signed_by_product("guess", "meter001");
+    // Who does not have the secret is not told which devices there are.
+    let guess = signed_by_product("guess", "nobody");
+    let nobody = signed_by_product(&ps, "nobody");
+    let answer =
+        ask(&mut gateway, REGISTER_BY_PRODUCT, proxieds(&[right.clone(), wrong, guess, nobody])).await;
+    assert_eq!(answer["code"], 200);
+    assert_eq!(secrets(&answer["data"]["successes"]), [("meter000", &*subs[0].secret)]);
+    let failures = json!([failed("meter001", 6287), failed("nobody", 6287), failed("nobody", 6100)]);
+    assert_eq!(answer["data"]["failures"], failures);
+    assert_eq!(registered(&world).await, [("gate001".into(), false)]);
+    assert_eq!(
+        add(&mut gateway, &subs[..1]).await["code"],
+        200,
+        "it is signed with the secret that was told"
+    );
+    for params in [proxieds(&[unsigned(&subs[0])]), json!([right]), json!({})] {
+        assert_eq!(ask(&mut gateway, REGISTER_BY_PRODUCT, params).await["code"], 460);
+    }
 }

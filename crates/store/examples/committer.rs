@@ -114,6 +114,9 @@ async fn fill(store: &Store, count: i64, tasks: bool) {
         settle_ms: 10_000,
         grace_ms: 30_000,
         timezone: None,
+        dynamic_registration: false,
+        without_pre_registration: false,
+        registration_until: None,
         created_at: 0,
     };
     let seal = |owner: Owner<'_>| store.keyring().seal(owner, b"0123456789abcdef0123456789abcdef").unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::{Device, Gate, Id, ModuleVersion, Task, TaskState};
+use rollout::{Device, Gate, Id, ModuleVersion, Ms, Task, TaskState};
 
 use crate::record::{Column, Record, column_list, int, text};
 use crate::select::{Part, Walk};
@@ -20,6 +20,17 @@ pub struct NewDevice {
     pub secret: Sealed,
 }
 
+/// Who logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginName<'a> {
+    /// The product.
+    pub product_key: &'a str,
+    /// The device.
+    pub device_name: &'a str,
+    /// With a token: the client id it was given for.
+    pub client_id: Option<&'a str>,
+}
+
 /// What a login is checked against.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -29,6 +40,8 @@ pub struct Login {
     pub enabled: bool,
     /// Its secret, sealed for it.
     pub secret: Sealed,
+    /// The hash of its token, if it logs in with one and has one.
+    pub token: Option<Vec<u8>>,
 }
 
 /// A device as a list shows it.
@@ -38,6 +51,8 @@ pub struct DeviceView {
     pub device: Device,
     /// Whether it is connected.
     pub online: bool,
+    /// Until when it may register again although it was activated.
+    pub registration_until: Option<Ms>,
     /// What it last said of its modules, by name.
     pub versions: Vec<ModuleVersion>,
     /// What operators say of it.
@@ -78,20 +93,28 @@ pub async fn create(tx: &mut Tx, devices: &[NewDevice]) -> Result<BTreeSet<Id>, 
 }
 
 /// What logins by product key and name are checked against, in the order of the names: one walk down
-/// two indexes for each.
-pub async fn logins(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Option<Login>>, Error> {
-    let columns = [int("place"), text("product_key"), text("name")];
-    let places = 0_i64..;
-    let rows =
-        places.zip(names).map(|(place, (key, name))| vec![place.into(), (*key).into(), (*name).into()]);
-    let statement = "select v.place, device.id, device.enabled, device.secret from v \
+/// two indexes for each, and one more for a token.
+pub async fn logins(tx: &mut Tx, names: &[LoginName<'_>]) -> Result<Vec<Option<Login>>, Error> {
+    let columns = [int("place"), text("product_key"), text("name"), text("client_id")];
+    let rows = (0_i64..).zip(names).map(|(place, name)| {
+        let client_id = name.client_id.map_or(Val::Text(None), Val::from);
+        vec![place.into(), name.product_key.into(), name.device_name.into(), client_id]
+    });
+    let statement = "select v.place, device.id, device.enabled, device.secret, device_token.hash from v \
                      join product on product.product_key = v.product_key \
-                     join device on device.product_id = product.id and device.name = v.name";
+                     join device on device.product_id = product.id and device.name = v.name \
+                     left join device_token \
+                     on device_token.device_id = device.id and device_token.client_id = v.client_id";
     let mut found = vec![None; names.len()];
     for row in tx.bulk_rows(&columns, rows.collect(), statement, &[]).await? {
         let mut fields = row.fields();
         let place: i64 = fields.next()?;
-        let login = Login { device: fields.next()?, enabled: fields.next()?, secret: Sealed(fields.next()?) };
+        let login = Login {
+            device: fields.next()?,
+            enabled: fields.next()?,
+            secret: Sealed(fields.next()?),
+            token: fields.next()?,
+        };
         if let Some(found) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
             *found = Some(login);
         }
@@ -101,7 +124,8 @@ pub async fn logins(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Option<Lo
 
 /// A device by its number.
 pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<DeviceView>, Error> {
-    let sql = format!("select {}, online from device where id = ?", column_list(Device::TABLE.columns));
+    let columns = column_list(Device::TABLE.columns);
+    let sql = format!("select {columns}, online, registration_until from device where id = ?");
     let mut found = views(tx, sql, vec![id.into()]).await?;
     Ok(found.pop())
 }
@@ -109,7 +133,8 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<DeviceView>, Error> {
 /// A device of a product by its name.
 pub async fn find(tx: &mut Tx, product: Id, name: &str) -> Result<Option<DeviceView>, Error> {
     let columns = column_list(Device::TABLE.columns);
-    let sql = format!("select {columns}, online from device where product_id = ? and name = ?");
+    let sql =
+        format!("select {columns}, online, registration_until from device where product_id = ? and name = ?");
     let mut found = views(tx, sql, vec![product.into(), name.into()]).await?;
     Ok(found.pop())
 }
@@ -176,7 +201,7 @@ pub(crate) async fn page(
         walk.to(seen.as_str());
     }
     let columns: Vec<String> = Device::TABLE.columns.iter().map(|c| format!("device.{}", c.name)).collect();
-    let columns = format!("{}, device.online", columns.join(", "));
+    let columns = format!("{}, device.online, device.registration_until", columns.join(", "));
     let (sql, args) = walk.first(&columns, more, limit.saturating_add(1));
     let items = views(tx, sql, args).await?;
     let mut page = Slice::cut(items, limit, |view| view.device.name.clone());
@@ -188,6 +213,12 @@ pub(crate) async fn page(
 pub async fn set_enabled(tx: &mut Tx, id: Id, enabled: bool) -> Result<bool, Error> {
     let sql = "update device set enabled = ? where id = ?";
     Ok(tx.exec(sql, vec![enabled.into(), id.into()]).await? == 1)
+}
+
+/// Lets a device register again until then, or no more. False if it is not there.
+pub async fn set_registration(tx: &mut Tx, id: Id, until: Option<Ms>) -> Result<bool, Error> {
+    let sql = "update device set registration_until = ? where id = ?";
+    Ok(tx.exec(sql, vec![until.to_val(), id.into()]).await? == 1)
 }
 
 /// The jobs with a gate that a device has tasks of and that have not ended.
@@ -221,6 +252,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         "delete from device_tag where device_id = ?",
         "delete from device_configuration where device_id = ?",
         "delete from device_certificate where device_id = ?",
+        "delete from device_token where device_id = ?",
         "delete from module_version where device_id = ?",
         "delete from session where device_id = ?",
         "delete from device where id = ?",
@@ -270,6 +302,7 @@ async fn views(tx: &mut Tx, sql: String, args: Vec<Val>) -> Result<Vec<DeviceVie
         Ok(DeviceView {
             device: Device::read(fields)?,
             online: fields.next()?,
+            registration_until: fields.next()?,
             versions: vec![],
             tags: Tags::new(),
             groups: BTreeSet::new(),

@@ -32,6 +32,7 @@ pub mod packages;
 mod pools;
 pub mod products;
 mod record;
+pub mod registrations;
 mod select;
 mod slice;
 mod sql;

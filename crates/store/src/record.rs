@@ -11,6 +11,7 @@ use crate::certificates::DeviceCertificate;
 use crate::configurations::{Configuration, OfDevice, Settings};
 use crate::groups::Group;
 use crate::modules::Module;
+use crate::registrations::DeviceToken;
 use crate::sql::{Field, Fields, Kind, Val, json_field, word_field};
 use crate::tags::DeviceTag;
 use crate::topology::Belonging;
@@ -91,14 +92,23 @@ macro_rules! record {
 record!(
     Product, "product", key ["id"],
     fixed ["product_key"],
-    [id, product_key, name, node_type, settle_ms, grace_ms, timezone, created_at],
+    [
+        id, product_key, name, node_type, settle_ms, grace_ms, timezone, dynamic_registration,
+        without_pre_registration, registration_until, created_at
+    ],
     hidden [blob("secret")], beside []
 );
 record!(
     Device, "device", key ["id"],
     fixed ["product_id", "name"],
     [id, product_id, name, enabled, first_online_at, last_online_at, last_offline_at, created_at, rivalry],
-    hidden [blob("secret"), int("online")], beside []
+    hidden [blob("secret"), int("online"), int("registration_until")], beside []
+);
+record!(
+    DeviceToken, "device_token", key ["device_id", "client_id"],
+    fixed [],
+    [device_id, client_id, hash, created_at],
+    hidden [], beside []
 );
 record!(
     DeviceTag, "device_tag", key ["device_id", "name"],
@@ -317,6 +327,7 @@ pub(crate) fn tables() -> Vec<&'static Table> {
     let records = [
         Product::TABLE,
         Device::TABLE,
+        DeviceToken::TABLE,
         DeviceTag::TABLE,
         DeviceCertificate::TABLE,
         Belonging::TABLE,

@@ -1,4 +1,4 @@
-//! The JSON messages (docs/protocol.md 3.5, 4, 5, 6.1, 8).
+//! The JSON messages (docs/protocol.md 2.7–2.9, 3.5, 4, 5, 6.1, 8).
 //!
 //! Numbers may come as strings, ids as numbers, commas before closing brackets; unknown members are ignored.
 
@@ -12,6 +12,7 @@ mod get;
 mod id;
 mod notice;
 mod offer;
+mod registered;
 mod report;
 mod request_error;
 mod unkept;
@@ -27,6 +28,7 @@ pub use get::{Get, GetReply, OldRequest};
 pub use id::{Id, MAX_ID};
 pub use notice::Notice;
 pub use offer::{Digest, File, Files, MAX_FILES, MAX_URL, Offer, Source};
+pub use registered::{Grant, MAX_REGISTRATION_BODY, Registered, RegistrationReply};
 pub use report::{Inform, MAX_DESC, MAX_VERSION, Progress};
 pub use request_error::RequestError;
 pub use unkept::{Post, PostReply, Shadow, ShadowReply, TimeReply, TimeRequest};

@@ -1,7 +1,9 @@
-//! CONNECT credentials: the vectors and leniencies of docs/protocol.md 2.1–2.4.
+//! CONNECT credentials: the vectors and leniencies of docs/protocol.md 2.1–2.4, 2.7 and 2.8.
 #![allow(clippy::unwrap_used)]
 
-use otaru_wire::credentials::{ClientId, Error, SignMethod, Username, password, verify};
+use otaru_wire::credentials::{
+    AuthType, ClientId, Error, SignMethod, Username, password, registration_sign, verify, verify_registration,
+};
 use otaru_wire::credentials::{valid_device_name, valid_device_secret, valid_module, valid_product_key};
 use proptest::prelude::*;
 
@@ -129,11 +131,43 @@ fn what_mqttx_appends_to_the_client_id_is_ignored() {
 }
 
 #[test]
-fn other_schemes_are_recognised() {
-    let client =
-        ClientId::parse("dev001.pk|random=42,authtype=register,securemode=2,signmethod=hmacsha256|").unwrap();
-    assert_eq!(client.auth_type(), Some("register"));
-    assert_eq!(ClientId::parse("a||").unwrap().auth_type(), None);
+fn other_schemes_are_recognised_in_any_order_of_parameters() {
+    let kind = |text: &str| ClientId::parse(text).unwrap().auth_type().and_then(AuthType::parse);
+    for (text, wanted) in [
+        (
+            "dev001.pk|random=42,authType=register,securemode=2,signmethod=hmacsha256,instanceId=iot-1|",
+            Some(AuthType::Register),
+        ),
+        ("dev001.pk|signmethod=hmacsha256,authtype=REGNWL,securemode=-2,random=42|", Some(AuthType::Regnwl)),
+        ("abc|authType=connwl,securemode=-2,_ss=1,ext=3,_v=sdk-c-4.2.0|", Some(AuthType::Connwl)),
+        ("abc|authtype=id2,securemode=8|", None),
+        ("a||", None),
+    ] {
+        assert_eq!(kind(text), wanted, "{text}");
+    }
+    let client = ClientId::parse("x|authType=register,random=4251869544|_1763800000").unwrap();
+    assert_eq!(client.random(), Some("4251869544"));
+    assert_eq!(ClientId::parse("x|authType=register|").unwrap().random(), None);
+}
+
+#[test]
+fn the_signature_of_a_registration_is_that_of_the_worked_example() {
+    const PRODUCT_SECRET: &[u8] = b"ProductSecret001";
+    let right = [
+        "d755538533dc37c7763c45511814e567",
+        "08a9dfdb4a82e2329c3bc7ee31a715cfd21d71cb",
+        "08a13b0bbfcd0b75f7357d94ac0095287d7c68e623a5c26a15fe416fd09a186b",
+    ];
+    for (method, right) in SignMethod::ALL.into_iter().zip(right) {
+        assert_eq!(registration_sign(method, PRODUCT_SECRET, &USER, "4251869544").as_str(), right);
+        let check = |given: &str, secret: &[u8], random: &str| {
+            verify_registration(given.as_bytes(), method, secret, &USER, random)
+        };
+        assert!(check(right, PRODUCT_SECRET, "4251869544"));
+        assert!(check(&right.to_uppercase(), PRODUCT_SECRET, "4251869544"));
+        assert!(!check(right, PRODUCT_SECRET, "4251869545") && !check(right, SECRET, "4251869544"));
+        assert!(!check("", PRODUCT_SECRET, "4251869544"));
+    }
 }
 
 #[test]

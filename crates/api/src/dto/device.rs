@@ -44,6 +44,11 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub identity_shared_since: Option<String>,
+    /// Until when it may register again although it was activated; absent if that is not allowed for it alone. May
+    /// be past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub registration_allowed_until: Option<String>,
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
@@ -240,9 +245,11 @@ pub struct Login {
 
 impl From<server::DeviceView> for Device {
     fn from(view: server::DeviceView) -> Self {
-        let server::DeviceView { device: row, online, versions, tags, groups, gateway } = view;
+        let server::DeviceView { device: row, online, registration_until, versions, tags, groups, gateway } =
+            view;
         Self {
             identity_shared_since: row.shared_since().map(time::text),
+            registration_allowed_until: registration_until.map(time::text),
             device_name: row.name,
             enabled: row.enabled,
             online,
@@ -289,6 +296,7 @@ mod tests {
         let view = server::DeviceView {
             device,
             online: true,
+            registration_until: None,
             versions: vec![],
             tags: BTreeMap::new(),
             groups: BTreeSet::new(),

@@ -119,6 +119,7 @@ fn public(kind: &EventKind) -> Vec<(&'static str, Value)> {
         EventKind::TaskRetry { at, reason, .. } => {
             vec![("at", time::text(*at).into()), ("reason", reason_of(reason))]
         }
+        EventKind::RegistrationAllowed { until } => vec![("until", until.map(time::text).into())],
         _ => vec![],
     }
 }

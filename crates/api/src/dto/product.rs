@@ -38,6 +38,16 @@ pub struct Product {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "Europe/Berlin")]
     pub timezone: Option<String>,
+    /// Whether its devices may get their secret for the product's secret (一型一密).
+    pub dynamic_registration: bool,
+    /// Whether devices that nobody has made may register too, for a token (免预注册). Means nothing without
+    /// `dynamicRegistration`.
+    pub without_pre_registration: bool,
+    /// Until when those of its devices that were activated may register again; absent if that is not allowed. May be
+    /// past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub registration_allowed_until: Option<String>,
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
@@ -86,6 +96,32 @@ pub struct ProductChange {
     #[schema(value_type = Option<String>, example = "Europe/Berlin")]
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub timezone: Option<Option<String>>,
+    /// See [`Product::dynamic_registration`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_registration: Option<bool>,
+    /// See [`Product::without_pre_registration`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_pre_registration: Option<bool>,
+}
+
+/// What a product's devices register with.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductCredentials {
+    /// The product.
+    #[schema(example = "a1TestPk001")]
+    pub product_key: String,
+    /// The secret that all of its devices carry: who has it may register as any of them.
+    pub product_secret: String,
+}
+
+/// For how long devices that were activated may register again.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrationAllowance {
+    /// Minutes from now, at most 43200, which is 30 days; 0 ends it.
+    #[schema(example = 60)]
+    pub minutes: i64,
 }
 
 impl From<rollout::NodeType> for NodeType {
@@ -115,6 +151,9 @@ impl From<rollout::Product> for Product {
             settle_seconds: row.settle_ms / 1_000,
             grace_seconds: row.grace_ms / 1_000,
             timezone: row.timezone,
+            dynamic_registration: row.dynamic_registration,
+            without_pre_registration: row.without_pre_registration,
+            registration_allowed_until: row.registration_until.map(time::text),
             created_at: time::text(row.created_at),
         }
     }
@@ -141,6 +180,8 @@ impl From<ProductChange> for server::ProductChange {
             settle_ms: change.settle_seconds.map(ms),
             grace_ms: change.grace_seconds.map(ms),
             timezone: change.timezone,
+            dynamic_registration: change.dynamic_registration,
+            without_pre_registration: change.without_pre_registration,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
     Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery, Import,
-    ImportResult, Login, NewDevice, Page, PageQuery, Tagging, Task,
+    ImportResult, Login, NewDevice, Page, PageQuery, RegistrationAllowance, Tagging, Task,
 };
 use crate::extract::{Json, Path, Query, list};
 
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get_device, change_device, remove_device))
         .routes(routes!(get_credentials))
         .routes(routes!(get_certificate, set_certificate))
+        .routes(routes!(allow_device_registration))
         .routes(routes!(list_device_tasks))
 }
 
@@ -170,6 +171,24 @@ async fn remove_device(
 ) -> Answer<StatusCode> {
     api.server.remove_device(&product_key, &device_name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Let a device register again
+///
+/// For a while also if it was activated, as after a factory reset that has erased its secret.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/devices/{deviceName}/allow-registration", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."),
+        ("deviceName" = String, Path, description = "The device.")),
+    request_body = RegistrationAllowance,
+    responses((status = 200, body = Device, description = "The device as it is now.")))]
+async fn allow_device_registration(
+    State(api): State<Api>,
+    Path((product_key, device_name)): Path<(String, String)>,
+    Json(allowance): Json<RegistrationAllowance>,
+) -> Answer<axum::Json<Device>> {
+    let minutes = allowance.minutes;
+    let device = api.server.allow_device_registration(&product_key, &device_name, minutes).await?;
+    Ok(axum::Json(device.into()))
 }
 
 /// Get what a device needs to connect

@@ -5,15 +5,17 @@ use utoipa_axum::routes;
 
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
-use crate::dto::{NewProduct, Page, PageQuery, Product, ProductChange};
+use crate::dto::{
+    NewProduct, Page, PageQuery, Product, ProductChange, ProductCredentials, RegistrationAllowance,
+};
 use crate::extract::{Json, Path, Query};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(create_product, list_products)).routes(routes!(
-        get_product,
-        change_product,
-        remove_product
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(create_product, list_products))
+        .routes(routes!(get_product, change_product, remove_product))
+        .routes(routes!(get_product_credentials))
+        .routes(routes!(allow_product_registration))
 }
 
 /// Make a product
@@ -60,6 +62,34 @@ async fn change_product(
     Json(change): Json<ProductChange>,
 ) -> Answer<axum::Json<Product>> {
     Ok(axum::Json(api.server.change_product(&product_key, change.into()).await?.into()))
+}
+
+/// Get what a product's devices register with
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/credentials", tag = "products",
+    params(("productKey" = String, Path, description = "The product.")),
+    responses((status = 200, body = ProductCredentials, description = "Its secret.")))]
+async fn get_product_credentials(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+) -> Answer<axum::Json<ProductCredentials>> {
+    let product_secret = api.server.product_secret(&product_key).await?;
+    Ok(axum::Json(ProductCredentials { product_key, product_secret }))
+}
+
+/// Let all devices of a product register again
+///
+/// For a while also those that were activated, as after a factory reset that has erased their secrets.
+#[utoipa::path(post, path = "/api/v1/products/{productKey}/allow-registration", tag = "products",
+    params(("productKey" = String, Path, description = "The product.")),
+    request_body = RegistrationAllowance,
+    responses((status = 200, body = Product, description = "The product as it is now.")))]
+async fn allow_product_registration(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Json(allowance): Json<RegistrationAllowance>,
+) -> Answer<axum::Json<Product>> {
+    let product = api.server.allow_product_registration(&product_key, allowance.minutes).await?;
+    Ok(axum::Json(product.into()))
 }
 
 /// Remove a product

@@ -13,6 +13,7 @@ mod job_change;
 mod lists;
 mod packages;
 mod problems;
+mod registration;
 mod statistics;
 mod stream;
 mod tags;

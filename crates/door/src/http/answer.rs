@@ -49,6 +49,11 @@ impl Answer {
         Self::new(status, body).with("Content-Type", "text/plain; charset=utf-8")
     }
 
+    /// A message for devices.
+    pub(crate) fn json(text: String) -> Self {
+        Self::new(OK, Body::Text(text)).with("Content-Type", "application/json")
+    }
+
     /// As much of a file as the request asks for.
     pub(crate) fn file(blob: Arc<dyn Blob>, asked: &Head) -> Self {
         let total = blob.len();

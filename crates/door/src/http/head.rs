@@ -72,6 +72,11 @@ impl Head {
         Ok(Some((head, length)))
     }
 
+    /// The target without its query.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
     /// The values of all fields of this name, which is in lower case.
     pub(crate) fn all<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h str> {
         self.fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())

@@ -10,6 +10,12 @@ const MAX_BODY: usize = 4 * 1024;
 /// Bytes read at once.
 const READ: usize = 4 * 1024;
 
+/// A request, whole.
+pub(crate) struct Request {
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
+}
+
 /// Why there is no request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
@@ -23,17 +29,17 @@ pub(crate) enum Unread {
     LongBody(u64),
 }
 
-/// Reads the head of the next request. The request must be whole by `deadline`; its body is thrown away, and
-/// what came behind it stays in `input`: no more than one reading takes.
+/// Reads the next request, which must be whole by `deadline`. What came behind it stays in `input`: no more than
+/// one reading takes.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     line: &mut S,
     input: &mut BytesMut,
     deadline: Instant,
-) -> Result<Head, Unread> {
+) -> Result<Request, Unread> {
     timeout_at(deadline, whole(line, input)).await.unwrap_or(Err(Unread::Late))
 }
 
-async fn whole<S: AsyncRead + Unpin>(line: &mut S, input: &mut BytesMut) -> Result<Head, Unread> {
+async fn whole<S: AsyncRead + Unpin>(line: &mut S, input: &mut BytesMut) -> Result<Request, Unread> {
     let mut seen = 0;
     let (head, length) = loop {
         // Looked at only with each line: a head that comes byte by byte would cost too much.
@@ -45,15 +51,16 @@ async fn whole<S: AsyncRead + Unpin>(line: &mut S, input: &mut BytesMut) -> Resu
         more(line, input).await?;
     };
     let fits = usize::try_from(head.body).ok().filter(|body| *body <= MAX_BODY);
-    let body = fits.ok_or(Unread::LongBody(head.body))?;
-    while input.len() < length + body {
+    let end = length + fits.ok_or(Unread::LongBody(head.body))?;
+    while input.len() < end {
         more(line, input).await?;
     }
-    input.advance(length + body);
+    let body = input[length..end].to_vec();
+    input.advance(end);
     if input.is_empty() {
         *input = BytesMut::new();
     }
-    Ok(head)
+    Ok(Request { head, body })
 }
 
 async fn more<S: AsyncRead + Unpin>(line: &mut S, input: &mut BytesMut) -> Result<(), Unread> {

@@ -17,6 +17,7 @@ use wire::credentials::PskIdentity;
 use super::pipe::Pipe;
 use super::psk::{self, Known, Slot};
 use super::stream::{TlsStream, fill};
+use crate::connect::ended;
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
@@ -186,7 +187,7 @@ impl<P: Platform> Door<P> {
         let Some(refusal) = refusal else { return };
         let origin = Origin::of(peer.ip());
         let Ok(wait) = self.wait_of(origin, user, refusal) else { return };
-        if self.delay(wait, origin, &mut stream).await.is_ok() {
+        if self.delay(wait, origin, ended(&mut stream)).await.is_ok() {
             parting::answer(stream, &alert).await;
         }
     }

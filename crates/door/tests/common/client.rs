@@ -135,6 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// As [`Client::send`], to a peer that may have gone.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     /// Sends a packet in the connection's version.
     pub(crate) async fn say(&mut self, packet: &Packet<'_>) {
         self.send(&bytes_in(self.version, packet)).await;

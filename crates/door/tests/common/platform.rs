@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use otaru_door::{
-    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Epoch, FileRefusal, Fingerprint, Login, Platform,
-    Refusal, Session, StreamRefusal, Unavailable,
+    Admitted, Bearer, Blob, BoxFuture, Closed, DeviceId, Epoch, FileRefusal, Fingerprint, Granted, Login,
+    Platform, Refusal, Registration, RegistrationRefusal, Session, StreamRefusal, Unavailable,
 };
 use tokio::sync::{mpsc, watch};
-use wire::credentials::{PskIdentity, PskKey, Username, verify};
+use wire::credentials::{PskIdentity, PskKey, Username, verify, verify_registration};
 use wire::topic::Kind;
 
 pub(crate) const PRODUCT: &str = "a1TestPk001";
+pub(crate) const PRODUCT_SECRET: &str = "ProductSecret001";
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// What the platform was told, in order.
@@ -38,6 +39,10 @@ pub(crate) struct TestPlatform {
     pub(crate) bearers: Mutex<HashMap<Fingerprint, &'static str>>,
     /// Where the sessions came from.
     pub(crate) peers: Mutex<Vec<SocketAddr>>,
+    /// Whether secrets may be sent on them.
+    pub(crate) private: Mutex<Vec<bool>>,
+    /// How many registrations it was asked for.
+    pub(crate) registered: AtomicUsize,
     /// Logins that are being thought about.
     pub(crate) thinking: AtomicUsize,
     /// Logins are answered while it is open.
@@ -62,6 +67,8 @@ impl TestPlatform {
             files: Mutex::default(),
             bearers: Mutex::default(),
             peers: Mutex::default(),
+            private: Mutex::default(),
+            registered: AtomicUsize::new(0),
             thinking: AtomicUsize::new(0),
             mind: watch::Sender::new(true),
             down: AtomicBool::new(false),
@@ -131,8 +138,37 @@ impl Platform for TestPlatform {
         Ok(Bearer { admitted, product_key: PRODUCT.into(), device_name: name.into() })
     }
 
+    async fn register(&self, registration: &Registration<'_>) -> Result<Granted, RegistrationRefusal> {
+        self.registered.fetch_add(1, Ordering::Relaxed);
+        if self.down.load(Ordering::Relaxed) {
+            return Err(RegistrationRefusal::Unavailable);
+        }
+        let Registration { product_key, device_name, random, sign_method, signature, client_id } =
+            *registration;
+        let user = Username { device_name, product_key };
+        if product_key != PRODUCT {
+            return Err(RegistrationRefusal::UnknownProduct);
+        }
+        if !verify_registration(signature, sign_method, PRODUCT_SECRET.as_bytes(), &user, random) {
+            return Err(RegistrationRefusal::BadSignature);
+        }
+        match device_name {
+            "dev001" => {
+                Ok(Granted(client_id.map_or(SECRET.into(), |client_id| format!("token-of-{client_id}"))))
+            }
+            "dev002" => Err(RegistrationRefusal::Activated),
+            "closed" => Err(RegistrationRefusal::Off),
+            "unmade" => Err(RegistrationRefusal::OnlyMadeBefore),
+            "banned" => Err(RegistrationRefusal::Disabled),
+            "crowded" => Err(RegistrationRefusal::TooManyTokens),
+            "quoted" => Ok(Granted("a\"b".into())),
+            _ => Err(RegistrationRefusal::UnknownDevice),
+        }
+    }
+
     fn connected(&self, session: &Arc<Session>) {
         self.peers.lock().unwrap().push(session.peer);
+        self.private.lock().unwrap().push(session.is_private);
         self.tell(Told::Connected(session.device, session.epoch));
     }
 

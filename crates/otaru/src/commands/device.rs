@@ -35,6 +35,17 @@ pub(crate) enum Command {
     Enable(Named),
     /// Keep a device from connecting
     Disable(Named),
+    /// Let a device register again for a while, as after a factory reset has erased its secret
+    AllowRegistration {
+        /// Key of the product
+        #[arg(value_name = "PK")]
+        product_key: String,
+        /// Name of the device
+        #[arg(value_name = "DN")]
+        device_name: String,
+        #[command(flatten)]
+        allowance: product::Allowance,
+    },
     /// Remove a device; what it has not finished is cancelled
     Remove(Named),
     /// Tags: what you say of devices, for filters and groups
@@ -134,8 +145,13 @@ pub(crate) struct Cancel {
 
 impl Named {
     pub(super) fn path(&self) -> String {
-        format!("{}/devices/{}", product::path(&self.product_key), segment(&self.device_name))
+        path(&self.product_key, &self.device_name)
     }
+}
+
+/// The device's place in the API.
+fn path(product_key: &str, device_name: &str) -> String {
+    format!("{}/devices/{}", product::path(product_key), segment(device_name))
 }
 
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
@@ -161,6 +177,10 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Certificate(order) => certificate::run(order, client),
         Command::Enable(named) => enable(&named, true, client),
         Command::Disable(named) => enable(&named, false, client),
+        Command::AllowRegistration { product_key, device_name, allowance } => {
+            let device: Device = allowance.send(&path(&product_key, &device_name), client)?;
+            allowance.format.show(&device, show)
+        }
         Command::Remove(named) => {
             client.delete(&named.path())?;
             out!("removed device {}", named.device_name);
@@ -313,6 +333,9 @@ fn show(device: &Device) {
         ("last offline", or_dash(device.last_offline_at.as_ref().map(|t| when(t)).as_ref())),
         ("created", when(&device.created_at)),
     ];
+    if device.registration_allowed_until.is_some() {
+        all.push(("registration", product::again(device.registration_allowed_until.as_ref())));
+    }
     if let Some(since) = &device.identity_shared_since {
         let text = format!(
             "two clients use this identity since {}; pushes wait until one has stayed for a minute",

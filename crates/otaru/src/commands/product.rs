@@ -1,4 +1,4 @@
-use api::dto::{NewProduct, NodeType, Product, ProductChange};
+use api::dto::{NewProduct, NodeType, Product, ProductChange, ProductCredentials, RegistrationAllowance};
 use clap::{Args, Subcommand};
 
 use super::{Format, spelt, when};
@@ -22,8 +22,24 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Format,
     },
-    /// Change a product's name or time zone, or the patience with its devices
+    /// Print the ProductSecret, which devices register with
+    Credentials {
+        /// Key of the product
+        #[arg(value_name = "PK")]
+        product_key: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Change a product's name or time zone, the patience with its devices, or whether they may register
     Set(Set),
+    /// Let all devices of a product register again for a while, also those that were activated
+    AllowRegistration {
+        /// Key of the product
+        #[arg(value_name = "PK")]
+        product_key: String,
+        #[command(flatten)]
+        allowance: Allowance,
+    },
     /// Remove a product without devices and packages
     Remove {
         /// Key of the product
@@ -75,8 +91,36 @@ pub(crate) struct Set {
     /// Go by the server's time zone
     #[arg(long, conflicts_with = "timezone")]
     no_timezone: bool,
+    /// Whether its devices may register: get their secret for the ProductSecret they carry
+    #[arg(long, value_name = "true|false")]
+    dynamic_registration: Option<bool>,
+    /// Whether devices that nobody has made may register too, for a token; needs dynamic registration
+    #[arg(long, value_name = "true|false")]
+    without_pre_registration: Option<bool>,
     #[command(flatten)]
     format: Format,
+}
+
+/// For how long devices may register again.
+#[derive(Args)]
+pub(crate) struct Allowance {
+    /// For how long, at most 43200, which is 30 days; 0 ends it
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    minutes: i64,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+impl Allowance {
+    /// Sends it to a product or device at this place of the API.
+    pub(super) fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        client: &Client,
+    ) -> anyhow::Result<T> {
+        let allowance = RegistrationAllowance { minutes: self.minutes };
+        client.post(&format!("{path}/allow-registration"), &allowance)
+    }
 }
 
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
@@ -109,9 +153,24 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
                 settle_seconds: set.settle_seconds,
                 grace_seconds: set.grace_seconds,
                 timezone: if set.no_timezone { Some(None) } else { set.timezone.map(Some) },
+                dynamic_registration: set.dynamic_registration,
+                without_pre_registration: set.without_pre_registration,
             };
             let product: Product = client.patch(&path(&set.product_key), &change)?;
             set.format.show(&product, show)
+        }
+        Command::Credentials { product_key, format } => {
+            let found: ProductCredentials = client.get(&format!("{}/credentials", path(&product_key)))?;
+            format.show(&found, |found| {
+                facts(&[
+                    ("ProductKey", found.product_key.clone()),
+                    ("ProductSecret", found.product_secret.clone()),
+                ]);
+            })
+        }
+        Command::AllowRegistration { product_key, allowance } => {
+            let product: Product = allowance.send(&path(&product_key), client)?;
+            allowance.format.show(&product, show)
         }
         Command::Remove { product_key } => {
             client.delete(&path(&product_key))?;
@@ -130,6 +189,19 @@ pub(super) fn path(product_key: &str) -> String {
     format!("/products/{}", segment(product_key))
 }
 
+fn registration(product: &Product) -> &'static str {
+    match (product.dynamic_registration, product.without_pre_registration) {
+        (false, _) => "off",
+        (true, false) => "devices made beforehand",
+        (true, true) => "any device",
+    }
+}
+
+/// Until when registering again is allowed.
+pub(super) fn again(until: Option<&String>) -> String {
+    until.map_or("not allowed".into(), |until| format!("allowed until {}", when(until)))
+}
+
 fn show(product: &Product) {
     facts(&[
         ("product key", product.product_key.clone()),
@@ -138,6 +210,8 @@ fn show(product: &Product) {
         ("settle", format!("{} s", product.settle_seconds)),
         ("grace", format!("{} s", product.grace_seconds)),
         ("time zone", product.timezone.clone().unwrap_or("the server's".into())),
+        ("registration", registration(product).into()),
+        ("register again", again(product.registration_allowed_until.as_ref())),
         ("created", when(&product.created_at)),
     ]);
 }

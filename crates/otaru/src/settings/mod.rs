@@ -171,6 +171,9 @@ pub struct Door {
     /// Most bytes of payload in a record of TLS; a device may ask for less. One that has no room for its records cannot read them
     #[arg(long, value_name = "SIZE", env = "OTARU_TLS_RECORD", default_value_t = Size(usual().tls_record), value_parser = size("512B", "16KiB"))]
     pub tls_record: Size,
+    /// Whether devices may register over connections without TLS: others on the way can read the secrets they get
+    #[arg(long, env = "OTARU_REGISTER_IN_CLEAR", value_name = "true|false", default_value_t = usual().register_in_clear, action = clap::ArgAction::Set)]
+    pub register_in_clear: bool,
     /// A balancer's address or network, as 10.0.0.0/8; may be given several times. Its connections must begin with a header of the PROXY protocol, version 2
     #[arg(long, value_name = "NETWORK", env = "OTARU_BALANCERS", value_delimiter = ',')]
     pub balancers: Vec<door::Network>,
@@ -209,6 +212,7 @@ impl From<Door> for door::Config {
             max_connections_per_address,
             max_logins,
             tls_record,
+            register_in_clear,
             balancers,
             tcp_idle,
             tcp_interval,
@@ -225,6 +229,7 @@ impl From<Door> for door::Config {
             max_connections_per_address,
             max_logins,
             tls_record: tls_record.0,
+            register_in_clear,
             balancers,
             tcp_idle: tcp_idle.0,
             tcp_interval: tcp_interval.0,

@@ -7,6 +7,7 @@ mod common;
 mod demo;
 mod exit_codes;
 mod frame;
+mod registration;
 mod settings;
 mod start;
 mod story;

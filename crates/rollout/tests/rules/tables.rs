@@ -60,6 +60,9 @@ impl Tables {
             settle_ms: SETTLE,
             grace_ms: GRACE,
             timezone: None,
+            dynamic_registration: false,
+            without_pre_registration: false,
+            registration_until: None,
             created_at: now,
         };
         Self {

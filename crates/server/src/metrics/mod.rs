@@ -27,8 +27,9 @@ const STATES: usize = TaskState::ALL.len();
 
 /// Counters of the door that say how much goes through it, and what a family is called that shows one.
 /// All others say by their name why something was refused, dropped or ended.
-const TRAFFIC: [(&str, &str); 11] = [
+const TRAFFIC: [(&str, &str); 12] = [
     ("connections", "otaru_connections_total"),
+    ("registrations", "otaru_registrations_total"),
     ("sessions", "otaru_sessions_started_total"),
     ("tls_handshakes", "otaru_tls_handshakes_total"),
     ("tls_resumed", "otaru_tls_resumed_total"),

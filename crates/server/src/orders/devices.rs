@@ -289,17 +289,7 @@ impl Server {
             );
             return Err(OrderError::invalid("deviceSecretInvalid", text).with("deviceName", name));
         }
-        let device = Device {
-            id: self.core.next_id(),
-            product_id,
-            name,
-            enabled: true,
-            first_online_at: None,
-            last_online_at: None,
-            last_offline_at: None,
-            rivalry: None,
-            created_at: now,
-        };
+        let device = Device::new(self.core.next_id(), product_id, name, now);
         Ok(DeviceSecret { device, secret })
     }
 

@@ -16,6 +16,7 @@ mod modules;
 mod names;
 mod packages;
 mod products;
+mod registration;
 mod statistics;
 mod tags;
 mod tasks;
@@ -39,6 +40,7 @@ pub use modules::NewModule;
 pub use names::Names;
 pub use packages::{NewPackage, PackageUpload};
 pub use products::{NewProduct, ProductChange};
+pub use registration::MOST_ALLOWED_MINUTES;
 pub use statistics::{History, Point, Span, UpgradesOf};
 pub use store::Partial;
 pub use store::Slice;
@@ -56,6 +58,7 @@ pub(crate) use uploads::{Uploads, start_expiry};
 pub use warning::Warning;
 
 pub(crate) use devices::find_device;
+pub(crate) use products::random_text;
 use rollout::{Event, EventKind, Id, Product};
 
 use store::Tx;

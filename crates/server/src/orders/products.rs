@@ -38,6 +38,10 @@ pub struct ProductChange {
     pub grace_ms: Option<Ms>,
     /// See [`Product::timezone`].
     pub timezone: Option<Option<String>>,
+    /// See [`Product::dynamic_registration`].
+    pub dynamic_registration: Option<bool>,
+    /// See [`Product::without_pre_registration`].
+    pub without_pre_registration: Option<bool>,
 }
 
 const SETTLE_MS: Ms = 10_000;
@@ -73,6 +77,9 @@ impl Server {
             settle_ms: SETTLE_MS,
             grace_ms: GRACE_MS,
             timezone,
+            dynamic_registration: false,
+            without_pre_registration: false,
+            registration_until: None,
             created_at: unit.now,
         };
         let owner = Owner::Product { product_key: &product.product_key };
@@ -102,7 +109,7 @@ impl Server {
         self.find_product(product_key).await
     }
 
-    /// Changes what people call a product, or the patience the rules have with its devices.
+    /// Changes what people call a product, the patience the rules have with its devices, or who may register.
     pub async fn change_product(
         &self,
         product_key: &str,
@@ -122,6 +129,9 @@ impl Server {
         product.settle_ms = change.settle_ms.unwrap_or(product.settle_ms);
         product.grace_ms = change.grace_ms.unwrap_or(product.grace_ms);
         product.timezone = timezone.unwrap_or(product.timezone);
+        product.dynamic_registration = change.dynamic_registration.unwrap_or(product.dynamic_registration);
+        product.without_pre_registration =
+            change.without_pre_registration.unwrap_or(product.without_pre_registration);
         store::products::update(&mut unit.tx, &product).await.map_err(&write)?;
         unit.told(product.id, None, None, EventKind::ProductChanged);
         unit.finish().await?;
@@ -180,7 +190,7 @@ fn random_product_key() -> String {
 }
 
 /// Letters and digits, each from 5 random bits.
-pub(super) fn random_text(len: usize) -> String {
+pub(crate) fn random_text(len: usize) -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let bytes = random_bytes::<64>();
     bytes.iter().take(len).map(|b| char::from(LETTERS[usize::from(b & 31)])).collect()

@@ -92,8 +92,9 @@ impl World {
         .await
         .unwrap();
         let (platform, sessions) = (Arc::new(server.clone()), server.sessions().clone());
+        let config = door::Config { register_in_clear: true, ..door::Config::default() };
         let door = tokio::spawn(async move {
-            let (config, tls) = (door::Config::default(), door::Tls::new(None).unwrap());
+            let tls = door::Tls::new(None).unwrap();
             door::serve(vec![listener], platform, sessions, config, counters, tls).await;
         });
         Self { server, clock, address, folder, database, limits, store, door }
@@ -301,11 +302,22 @@ impl Device {
         let user = Username { device_name: &key.name, product_key: "a1TestPk001" };
         let client = ClientId::parse(&client_id).unwrap();
         let password = password(Hmac::HmacSha256, key.secret.as_bytes(), &client, &user);
+        Self::try_dial_as(version, world, &key.name, &client_id, password.as_str()).await
+    }
+
+    /// Connects with a client id and a password of any scheme.
+    pub async fn try_dial_as(
+        version: Version,
+        world: &World,
+        name: &str,
+        client_id: &str,
+        password: &str,
+    ) -> Option<(Self, u8)> {
         let connect = Packet::Connect(Connect {
             version,
-            client_id: &client_id,
-            username: Some(&user.to_string()),
-            password: Some(password.as_str().as_bytes()),
+            client_id,
+            username: Some(&format!("{name}&a1TestPk001")),
+            password: Some(password.as_bytes()),
             keep_alive: 300,
             clean: true,
             properties: Properties::NONE,
@@ -313,7 +325,7 @@ impl Device {
         });
         let stream = TcpStream::connect(world.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (name, buffer, inbox) = (key.name.clone(), Vec::new(), Vec::new());
+        let (name, buffer, inbox) = (name.to_owned(), Vec::new(), Vec::new());
         let mut device = Self { name, version, stream, buffer, inbox, next_id: 1 };
         device.send(&connect).await;
         let code = loop {

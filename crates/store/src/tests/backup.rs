@@ -10,8 +10,10 @@ use super::sample::{self, JOB, PRODUCT};
 use crate::certificates::{self, DeviceCertificate};
 use crate::committer;
 use crate::configurations::{Configuration, Settings};
+use crate::devices::LoginName;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
+use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::Row;
 use crate::{
     Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, statistics,
@@ -55,6 +57,8 @@ async fn filled(home: &Home) -> Store {
     tags::set(&mut tx, &[sample::tag(10, "region", "欧洲")]).await.unwrap();
     let certificate = DeviceCertificate { device_id: 10, sha256: "0a".into() };
     certificates::set(&mut tx, &certificate).await.unwrap();
+    let token = DeviceToken { device_id: 10, client_id: "灯".into(), hash: vec![0, 255], created_at: 9 };
+    keep_tokens(&mut tx, &[token]).await.unwrap();
     groups::create(&mut tx, &sample::group(3, "北"), 9).await.unwrap();
     groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap();
     let configuration = Configuration { sha256: stored.sha256.clone(), ..sample::configuration(1) };
@@ -102,7 +106,7 @@ async fn check(store: &Store, rows: &[String]) {
     assert_eq!(dump(store).await, rows);
     let file = store.blobs().open(&sample::package().sha256).await.unwrap();
     assert_eq!(file.read(0, 9).await.unwrap(), "abc");
-    let names = [("a1sample", "lamp0010")];
+    let names = [LoginName { product_key: "a1sample", device_name: "lamp0010", client_id: None }];
     let found = devices::logins(&mut store.read().await.unwrap(), &names).await.unwrap();
     let owner = crate::Owner::Device { product_key: "a1sample", device_name: "lamp0010" };
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
     Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules, packages,
-    statistics, tags, tasks, topology,
+    registrations, statistics, tags, tasks, topology,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -80,6 +80,18 @@ pub(super) fn counted() -> rollout::Changes {
     }
 }
 
+fn login(device_name: &str) -> devices::LoginName<'_> {
+    devices::LoginName { product_key: "a1sample", device_name, client_id: Some("lamp") }
+}
+
+fn applicant(device_name: &str) -> registrations::Applicant<'_> {
+    registrations::Applicant { product_key: "a1sample", device_name, client_id: Some("lamp") }
+}
+
+fn token(device_id: rollout::Id) -> registrations::DeviceToken {
+    registrations::DeviceToken { device_id, client_id: "lamp".into(), hash: vec![7; 32], created_at: 1 }
+}
+
 macro_rules! indexed {
     ($tx:expr, $($work:expr),* $(,)?) => {$(
         $tx.recorded = Some(vec![]);
@@ -145,7 +157,10 @@ on_both! {
             committer::reserve_streams(&mut tx, 5),
             committer::return_streams(&mut tx, 5),
             certificates::bearer(&mut tx, "0a"),
-            devices::logins(&mut tx, &[("a1sample", "lamp0011"), ("a1sample", "lamp0012"), ("a1sample", "nobody")]),
+            devices::logins(&mut tx, &["lamp0011", "lamp0012", "nobody"].map(login)),
+            registrations::known(&mut tx, &["lamp0011", "lamp0012", "nobody"].map(applicant)),
+            registrations::keep_tokens(&mut tx, &[token(10), token(11)]),
+            registrations::forget_oldest_tokens(&mut tx, &[10, 11]),
             devices::find(&mut tx, PRODUCT, "lamp0011"),
             devices::lock(&mut tx, &[10, 11]),
             groups::among(&mut tx, 3, &[10, 11], 5),

@@ -10,8 +10,9 @@ use crate::committer::{self, Keys};
 use crate::migrate;
 use crate::open::make_folder;
 use crate::pools::Pools;
+use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, configurations, groups, meta, products, statistics, tags, topology};
+use crate::{Clock, SCHEMA, configurations, devices, groups, meta, products, statistics, tags, topology};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -202,7 +203,12 @@ on_both! {
         assert_eq!(groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap().len(), 1);
         assert_eq!(configurations::devices(&mut tx, &[10]).await.unwrap()[&10].told, 0);
         configurations::put_settings(&mut tx, &configurations::Settings::new(PRODUCT)).await.unwrap();
-        assert_eq!(products::get(&mut tx, PRODUCT).await.unwrap().unwrap().node_type, rollout::NodeType::Device);
+        let product = products::get(&mut tx, PRODUCT).await.unwrap().unwrap();
+        assert_eq!(product.node_type, rollout::NodeType::Device);
+        assert!(!product.dynamic_registration && !product.without_pre_registration && product.registration_until.is_none());
+        assert_eq!(devices::get(&mut tx, 10).await.unwrap().unwrap().registration_until, None);
+        let token = DeviceToken { device_id: 10, client_id: "a".into(), hash: vec![7; 32], created_at: 9 };
+        keep_tokens(&mut tx, &[token]).await.unwrap();
         topology::put(&mut tx, &[sample::belonging(11, 10)]).await.unwrap();
         assert_eq!(topology::count(&mut tx, 10).await.unwrap(), 1);
         drop(tx);

@@ -12,6 +12,7 @@ mod lists;
 mod migrate;
 mod open;
 mod policies;
+mod registrations;
 mod roundtrip;
 mod sample;
 mod tags;

@@ -25,6 +25,9 @@ pub(super) fn product() -> Product {
         settle_ms: 10_000,
         grace_ms: 30_000,
         timezone: None,
+        dynamic_registration: false,
+        without_pre_registration: false,
+        registration_until: None,
         created_at: 1,
     }
 }

@@ -80,6 +80,36 @@ impl fmt::Display for SignMethod {
     }
 }
 
+/// What a CONNECT is for, if not to log in with the device's secret (2.7, 2.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthType {
+    /// `register`: a device that was made beforehand asks for its secret.
+    Register,
+    /// `regnwl`: a device, made beforehand or not, asks for a token.
+    Regnwl,
+    /// `connwl`: a device logs in with its token.
+    Connwl,
+}
+
+impl AuthType {
+    /// All of them.
+    pub const ALL: [AuthType; 3] = [AuthType::Register, AuthType::Regnwl, AuthType::Connwl];
+
+    /// Reads the value of `authType` in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// Its name in a client id.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuthType::Register => "register",
+            AuthType::Regnwl => "regnwl",
+            AuthType::Connwl => "connwl",
+        }
+    }
+}
+
 /// A CONNECT client id: `id|key=value,key=value|`.
 ///
 /// Read leniently (2.1): the last `|` may be missing, white space around keys and values and empty items do not
@@ -142,9 +172,14 @@ impl<'a> ClientId<'a> {
         }
     }
 
-    /// `authType`, which selects another scheme than the device secret (2.7, 2.8).
+    /// `authType`, which selects another scheme than the device secret, as it is written ([`AuthType::parse`]).
     pub fn auth_type(&self) -> Option<&'a str> {
         self.word("authType")
+    }
+
+    /// `random`, part of what a registration signs.
+    pub fn random(&self) -> Option<&'a str> {
+        self.word("random")
     }
 }
 

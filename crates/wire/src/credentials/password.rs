@@ -67,6 +67,17 @@ pub fn password(method: SignMethod, secret: &[u8], client: &ClientId<'_>, user: 
     sign(method, secret, fields.into_iter().chain(timestamp))
 }
 
+/// The signature of a registration (2.7, 2.9): HMAC over the names and the random word, the product's secret its key.
+pub fn registration_sign(
+    method: SignMethod,
+    product_secret: &[u8],
+    user: &Username<'_>,
+    random: &str,
+) -> Hex {
+    let fields = [("deviceName", user.device_name), ("productKey", user.product_key), ("random", random)];
+    sign(method, product_secret, fields.into_iter())
+}
+
 type Field<'a> = (&'static str, &'a str);
 
 /// HMAC over names and values, one after the other.
@@ -97,4 +108,15 @@ pub fn verify(
     user: &Username<'_>,
 ) -> bool {
     password(method, secret, client, user).is(given)
+}
+
+/// As [`verify`], of the signature of a registration.
+pub fn verify_registration(
+    given: &[u8],
+    method: SignMethod,
+    product_secret: &[u8],
+    user: &Username<'_>,
+    random: &str,
+) -> bool {
+    registration_sign(method, product_secret, user, random).is(given)
 }

@@ -1,0 +1,111 @@
+//! Dynamic registration over HTTP (docs/protocol.md 2.9).
+
+use std::future::pending;
+use std::net::SocketAddr;
+
+use wire::Emit as _;
+use wire::credentials::{SignMethod, Username};
+use wire::json::RawStr;
+use wire::message::RegistrationReply;
+
+use super::answer::Answer;
+use super::form::Form;
+use super::head::Head;
+use crate::counters::count;
+use crate::serve::{Channel, Door};
+use crate::turned::{Turned, Who, Why};
+use crate::{Platform, Registration, RegistrationRefusal};
+
+/// A refusal as it travels.
+type Refused = (i32, &'static str);
+
+const TOO_OFTEN: Refused = (429, "too often, try again later");
+const SERVER_ERROR: Refused = (500, "try again later");
+
+/// Whether a device registers by this request.
+pub(super) fn is_asked(head: &Head) -> bool {
+    head.method == "POST" && head.path() == "/auth/register/device"
+}
+
+impl<P: Platform> Door<P> {
+    /// The answer to a form. Whatever comes of it travels with status 200, as official SDKs read no other.
+    pub(super) async fn register_by_form(&self, body: &[u8], peer: SocketAddr, channel: Channel) -> Answer {
+        Answer::json(match Form::read(body) {
+            Ok(form) => self.register_form(&form, peer, channel).await,
+            Err(fault) => {
+                count(&self.counters.malformed_connect);
+                refusal((460, fault))
+            }
+        })
+    }
+
+    async fn register_form(&self, form: &Form, peer: SocketAddr, channel: Channel) -> String {
+        let Ok(sign_method) = form
+            .sign_method
+            .as_deref()
+            .map_or(Ok(SignMethod::HmacMd5), |word| SignMethod::parse(word).ok_or(()))
+        else {
+            count(&self.counters.malformed_connect);
+            return refusal((6292, "signMethod must be HmacMD5, HmacSHA1 or HmacSHA256"));
+        };
+        let registration = Registration {
+            product_key: &form.product_key,
+            device_name: &form.device_name,
+            random: &form.random,
+            sign_method,
+            signature: form.sign.as_bytes(),
+            client_id: None,
+        };
+        let granted = self.register(&registration, peer, channel, pending()).await;
+        match granted.and_then(|granted| self.reply(&registration, &granted)) {
+            Ok(body) => body,
+            Err(why) => {
+                let refused = refused(&why);
+                let user = Username { product_key: &form.product_key, device_name: &form.device_name };
+                let user = user.to_string();
+                let who = Who::default().named(Some(&user));
+                self.turn_away(peer, &Turned { why, who });
+                refusal(refused)
+            }
+        }
+    }
+
+    fn reply(&self, registration: &Registration<'_>, granted: &crate::Granted) -> Result<String, Why> {
+        let body = written(&RegistrationReply::Granted(registration.registered(granted)?));
+        count(&self.counters.registrations);
+        Ok(body)
+    }
+}
+
+fn refused(why: &Why) -> Refused {
+    match why {
+        Why::RegistrationInClear => (460, "registration needs https"),
+        Why::Registration(refusal) => match refusal {
+            RegistrationRefusal::UnknownProduct => (6250, "product not found"),
+            RegistrationRefusal::Off | RegistrationRefusal::OnlyMadeBefore => {
+                (6288, "dynamic registration is off")
+            }
+            RegistrationRefusal::BadSignature => (6600, "wrong signature"),
+            RegistrationRefusal::UnknownDevice => (6100, "device not found"),
+            RegistrationRefusal::Disabled => (6204, "device is disabled"),
+            RegistrationRefusal::Activated | RegistrationRefusal::TooManyTokens => {
+                (6289, "device is already active")
+            }
+            RegistrationRefusal::Unavailable => SERVER_ERROR,
+        },
+        Why::ThrottleFull => TOO_OFTEN,
+        _ => SERVER_ERROR,
+    }
+}
+
+fn refusal((code, text): Refused) -> String {
+    let message = RawStr::plain(text).unwrap_or_default();
+    written(&RegistrationReply::Refused { code, message })
+}
+
+fn written(reply: &RegistrationReply<'_>) -> String {
+    let mut body = String::new();
+    // A string takes everything.
+    let _ = reply.emit(&mut body);
+    body
+}
