@@ -33,11 +33,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(what, condition):
-    end = time.monotonic() + PATIENCE
+def wait_until(what, condition, seconds=PATIENCE):
+    end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() >= end:
-            sys.exit(f"error: {what} did not happen within {PATIENCE} s")
+            sys.exit(f"error: {what} did not happen within {seconds} s")
         time.sleep(0.1)
     check(value, what)
 

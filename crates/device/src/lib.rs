@@ -9,6 +9,8 @@
 //!
 //! **Call `poll` until it says `Wait` after everything that was handled and when the time it named has come.**
 //!
+//! What the server has acknowledged need not be said again: [`Updater::handle_settled`] tells the updater so.
+//!
 //! Times are milliseconds of any clock that does not run backwards. Nothing here allocates: the memory is the
 //! `Updater` itself, one message buffer of [`MESSAGE_SIZE`] bytes, and the caller's receive buffers. Of these
 //! [`Config::window`] are needed, each [`Config::block`] + [`FRAME_OVERHEAD`] bytes long; a block is handed back

@@ -12,7 +12,7 @@ use crate::stream::Fetch;
 use crate::target::{Origin, describe};
 use crate::text::Text;
 use crate::update::{Stage, Update};
-use crate::updater::{Report, Updater};
+use crate::updater::{Report, Told, Updater};
 use crate::window::{Ask, Millis, Patience};
 
 /// Milliseconds until the next file of a package is asked for again.
@@ -108,13 +108,13 @@ impl Updater<'_> {
 
     /// What is to be reported. Failures go before versions: a version report can bring the same offer again.
     fn say(&mut self, now: Millis) -> Option<Step> {
-        if let Some(slot) = self.reports.iter_mut().find(|slot| slot.is_some())
-            && let Some(report) = slot
-        {
-            if let Some(percent) = report.reached.take() {
+        if let Some(report) = self.reports.iter_mut().flatten().find(|report| report.told != Told::All) {
+            if let (Some(percent), Told::Nothing) = (report.reached, report.told) {
+                report.told = Told::Reached;
                 return Some(Step::Reached(percent, report.module));
             }
-            return slot.take().map(Step::Report);
+            report.told = Told::All;
+            return Some(Step::Report(*report));
         }
         if let Some(module) = first_bit(self.inform) {
             self.inform &= !(1 << module);

@@ -9,14 +9,14 @@ use crate::config::{Config, DEFAULT_MODULE, MAX_FILE};
 use crate::digest::Expected;
 use crate::output::Failure;
 use crate::record::Fingerprint;
-use crate::text::Text;
+use crate::text::{End, Text};
 
 /// Text that goes into a progress message: at most 128 bytes, without characters that JSON escapes.
 pub(crate) type Description = Text<128>;
 
 /// `value` with what JSON would escape made harmless.
 pub(crate) fn describe(value: impl fmt::Display) -> Description {
-    struct Plain<'t>(&'t mut Description);
+    struct Plain<'t>(End<'t>);
 
     impl fmt::Write for Plain<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -26,13 +26,13 @@ pub(crate) fn describe(value: impl fmt::Display) -> Description {
                     c if c.is_control() => ' ',
                     c => c,
                 };
-                fmt::Write::write_char(self.0, harmless)?;
+                fmt::Write::write_char(&mut self.0, harmless)?;
             }
             Ok(())
         }
     }
     let mut text = Text::new();
-    let _ = fmt::write(&mut Plain(&mut text), format_args!("{value}"));
+    let _ = fmt::write(&mut Plain(text.end()), format_args!("{value}"));
     text
 }
 
@@ -165,8 +165,7 @@ impl Target {
     /// Per cent of the whole package, once `stored` bytes of this file are there.
     pub(crate) fn percent(&self, stored: u32) -> u8 {
         let Part { before, total, .. } = self.part;
-        let total = total.max(self.size.into());
-        ((before + u64::from(stored)) * 100 / total).min(99) as u8
+        percent_of(before + u64::from(stored), total.max(self.size.into())).min(99) as u8
     }
 }
 
@@ -194,6 +193,29 @@ fn check_size(size: u64, origin: &Origin, slot: u32) -> Result<u32, Refusal> {
         Ok(size) if size <= slot => Ok(size),
         _ => {
             refuse(Failure::Burn, format_args!("{size} bytes are announced, the device's slot holds {slot}"))
+        }
+    }
+}
+
+/// Per cent, by the highest 25 bits: small processors divide no more than 32 bits at a time.
+fn percent_of(done: u64, total: u64) -> u32 {
+    let shift = (u64::BITS - total.leading_zeros()).saturating_sub(25);
+    (done >> shift) as u32 * 100 / (total >> shift) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_of;
+
+    #[test]
+    fn per_cent_of_packages_of_any_size() {
+        for total in [1, 3, 9_400, (1 << 25) - 1, 1 << 25, (1 << 32) - 1, (1 << 32) + 1, 20 << 53] {
+            for percent in 0..=100 {
+                let done = (u128::from(total) * percent / 100) as u64;
+                let exact = (u128::from(done) * 100 / u128::from(total)) as u32;
+                let found = percent_of(done, total);
+                assert!(found.abs_diff(exact) <= 1 && found <= 100, "{done} of {total}: {found}");
+            }
         }
     }
 }

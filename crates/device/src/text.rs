@@ -20,8 +20,13 @@ impl<const N: usize> Text<N> {
     /// What `value` displays, cut to `N` bytes.
     pub(crate) fn of(value: impl fmt::Display) -> Self {
         let mut text = Self::new();
-        let _ = fmt::write(&mut text, format_args!("{value}"));
+        let _ = fmt::write(&mut text.end(), format_args!("{value}"));
         text
+    }
+
+    /// Where more is written.
+    pub(crate) fn end(&mut self) -> End<'_> {
+        End { bytes: &mut self.bytes, len: &mut self.len, full: &mut self.full }
     }
 
     /// What `value` displays, or `None` if that does not fit.
@@ -42,19 +47,26 @@ impl<const N: usize> Default for Text<N> {
     }
 }
 
-impl<const N: usize> fmt::Write for Text<N> {
+/// The end of a [`Text`] of any length: its code is there once.
+pub(crate) struct End<'t> {
+    bytes: &'t mut [u8],
+    len: &'t mut u16,
+    full: &'t mut bool,
+}
+
+impl fmt::Write for End<'_> {
     fn write_str(&mut self, more: &str) -> fmt::Result {
-        if self.full {
+        if *self.full {
             return Ok(());
         }
-        let start = usize::from(self.len);
-        let mut take = more.len().min(N - start);
+        let start = usize::from(*self.len);
+        let mut take = more.len().min(self.bytes.len() - start);
         while !more.is_char_boundary(take) {
             take -= 1;
         }
-        self.full = take < more.len();
+        *self.full = take < more.len();
         self.bytes[start..start + take].copy_from_slice(&more.as_bytes()[..take]);
-        self.len = (start + take) as u16;
+        *self.len = (start + take) as u16;
         Ok(())
     }
 }

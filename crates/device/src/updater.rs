@@ -47,6 +47,16 @@ pub(crate) struct Report {
     pub(crate) module: Text<64>,
     /// How far the update was, if the platform does not know yet: it is told before.
     pub(crate) reached: Option<u8>,
+    /// What of it was sent on this connection.
+    pub(crate) told: Told,
+}
+
+/// How much of a failure was sent. It is kept until the server has acknowledged it, as nobody else knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Nothing,
+    Reached,
+    All,
 }
 
 impl<'a> Updater<'a> {
@@ -95,7 +105,7 @@ impl<'a> Updater<'a> {
     /// connection, before it hears the version.
     pub fn handle_rolled_back(&mut self, module: &str, why: impl Display) {
         let text = describe(format_args!("rolled back: {why}"));
-        self.report(Report { failure: Failure::Upgrade, text, module: Text::of(module), reached: None });
+        self.report(Failure::Upgrade, text, Text::of(module), None);
     }
 
     /// The server took the connection.
@@ -105,9 +115,24 @@ impl<'a> Updater<'a> {
         self.missed = 0;
     }
 
+    /// The server has acknowledged all that was published to be acknowledged. To be said whenever it is so, at least
+    /// before [`Updater::handle_disconnected`]: a failure of which this was not said is told again on the next
+    /// connection.
+    pub fn handle_settled(&mut self) {
+        for slot in &mut self.reports {
+            slot.take_if(|report| report.told == Told::All);
+        }
+    }
+
+    /// Whether the platform knows of every failure.
+    pub fn is_settled(&self) -> bool {
+        self.reports.iter().all(Option::is_none)
+    }
+
     /// The connection is gone. What was under way goes on at the next one.
     pub fn handle_disconnected(&mut self) {
         self.connected = false;
+        self.reports.iter_mut().flatten().for_each(|report| report.told = Told::Nothing);
         if let Some(Update { stage: Stage::Fetching(window), .. }) = &mut self.update {
             window.forget_replies();
         }
@@ -115,11 +140,7 @@ impl<'a> Updater<'a> {
 
     /// A message came. If it carries a block that is wanted, its bytes are to be written to the slot.
     pub fn handle_message<'p>(&mut self, now: Millis, topic: &str, payload: &'p [u8]) -> Option<Block<'p>> {
-        let topic = Topic::parse(topic)?;
-        if !topic.belongs_to(self.config.product_key, self.config.device_name) {
-            return None;
-        }
-        match topic.kind {
+        match self.kind_of(topic)? {
             Kind::Upgrade | Kind::Request => match Notice::parse(payload) {
                 Ok(notice) => self.handle_offer(notice.offer()),
                 Err(_) => self.counters.malformed += 1,
@@ -137,19 +158,23 @@ impl<'a> Updater<'a> {
     /// A message of `len` bytes came to this topic and did not fit into a receive buffer of `room` bytes. If it was a
     /// notice, the platform is told; of which module it was nobody knows, so it is told of the first.
     pub fn handle_too_long(&mut self, topic: &str, len: usize, room: usize) {
-        let Some(topic) = Topic::parse(topic) else { return };
-        if !topic.belongs_to(self.config.product_key, self.config.device_name) {
-            return;
-        }
-        match topic.kind {
-            Kind::Upgrade | Kind::Request | Kind::FirmwareGetReply => {
+        match self.kind_of(topic) {
+            None => {}
+            Some(Kind::FileDownloadReply) => self.counters.malformed += 1,
+            Some(_) => {
                 let text =
                     describe(format_args!("a notice of {len} bytes came, the device can receive {room}"));
                 let module = Text::of(self.config.modules[0].name);
                 self.refuse(Refusal { failure: Failure::Upgrade, text }, module);
             }
-            _ => self.counters.malformed += 1,
         }
+    }
+
+    /// What comes on this topic, if it is one on which updates come to this device.
+    fn kind_of(&self, topic: &str) -> Option<Kind> {
+        let Config { product_key, device_name, .. } = self.config;
+        let kinds = [Kind::FileDownloadReply, Kind::Upgrade, Kind::FirmwareGetReply, Kind::Request];
+        kinds.into_iter().find(|kind| Topic::new(*kind, product_key, device_name).is_written(topic))
     }
 
     /// [`crate::Output::Prepare`] is done.
@@ -285,14 +310,16 @@ impl<'a> Updater<'a> {
         }
         let module = Text::of(self.config.modules[update.target.module].name);
         let reached = Some(update.percent()).filter(|percent| update.pace.wake(*percent).is_some());
-        self.report(Report { failure, text, module, reached });
+        self.report(failure, text, module, reached);
         self.events.push(Event::Failed(failure));
     }
 
-    fn report(&mut self, report: Report) {
-        self.last_failure = report.text;
-        if let Some(free) = self.reports.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(report);
+    /// Has a failure reported. If there are too many, the one that was told is forgotten, or else this one.
+    fn report(&mut self, failure: Failure, text: Description, module: Text<64>, reached: Option<u8>) {
+        self.last_failure = text;
+        let free = |slot: &&mut Option<Report>| slot.as_ref().is_none_or(|report| report.told == Told::All);
+        if let Some(free) = self.reports.iter_mut().find(free) {
+            *free = Some(Report { failure, text, module, reached, told: Told::Nothing });
         }
     }
 
@@ -335,7 +362,7 @@ impl<'a> Updater<'a> {
 
     fn refuse(&mut self, refusal: Refusal, module: Text<64>) {
         let Refusal { failure, text } = refusal;
-        self.report(Report { failure, text, module, reached: None });
+        self.report(failure, text, module, None);
         self.events.push(Event::Refused(failure));
     }
 

@@ -315,6 +315,9 @@ fn update(version: Version, seed: u64, breaks: u8) -> u32 {
                 Output::Fetch { .. } | Output::Keep { .. } => panic!("there is no HTTP"),
                 Output::Wait(until) => until,
             };
+            if client.is_settled() {
+                updater.handle_settled();
+            }
             if server.platform.informs.last().is_some_and(|(_, version)| version == "2.0") {
                 break;
             }

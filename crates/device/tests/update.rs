@@ -484,6 +484,40 @@ fn each_module_has_a_slot_of_its_own() {
     }
 }
 
+/// Gives up at 30 %, and loses the connection `after` steps later.
+fn gives_up_and_loses_the_line(after: u32) -> Bench {
+    let mut bench = Bench::new(vec![Task::new(file(5_000))]);
+    let mut since = None;
+    bench.boot(u64::MAX, &mut |updater, bench| {
+        if since.is_none() && updater.status().is_some_and(|status| status.percent >= 30) {
+            assert!(updater.abandon(Failure::Upgrade, "enough"));
+            since = Some(0);
+        }
+        let Some(steps) = &mut since else { return };
+        *steps += 1;
+        if *steps == after {
+            bench.link.cut();
+            updater.handle_disconnected();
+            updater.handle_connected();
+        }
+    });
+    bench
+}
+
+#[test]
+fn a_failure_is_told_until_it_is_acknowledged() {
+    for after in 1..20 {
+        let bench = gives_up_and_loses_the_line(after);
+        let failures = bench.steps("default").iter().filter(|step| **step == -1).count();
+        assert_eq!(failures, 1, "the line was lost after {after} steps: {:?}", bench.platform.progress);
+        let (last, before) = bench.platform.progress.split_last().unwrap();
+        assert!(
+            last.step == -1 && before.iter().any(|step| step.step >= 30),
+            "how far it was is told before"
+        );
+    }
+}
+
 #[test]
 fn a_notice_that_is_too_long_is_told_to_the_platform() {
     let mut bench = Bench::new(vec![Task::new(file(5_000))]);

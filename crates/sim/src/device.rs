@@ -250,9 +250,7 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
             let step = match updater.poll(self.now, &mut buffer) {
                 Output::Publish { topic, payload, acknowledged } => {
                     let message = (topic.to_string(), payload.as_bytes().to_vec());
-                    if self.link.send(self.now, Way::Up, message, acknowledged) {
-                        app.acknowledge(&mut self.flash)?;
-                    }
+                    self.link.send(self.now, Way::Up, message, acknowledged);
                     continue;
                 }
                 Output::Reboot => {
@@ -263,12 +261,20 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
                     self.note(event);
                     continue;
                 }
-                Output::Wait(wake) => match self.wait(&mut updater, wake) {
-                    None => return Ok(End::Quiet),
-                    Some(message) => {
-                        message.map_or(Ok(()), |message| self.take(&mut updater, &mut download, &message))
+                Output::Wait(wake) => {
+                    if self.link.is_settled() {
+                        updater.handle_settled();
                     }
-                },
+                    if updater.is_settled() {
+                        app.acknowledge(&mut self.flash)?;
+                    }
+                    match self.wait(&mut updater, wake) {
+                        None => return Ok(End::Quiet),
+                        Some(message) => {
+                            message.map_or(Ok(()), |message| self.take(&mut updater, &mut download, &message))
+                        }
+                    }
+                }
                 // The platform offers blocks only, of one file.
                 Output::Fetch { .. } | Output::Keep { .. } => continue,
                 Output::Prepare { size, .. } => {

@@ -101,6 +101,11 @@ impl FaultyLink {
         self.messages.iter().map(|message| message.arrives).min()
     }
 
+    /// Whether all that was sent up has arrived.
+    pub fn is_settled(&self) -> bool {
+        !self.is_broken && self.messages.iter().all(|message| message.way != Way::Up)
+    }
+
     /// Whether the connection broke. A new one is there after that, with nothing under way.
     pub fn take_broken(&mut self) -> bool {
         let broken = std::mem::take(&mut self.is_broken);

@@ -179,6 +179,12 @@ impl<'a> Topic<'a> {
         valid.then_some(Topic { product_key, device_name, kind, rest })
     }
 
+    /// Whether this is how the topic is written. For those who know which topics to expect: [`Topic::parse`] knows all.
+    pub fn is_written(&self, topic: &str) -> bool {
+        let mut rest = Rest(topic);
+        fmt::write(&mut rest, format_args!("{self}")).is_ok() && rest.0.is_empty()
+    }
+
     /// Whether it is a topic of this device.
     pub fn belongs_to(&self, product_key: &str, device_name: &str) -> bool {
         self.product_key == product_key && self.device_name == device_name
@@ -203,6 +209,16 @@ impl fmt::Display for Topic<'_> {
             }
             Shape::Whole => f.write_str(rest),
         }
+    }
+}
+
+/// What of a text is left when what is written has been taken off its start.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 

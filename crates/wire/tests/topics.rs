@@ -27,8 +27,11 @@ fn each_kind_has_its_topic() {
     ];
     assert_eq!(table.map(|(kind, _)| kind), Kind::FIXED);
     for (kind, text) in table {
-        assert_eq!(Topic::new(kind, PK, DN).to_string(), text);
-        assert_eq!(Topic::parse(text), Some(Topic::new(kind, PK, DN)), "{text}");
+        let topic = Topic::new(kind, PK, DN);
+        assert_eq!(topic.to_string(), text);
+        assert_eq!(Topic::parse(text), Some(topic), "{text}");
+        let others = [format!("{text}/"), text[1..].to_owned(), text[..text.len() - 1].to_owned()];
+        assert!(topic.is_written(text) && !others.iter().any(|other| topic.is_written(other)));
     }
 }
 

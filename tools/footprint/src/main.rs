@@ -134,6 +134,7 @@ fn application(flash: &mut Flash) {
                     updater.handle_written(block.offset);
                 }
                 updater.handle_too_long(topic, len, 4608);
+                updater.handle_settled();
                 if black_box(false) {
                     updater.handle_disconnected();
                     updater.abandon(Failure::Upgrade, "battery");

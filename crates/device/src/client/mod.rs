@@ -11,9 +11,11 @@
 //! no subscription: the platform sends its messages without.
 //!
 //! Nothing is stored of a message that was sent: what the platform had not acknowledged when the connection ended may
-//! be lost, and the updater says it again at the next one.
+//! be lost, and the updater says it again at the next one. So it must hear when all is acknowledged: whenever
+//! [`Client::is_settled`], say so with [`Updater::handle_settled`].
 //!
 //! [`Updater`]: crate::Updater
+//! [`Updater::handle_settled`]: crate::Updater::handle_settled
 
 mod read;
 mod session;

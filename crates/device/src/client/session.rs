@@ -133,9 +133,9 @@ impl<'a> Client<'a> {
         matches!(self.state, State::Online { .. })
     }
 
-    /// Whether the platform has everything that was published at QoS 1.
+    /// Whether there is a connection and the platform has everything that was published on it at QoS 1.
     pub fn is_settled(&self) -> bool {
-        self.sent.iter().all(Option::is_none)
+        self.is_online() && self.sent.iter().all(Option::is_none)
     }
 
     /// The connection is open.

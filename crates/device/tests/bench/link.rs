@@ -74,6 +74,11 @@ impl Link {
         take(&mut self.down, now)
     }
 
+    /// Whether all that was sent up has arrived.
+    pub fn is_settled(&self) -> bool {
+        self.up.is_empty()
+    }
+
     /// When the next message arrives.
     pub fn next(&self) -> Option<u64> {
         self.up.iter().chain(&self.down).map(|message| message.0).min()

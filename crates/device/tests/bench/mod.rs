@@ -217,6 +217,9 @@ impl Bench {
                 self.link.send_down(self.now, topic, payload);
             }
         }
+        if self.link.is_settled() {
+            updater.handle_settled();
+        }
         while let Some((topic, payload)) = self.link.take_down(self.now) {
             if let Some(block) = updater.handle_message(self.now, &topic, &payload) {
                 self.flash.write(block.offset, block.data)?;

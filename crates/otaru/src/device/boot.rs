@@ -131,7 +131,11 @@ impl<'a> Boot<'a> {
                 connection.close().await;
                 return Ok(BootEnd::Rebooting(self.installed.take()));
             };
-            if let Some(message) = connection.next().await? {
+            let message = connection.next().await?;
+            if connection.is_settled() {
+                self.updater.handle_settled();
+            }
+            if let Some(message) = message {
                 self.handle_message(&message, connection.room(), faults);
             } else if let Some(outcome) =
                 self.finished.take_if(|_| self.options.once && connection.is_settled())

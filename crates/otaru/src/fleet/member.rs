@@ -105,9 +105,11 @@ impl<'a> Boot<'a> {
             let Some(updater) = self.update().await else {
                 return self.installed.take().unwrap_or_else(|| self.member.plan.version.clone());
             };
-            if self.unreported && self.online && self.client.is_settled() {
-                self.unreported = false;
-                Counts::add(&self.member.counts.updated, 1);
+            if self.client.is_settled() {
+                self.updater.handle_settled();
+                if std::mem::take(&mut self.unreported) {
+                    Counts::add(&self.member.counts.updated, 1);
+                }
             }
             let wake = [client, updater].into_iter().flatten().min();
             self.wait(wake.map(|at| self.started + Duration::from_millis(at))).await;

@@ -16,7 +16,7 @@ use wire::topic::{Kind, Topic};
 use crate::watch::{counts_are_a_recount, what_waits_has_a_timer};
 use crate::world::{MINUTE, Order, Pick, World};
 
-const HOUR: Ms = 60 * MINUTE;
+pub(crate) const HOUR: Ms = 60 * MINUTE;
 const DEVICES: usize = 1_000;
 const RATE: i64 = 600;
 
@@ -28,12 +28,12 @@ const FAULTS: Faults = Faults {
 };
 
 /// The rules on tables in memory, and the codec.
-struct Platform<'a> {
-    world: World,
+pub(crate) struct Platform<'a> {
+    pub(crate) world: World,
     names: &'a [String],
-    devices: Vec<Id>,
+    pub(crate) devices: Vec<Id>,
     epochs: Vec<Option<Epoch>>,
-    job: Id,
+    pub(crate) job: Id,
     batch: Vec<Input>,
     out: Vec<(usize, Message)>,
     file: Vec<u8>,
@@ -41,7 +41,7 @@ struct Platform<'a> {
 
 impl<'a> Platform<'a> {
     /// A job for all, in waves of so many devices if any are given.
-    fn new(names: &'a [String], waves: &[usize], terms: Terms) -> Self {
+    pub(crate) fn new(names: &'a [String], waves: &[usize], terms: Terms) -> Self {
         let mut world = World::new();
         world.chunk = 100;
         let file: Vec<u8> = (0..1_300_u32).map(|n| n as u8).collect();
@@ -211,7 +211,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Whether a task ended as its device's fate wants it. Who fails and was not reached by the last notice has not begun.
-fn as_fated(fate: Fate, task: &Task) -> bool {
+pub(crate) fn as_fated(fate: Fate, task: &Task) -> bool {
     let reason = task.reason.as_ref().unwrap();
     let not_begun = matches!(reason, Reason::StartTimeout { .. } | Reason::TooManyPushes { .. });
     match fate {

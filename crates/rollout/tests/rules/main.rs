@@ -25,4 +25,5 @@ mod tables;
 mod tasks;
 mod watch;
 mod windows;
+mod wired;
 mod world;

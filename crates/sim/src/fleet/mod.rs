@@ -17,7 +17,7 @@ pub use unit::{PRODUCT_KEY, Polled, Publish, TARGET, Unit};
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
-    /// On each unit's link. What is to be acknowledged counts as sure there, and is sent again after a break.
+    /// On each unit's link. What is to be acknowledged counts as sure there, unless the connection breaks.
     pub link: Conditions,
     /// Devices whose power is cut once, in per cent.
     pub power_cuts: u8,
@@ -68,7 +68,7 @@ struct Place<'a> {
     unit: Unit<'a>,
     link: FaultyLink,
     online: bool,
-    /// What was sent on any connection since it is up and is not taken yet.
+    /// What was sent on this connection, is to be acknowledged, and is not yet.
     unacknowledged: Vec<Message>,
     wakes_at: Option<u64>,
 }
@@ -152,6 +152,7 @@ impl<'a> Fleet<'a> {
     fn lose_line(&mut self, unit: usize, least: u64) {
         let place = &mut self.places[unit];
         place.link.clear();
+        place.unacknowledged.clear();
         if std::mem::take(&mut place.online) {
             place.unit.disconnected();
             let at = self.now + least + self.rng.below(20_000);
@@ -164,7 +165,6 @@ impl<'a> Fleet<'a> {
         match happening {
             Happening::Boot if !place.unit.is_up() => {
                 place.unit.boot();
-                place.unacknowledged.clear();
                 self.put(self.now, unit, Happening::Connect);
             }
             Happening::Connect if !place.online && place.unit.is_up() => self.connect(ground, unit),
@@ -195,9 +195,7 @@ impl<'a> Fleet<'a> {
         place.online = true;
         place.unit.connected();
         ground.connected(unit);
-        let again = std::mem::take(&mut place.unacknowledged);
         self.poll(unit);
-        again.into_iter().for_each(|message| self.send_up(unit, message, true));
     }
 
     fn arrive(&mut self, ground: &mut impl Ground, unit: usize) {
@@ -229,6 +227,7 @@ impl<'a> Fleet<'a> {
     fn close(&mut self, ground: &mut impl Ground, unit: usize) {
         let place = &mut self.places[unit];
         place.link.clear();
+        place.unacknowledged.clear();
         if std::mem::take(&mut place.online) {
             ground.gone(unit);
         }
@@ -261,7 +260,11 @@ impl<'a> Fleet<'a> {
     fn turn(&mut self, ground: &mut impl Ground) {
         let out = ground.turn(self.now);
         for (unit, message) in std::mem::take(&mut self.handed) {
-            self.places[unit].unacknowledged.retain(|sent| *sent != message);
+            let Place { unit, unacknowledged, .. } = &mut self.places[unit];
+            unacknowledged.retain(|sent| *sent != message);
+            if unacknowledged.is_empty() {
+                unit.settled();
+            }
         }
         for (unit, message) in out {
             self.send(unit, Way::Down, message, false);

@@ -96,6 +96,13 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// All that it sent to be acknowledged is.
+    pub fn settled(&mut self) {
+        if let Some(updater) = &mut self.updater {
+            updater.handle_settled();
+        }
+    }
+
     /// Its connection is gone.
     pub fn disconnected(&mut self) {
         if let Some(updater) = &mut self.updater {

@@ -1,0 +1,348 @@
+//! An application whose only use is to update itself. It works if it reaches its platform.
+#![no_std]
+#![no_main]
+
+use core::convert::Infallible;
+
+use device::client::{Client, Login, Received, Todo};
+use device::flash::{BootLog, Download, Error, Region, State};
+use device::{
+    Config, DEFAULT_MODULE, Event, FRAME_OVERHEAD, MESSAGE_SIZE, Module, Operation, Output, Updater,
+};
+use mqtt::Version;
+use otaru_qemu_riscv32::flash::{Flash, FlashError};
+use otaru_qemu_riscv32::layout::LAYOUT;
+use otaru_qemu_riscv32::network::Network;
+use otaru_qemu_riscv32::settings::Settings;
+use otaru_qemu_riscv32::{machine, say};
+use smoltcp::iface::SocketStorage;
+
+/// Bytes asked for at a time, and how many blocks at once.
+const BLOCK: usize = 4096;
+const WINDOW: usize = 8;
+
+/// The longest packet that can be received. Blocks are written as they come, so one buffer for packets is enough; those
+/// that follow wait in the connection's.
+const PACKET: usize = BLOCK + FRAME_OVERHEAD;
+
+/// The longest packet that is sent.
+const SENT: usize = MESSAGE_SIZE + 256;
+
+/// Seconds promised to the platform.
+const KEEP_ALIVE: u16 = 60;
+
+/// Milliseconds that the last reports may take before the restart.
+const FAREWELL: u64 = 3_000;
+
+type Result<T> = core::result::Result<T, Error<FlashError>>;
+
+#[allow(unsafe_code, reason = "the first instructions jump here, by this name")]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
+    let Err(error) = run();
+    panic!("{error}")
+}
+
+fn run() -> Result<Infallible> {
+    let mut flash = Flash::new(machine::Bank::new());
+    let log = BootLog::open(&mut flash, LAYOUT)?;
+    let (slot, state) = log.running();
+    say!("application {}: slot {slot:?}, {state:?}", machine::version());
+    if !matches!(state, State::Trial { .. }) {
+        machine::unwatch();
+    }
+    let settings = Settings::read(&mut flash).map_err(Error::Flash)?.expect("the factory left no settings");
+    let mut storage = [SocketStorage::EMPTY];
+    let mut network = Network::new(&mut storage, WINDOW * PACKET).expect("there is no network card");
+    let modules = [Module { slot: LAYOUT.slots[0].len, ..Module::new(DEFAULT_MODULE, machine::version()) }];
+    let Settings { product_key, device_name, secret, .. } = settings;
+    let login = Login { product_key, device_name, secret, version: Version::V311, keep_alive: KEEP_ALIVE };
+    let mut application = Application {
+        config: Config {
+            block: BLOCK as u32,
+            window: WINDOW,
+            ..Config::new(product_key, device_name, &modules)
+        },
+        flash,
+        log,
+        settings: &settings,
+        client: Client::new(login),
+        is_connected: false,
+        is_opening: false,
+        update: None,
+        received: Inbox { bytes: machine::take(PACKET), len: 0, dropped: 0 },
+    };
+    loop {
+        network.poll(machine::millis());
+        if !application.step(&mut network, machine::millis())? {
+            application.rest();
+        }
+    }
+}
+
+struct Application<'a> {
+    config: Config<'a>,
+    flash: Flash,
+    log: BootLog,
+    settings: &'a Settings,
+    client: Client<'a>,
+    is_connected: bool,
+    is_opening: bool,
+    /// There is none before the image is known to work.
+    update: Option<Update<'a>>,
+    received: Inbox,
+}
+
+/// What updates this application, and where to.
+struct Update<'a> {
+    updater: Updater<'a>,
+    download: Download,
+    spare: Region,
+    /// The platform is to be told of a roll back, and the log that it was.
+    is_back: bool,
+    restart_at: Option<u64>,
+}
+
+/// Bytes that were received and not dealt with.
+struct Inbox {
+    bytes: &'static mut [u8],
+    len: usize,
+    /// Bytes still to come of a packet that does not fit.
+    dropped: usize,
+}
+
+impl Inbox {
+    fn forget(&mut self) {
+        (self.len, self.dropped) = (0, 0);
+    }
+
+    fn fill(&mut self, network: &mut Network<'_>) {
+        self.len += network.receive(&mut self.bytes[self.len..]);
+        let now = self.dropped.min(self.len);
+        self.dropped -= now;
+        self.take(now);
+    }
+
+    fn take(&mut self, len: usize) {
+        self.bytes.copy_within(len..self.len, 0);
+        self.len -= len;
+    }
+
+    /// Takes a packet away of which not all is here.
+    fn skip(&mut self, len: usize) {
+        self.dropped = len - self.len;
+        self.len = 0;
+    }
+}
+
+impl<'a> Application<'a> {
+    /// Does the next thing; `false` if there is none.
+    fn step(&mut self, network: &mut Network<'_>, now: u64) -> Result<bool> {
+        self.follow(network, now);
+        if self.is_connected && network.room() < SENT {
+            return Ok(false);
+        }
+        Ok(self.connect(network, now)? || self.update(network, now)? || self.receive(network, now)?)
+    }
+
+    /// Nothing is to be done for a while.
+    fn rest(&self) {
+        if self.update.is_some() {
+            machine::nap();
+        }
+    }
+
+    /// Tells the others what became of the connection.
+    fn follow(&mut self, network: &mut Network<'_>, now: u64) {
+        if self.is_opening && network.is_open() {
+            (self.is_opening, self.is_connected) = (false, true);
+            self.received.forget();
+            self.client.handle_opened(now);
+        } else if (self.is_opening || self.is_connected) && network.is_closed() {
+            say!("the connection is gone");
+            self.client.handle_closed(now);
+            self.disconnected();
+        }
+    }
+
+    fn disconnected(&mut self) {
+        (self.is_opening, self.is_connected) = (false, false);
+        if let Some(update) = &mut self.update {
+            update.updater.handle_disconnected();
+        }
+    }
+
+    fn connect(&mut self, network: &mut Network<'_>, now: u64) -> Result<bool> {
+        let mut buffer = [0; SENT];
+        match self.client.poll(now, &mut buffer) {
+            Todo::Open => {
+                self.is_opening = network.open(self.settings.platform);
+                if !self.is_opening {
+                    self.client.handle_closed(now);
+                }
+            }
+            Todo::Send(bytes) => network.send(bytes),
+            Todo::Online => self.online()?,
+            Todo::Close(why) => {
+                say!("{why}");
+                network.close();
+                self.disconnected();
+            }
+            Todo::Wait(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The platform took the login: this image works.
+    fn online(&mut self) -> Result<()> {
+        say!("online");
+        if let State::Trial { .. } = self.log.running().1 {
+            self.log.confirm(&mut self.flash)?;
+            machine::unwatch();
+            say!("confirmed");
+        }
+        if self.update.is_none() {
+            self.update = Some(Update::begin(&mut self.flash, &self.log, self.config)?);
+        }
+        if let Some(update) = &mut self.update {
+            update.updater.handle_connected();
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, network: &mut Network<'_>, now: u64) -> Result<bool> {
+        let Some(update) = &mut self.update else { return Ok(false) };
+        if let Some(at) = update.restart_at {
+            if self.client.is_settled() || at <= now {
+                // Else the platform would take the next login for another device with the same name.
+                network.close();
+                network.poll(now);
+                machine::restart();
+            }
+            return Ok(false);
+        }
+        let mut buffer = [0; MESSAGE_SIZE];
+        match update.updater.poll(now, &mut buffer) {
+            Output::Publish { topic, payload, acknowledged } => {
+                let mut packet = [0; SENT];
+                match self.client.publish(now, topic, payload.as_bytes(), acknowledged, &mut packet) {
+                    Ok(bytes) => network.send(bytes),
+                    Err(error) => {
+                        // The connection is ended, and what was to be said is said again on the next.
+                        say!("{error}");
+                        network.close();
+                    }
+                }
+            }
+            Output::Event(event) => tell(event, &update.updater),
+            Output::Reboot => update.restart_at = Some(now + FAREWELL),
+            Output::Wait(_) => {
+                if self.client.is_settled() {
+                    update.updater.handle_settled();
+                }
+                if update.is_back && update.updater.is_settled() {
+                    self.log.acknowledge(&mut self.flash)?;
+                    update.is_back = false;
+                }
+                return Ok(false);
+            }
+            // Without HTTP in its configuration the updater takes no files that need these.
+            Output::Fetch { .. } | Output::Keep { .. } => {}
+            Output::Prepare { size, .. } => {
+                let done = update.download.prepare(&mut self.flash, update.spare, size);
+                update.done(Operation::Prepare, done, Updater::handle_prepared);
+            }
+            Output::Save(record) => {
+                let done = update.download.save(&mut self.flash, record);
+                update.done(Operation::Save, done, Updater::handle_saved);
+            }
+            Output::Install { size, .. } => {
+                let done = self.log.install(&mut self.flash, size);
+                update.done(Operation::Install, done, Updater::handle_installed);
+            }
+            Output::Read { offset, len } => {
+                let mut bytes = [0; BLOCK];
+                match update.download.read(&mut self.flash, offset, len, &mut bytes) {
+                    Ok(len) => update.updater.handle_read(offset, &bytes[..len]),
+                    Err(error) => update.broken(Operation::Read, &error),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes what has come, one packet at a time.
+    fn receive(&mut self, network: &mut Network<'_>, now: u64) -> Result<bool> {
+        if !self.is_connected {
+            return Ok(false);
+        }
+        self.received.fill(network);
+        let Inbox { bytes, len, .. } = &self.received;
+        if *len == 0 {
+            return Ok(false);
+        }
+        match self.client.receive(now, &bytes[..*len], PACKET) {
+            Received::Part => return Ok(false),
+            Received::Packet { len } => self.received.take(len),
+            Received::Message { len, topic, payload } => {
+                if let Some(update) = &mut self.update {
+                    update.message(&mut self.flash, now, topic, payload);
+                }
+                self.received.take(len);
+            }
+            Received::TooLong { len, topic } => {
+                if let (Some(update), Some(topic)) = (&mut self.update, topic) {
+                    update.updater.handle_too_long(topic, len, PACKET);
+                }
+                self.received.skip(len);
+            }
+            Received::Broken => self.received.forget(),
+        }
+        Ok(true)
+    }
+}
+
+impl<'a> Update<'a> {
+    fn begin(flash: &mut Flash, log: &BootLog, config: Config<'a>) -> Result<Self> {
+        let spare = log.spare().ok_or(Error::NoSpare)?;
+        let (download, record) = Download::open(flash, LAYOUT.journal, &[spare])?;
+        let mut updater = Updater::new(config, record).expect("the configuration is right");
+        let back = if let State::RolledBack(why) = log.running().1 { Some(why) } else { None };
+        if let Some(why) = back {
+            say!("rolled back: {why}");
+            updater.handle_rolled_back(DEFAULT_MODULE, why);
+        }
+        Ok(Self { updater, download, spare, is_back: back.is_some(), restart_at: None })
+    }
+
+    fn message(&mut self, flash: &mut Flash, now: u64, topic: &str, payload: &[u8]) {
+        if let Some(block) = self.updater.handle_message(now, topic, payload) {
+            match self.download.write(flash, block.offset, block.data) {
+                Ok(()) => self.updater.handle_written(block.offset),
+                Err(error) => self.broken(Operation::Write, &error),
+            }
+        }
+    }
+
+    fn done(&mut self, operation: Operation, done: Result<()>, tell: fn(&mut Updater<'a>)) {
+        match done {
+            Ok(()) => tell(&mut self.updater),
+            Err(error) => self.broken(operation, &error),
+        }
+    }
+
+    fn broken(&mut self, operation: Operation, error: &Error<FlashError>) {
+        say!("{operation}: {error}");
+        self.updater.handle_broken(operation, "the flash fails");
+    }
+}
+
+fn tell(event: Event, updater: &Updater<'_>) {
+    match (event, updater.status()) {
+        (Event::Started { from }, Some(status)) => {
+            say!("update to {}: {} bytes, from {from}", status.version, status.size);
+        }
+        (Event::Failed(_) | Event::Refused(_), _) => say!("failed: {}", updater.last_failure()),
+        (event, _) => say!("{event:?}"),
+    }
+}
