@@ -83,7 +83,12 @@ class Story:
         wait_until(version, lambda: task()["state"] == "SUCCEEDED", seconds=90)
         check(self.runs(version) and self.said().rstrip().endswith("confirmed"), f"{version} runs")
         print(f"-- killed {KILLS} times in {time.monotonic() - start:.0f} s, {upgrades} upgrades; rng seed {SEED}")
-        print("-- last words:", ", ".join(f"{word} {count}" for word, count in moments.most_common()))
+        print("-- went on in the midst of a file", self.resumed(), "times; last words:", ", ".join(f"{word} {count}" for word, count in moments.most_common()))
+
+    def resumed(self):
+        """How often a download went on where it was."""
+        starts = [line for line in self.said().splitlines() if line.startswith("update to")]
+        return sum(not line.endswith("from 0") for line in starts)
 
     def last_word(self):
         """What the machine said last before the power went, without what differs from time to time."""

@@ -37,9 +37,9 @@ impl Fingerprint {
         &self.0
     }
 
-    /// Its first six bytes, to be written as a file token (docs/protocol.md 6.1).
-    pub(crate) fn token(&self) -> u64 {
-        self.0[..6].iter().fold(0, |token, byte| token << 8 | u64::from(*byte))
+    /// Its first six bytes, three by three, to be written as a file token (docs/protocol.md 6.1).
+    pub(crate) fn token(&self) -> [u32; 2] {
+        [0, 3].map(|at| u32::from_be_bytes([0, self.0[at], self.0[at + 1], self.0[at + 2]]))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::text::{End, Text};
 /// Text that goes into a progress message: at most 128 bytes, without characters that JSON escapes.
 pub(crate) type Description = Text<128>;
 
-/// `value` with what JSON would escape made harmless.
-pub(crate) fn describe(value: impl fmt::Display) -> Description {
+/// This text with what JSON would escape made harmless.
+pub(crate) fn describe(text: fmt::Arguments<'_>) -> Description {
     struct Plain<'t>(End<'t>);
 
     impl fmt::Write for Plain<'_> {
@@ -31,9 +31,9 @@ pub(crate) fn describe(value: impl fmt::Display) -> Description {
             Ok(())
         }
     }
-    let mut text = Text::new();
-    let _ = fmt::write(&mut Plain(text.end()), format_args!("{value}"));
-    text
+    let mut description = Text::new();
+    let _ = fmt::write(&mut Plain(description.end()), text);
+    description
 }
 
 /// A file to fetch.
@@ -180,21 +180,23 @@ fn keep(url: RawStr<'_>) -> Result<Text<MAX_URL>, Refusal> {
 }
 
 fn check_size(size: u64, origin: &Origin, slot: u32) -> Result<u32, Refusal> {
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
     if size == 0 {
         return refuse(Failure::Download, format_args!("the notice announces an empty file"));
     }
-    if matches!(origin, Origin::Blocks { .. }) && size > u64::from(MAX_FILE) {
+    if matches!(origin, Origin::Blocks { .. }) && size > MAX_FILE {
         return refuse(
             Failure::Download,
             format_args!("{size} bytes are announced, over MQTT a file has at most {MAX_FILE}"),
         );
     }
-    match u32::try_from(size) {
-        Ok(size) if size <= slot => Ok(size),
-        _ => {
-            refuse(Failure::Burn, format_args!("{size} bytes are announced, the device's slot holds {slot}"))
-        }
+    if size > slot {
+        return refuse(
+            Failure::Burn,
+            format_args!("{size} bytes are announced, the device's slot holds {slot}"),
+        );
     }
+    Ok(size)
 }
 
 /// Per cent, by the highest 25 bits: small processors divide no more than 32 bits at a time.

@@ -112,7 +112,8 @@ impl Update {
 
     /// What tells this download's blocks from those of others (docs/protocol.md 6.1, fileToken).
     pub(crate) fn token(&self) -> Text<16> {
-        Text::of(format_args!("{:012x}", self.target.fingerprint.token()))
+        let [first, second] = self.target.fingerprint.token();
+        Text::of(format_args!("{first:06x}{second:06x}"))
     }
 
     /// The stage in which the file comes, of which `from` bytes are stored.

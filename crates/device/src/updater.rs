@@ -233,7 +233,10 @@ impl<'a> Updater<'a> {
             return;
         }
         if data.is_empty() {
-            return self.fail(Failure::Burn, describe("the slot holds fewer bytes than were written to it"));
+            return self.fail(
+                Failure::Burn,
+                describe(format_args!("the slot holds fewer bytes than were written to it")),
+            );
         }
         check.reading = false;
         check.take(data, update.target.size);
@@ -241,7 +244,8 @@ impl<'a> Updater<'a> {
             return;
         }
         if !check.hasher.clone().matches(&update.target.digest) {
-            return self.fail(Failure::Verify, describe("the file's digest is not the one announced"));
+            return self
+                .fail(Failure::Verify, describe(format_args!("the file's digest is not the one announced")));
         }
         update.stage = if update.target.part.is_last() {
             Stage::Installing { asked: false }
@@ -296,7 +300,7 @@ impl<'a> Updater<'a> {
     pub fn abandon(&mut self, failure: Failure, why: &str) -> bool {
         let possible = self.update.as_ref().is_some_and(|update| !update.is_committed());
         if possible {
-            self.fail(failure, describe(why));
+            self.fail(failure, describe(format_args!("{why}")));
         }
         possible
     }
@@ -417,8 +421,8 @@ impl<'a> Updater<'a> {
             self.counters.unwanted += 1;
             return None;
         };
-        let (announced, served) = (target.size, head.file_length);
-        if u64::from(announced) != served {
+        let (announced, served) = (target.size, u32::try_from(head.file_length).unwrap_or(u32::MAX));
+        if u64::from(announced) != head.file_length {
             let text = format_args!("the file has {served} bytes, the notice announced {announced}");
             self.fail(Failure::Verify, describe(text));
             return None;

@@ -9,6 +9,6 @@ mod psk;
 
 pub use client_id::{AuthType, ClientId, Error, SignMethod, Username};
 pub use names::{MAX_DEVICE_SECRET, valid_device_name, valid_device_secret, valid_module, valid_product_key};
-pub use password::{Hex, password, registration_sign, verify, verify_registration};
+pub use password::{Hex, password, password_of, registration_sign, verify, verify_registration};
 pub use proof::Proof;
 pub use psk::{PskIdentity, PskKey};

@@ -19,10 +19,7 @@ pub trait Emit {
 
     /// Writes into a buffer and gives the text written.
     fn emit_into<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b str, BufferTooSmall> {
-        let mut slice = SliceWriter { buffer, len: 0 };
-        self.emit(&mut slice).map_err(|_| BufferTooSmall)?;
-        let SliceWriter { buffer, len } = slice;
-        core::str::from_utf8(&buffer[..len]).map_err(|_| BufferTooSmall)
+        written(buffer, &mut |out| self.emit(out))
     }
 
     /// Bytes that [`Emit::emit`] writes.
@@ -32,6 +29,17 @@ pub trait Emit {
         let _ = self.emit(&mut counter);
         counter.0
     }
+}
+
+/// What is written into a buffer; once for all messages.
+fn written<'b>(
+    buffer: &'b mut [u8],
+    write: &mut dyn FnMut(&mut dyn Write) -> fmt::Result,
+) -> Result<&'b str, BufferTooSmall> {
+    let mut slice = SliceWriter { buffer, len: 0 };
+    write(&mut slice).map_err(|_| BufferTooSmall)?;
+    let SliceWriter { buffer, len } = slice;
+    core::str::from_utf8(&buffer[..len]).map_err(|_| BufferTooSmall)
 }
 
 struct SliceWriter<'b> {

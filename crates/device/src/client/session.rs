@@ -3,7 +3,7 @@
 use core::fmt::{self, Display};
 
 use mqtt::{Connect, EmitError, Packet, Properties, Property, Publish, QoS, Version, connack};
-use wire::credentials::{ClientId, SignMethod, Username, password};
+use wire::credentials::{SignMethod, Username, password_of};
 
 use super::read::{Other, Received, Trouble, message, packet};
 use crate::text::Text;
@@ -260,14 +260,11 @@ impl<'a> Client<'a> {
 
     fn log_in<'o>(&mut self, now: Millis, out: &'o mut [u8]) -> Todo<'o> {
         let Login { product_key, device_name, secret, version, keep_alive } = self.login;
-        let client_id =
-            Text::<128>::of(format_args!("{product_key}.{device_name}|securemode=3,signmethod=hmacsha256|"));
+        let id = Text::<64>::of(format_args!("{product_key}.{device_name}"));
+        let client_id = Text::<128>::of(format_args!("{id}|securemode=3,signmethod=hmacsha256|"));
         let username = Text::<64>::of(format_args!("{device_name}&{product_key}"));
         let user = Username { device_name, product_key };
-        let Ok(client) = ClientId::parse(client_id.as_str()) else {
-            return self.close(now, Trouble::Refused(connack::BAD_CLIENT_ID));
-        };
-        let signature = password(SignMethod::HmacSha256, secret.as_bytes(), &client, &user);
+        let signature = password_of(SignMethod::HmacSha256, secret.as_bytes(), id.as_str(), &user);
         let connect = Packet::Connect(Connect {
             version,
             client_id: client_id.as_str(),

@@ -7,6 +7,7 @@ pub fn crc16(data: &[u8]) -> u16 {
 /// CRC-16/ARC of the data of a block; sent low byte first.
 #[cfg(not(feature = "fast-crc"))]
 pub fn crc16(data: &[u8]) -> u16 {
-    const ARC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_ARC);
+    // A table would be quicker, and as large as all else that a device needs for frames.
+    const ARC: crc::Crc<u16, crc::NoTable> = crc::Crc::<u16, crc::NoTable>::new(&crc::CRC_16_ARC);
     ARC.checksum(data)
 }

@@ -62,9 +62,16 @@ fn digit(nibble: u8) -> u8 {
 /// The method is an argument so that a page can show all three; a device uses the one its client id names.
 pub fn password(method: SignMethod, secret: &[u8], client: &ClientId<'_>, user: &Username<'_>) -> Hex {
     let timestamp = client.timestamp().map(|value| ("timestamp", value));
-    let fields =
-        [("clientId", client.id()), ("deviceName", user.device_name), ("productKey", user.product_key)];
-    sign(method, secret, fields.into_iter().chain(timestamp))
+    sign(method, secret, fields(client.id(), user).into_iter().chain(timestamp))
+}
+
+/// The same for a client id that has this `id` and no timestamp: all that a device needs, which writes its own.
+pub fn password_of(method: SignMethod, secret: &[u8], id: &str, user: &Username<'_>) -> Hex {
+    sign(method, secret, fields(id, user).into_iter())
+}
+
+fn fields<'a>(id: &'a str, user: &Username<'a>) -> [Field<'a>; 3] {
+    [("clientId", id), ("deviceName", user.device_name), ("productKey", user.product_key)]
 }
 
 /// The signature of a registration (2.7, 2.9): HMAC over the names and the random word, the product's secret its key.
