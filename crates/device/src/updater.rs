@@ -124,11 +124,6 @@ impl<'a> Updater<'a> {
         }
     }
 
-    /// Whether the platform knows of every failure.
-    pub fn is_settled(&self) -> bool {
-        self.reports.iter().all(Option::is_none)
-    }
-
     /// The connection is gone. What was under way goes on at the next one.
     pub fn handle_disconnected(&mut self) {
         self.connected = false;
@@ -386,6 +381,8 @@ impl<'a> Updater<'a> {
 
     fn start(&mut self, target: Target) {
         self.journal.retry();
+        // The platform has gone on: told again, a failure would count for this update.
+        self.handle_settled();
         let known = self
             .journal
             .wanted

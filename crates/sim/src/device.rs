@@ -250,7 +250,9 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
             let step = match updater.poll(self.now, &mut buffer) {
                 Output::Publish { topic, payload, acknowledged } => {
                     let message = (topic.to_string(), payload.as_bytes().to_vec());
-                    self.link.send(self.now, Way::Up, message, acknowledged);
+                    if self.link.send(self.now, Way::Up, message, acknowledged) {
+                        app.acknowledge(&mut self.flash)?;
+                    }
                     continue;
                 }
                 Output::Reboot => {
@@ -264,9 +266,6 @@ impl<const UNIT: usize, const SECTOR: usize> Device<UNIT, SECTOR> {
                 Output::Wait(wake) => {
                     if self.link.is_settled() {
                         updater.handle_settled();
-                    }
-                    if updater.is_settled() {
-                        app.acknowledge(&mut self.flash)?;
                     }
                     match self.wait(&mut updater, wake) {
                         None => return Ok(End::Quiet),

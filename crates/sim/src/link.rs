@@ -49,6 +49,7 @@ struct UnderWay {
     arrives: u64,
     number: u64,
     way: Way,
+    sure: bool,
     message: Message,
 }
 
@@ -84,7 +85,7 @@ impl FaultyLink {
             }
             let late = if sure { 0 } else { self.rng.below(jitter + 1) };
             self.sent += 1;
-            self.messages.push(UnderWay { arrives: arrives + late, number: self.sent, way, message });
+            self.messages.push(UnderWay { arrives: arrives + late, number: self.sent, way, sure, message });
         }
         true
     }
@@ -101,9 +102,9 @@ impl FaultyLink {
         self.messages.iter().map(|message| message.arrives).min()
     }
 
-    /// Whether all that was sent up has arrived.
+    /// Whether all that was sent up and is sure has arrived.
     pub fn is_settled(&self) -> bool {
-        !self.is_broken && self.messages.iter().all(|message| message.way != Way::Up)
+        !self.is_broken && !self.messages.iter().any(|message| message.way == Way::Up && message.sure)
     }
 
     /// Whether the connection broke. A new one is there after that, with nothing under way.

@@ -10,7 +10,6 @@ use sim::{Conditions, FaultyLink, Rng, Way};
 
 use crate::fleet::{HOUR, Platform, as_fated};
 use crate::watch::{counts_are_a_recount, what_waits_has_a_timer};
-use crate::world::MINUTE;
 
 /// The longest packet that the device takes.
 const ROOM: usize = 512 + device::FRAME_OVERHEAD;
@@ -288,25 +287,5 @@ proptest! {
         prop_assert_eq!(wired.unit.version() == TARGET, fate.succeeds());
         counts_are_a_recount(&world.tables);
         what_waits_has_a_timer(&world.tables);
-    }
-}
-
-/// The line breaks right after a device has said that it failed: it says so again, and the platform need not wait for a
-/// timeout to learn it.
-#[test]
-fn a_failure_that_was_lost_on_the_way_is_told_again() {
-    for seed in 0..30 {
-        let names = ["unit0000".to_owned()];
-        let mut platform = Platform::new(&names, &[], Terms::default());
-        let start = platform.world.now as u64;
-        let conditions = Conditions { round_trip: 200, breaks: 60, ..Conditions::default() };
-        let mut wired = Wired::new(&names[0], Fate::WornOut, Version::V311, conditions, seed, start);
-        wired.run(&mut platform, start + HOUR as u64, u64::MAX, u64::MAX);
-        let task = platform.world.task(platform.job, platform.devices[0]);
-        assert!(
-            matches!(task.reason, Some(Reason::DeviceFailed { step: -4, .. })),
-            "rng seed {seed}: {task:#?}"
-        );
-        assert!(platform.world.now - (start as Ms) < 10 * MINUTE, "rng seed {seed}");
     }
 }

@@ -98,8 +98,6 @@ struct Update<'a> {
     updater: Updater<'a>,
     download: Download,
     spare: Region,
-    /// The platform is to be told of a roll back, and the log that it was.
-    is_back: bool,
     restart_at: Option<u64>,
 }
 
@@ -226,7 +224,11 @@ impl<'a> Application<'a> {
             Output::Publish { topic, payload, acknowledged } => {
                 let mut packet = [0; SENT];
                 match self.client.publish(now, topic, payload.as_bytes(), acknowledged, &mut packet) {
-                    Ok(bytes) => network.send(bytes),
+                    Ok(bytes) => {
+                        network.send(bytes);
+                        // A roll back is what is told first.
+                        self.log.acknowledge(&mut self.flash)?;
+                    }
                     Err(error) => {
                         // The connection is ended, and what was to be said is said again on the next.
                         say!("{error}");
@@ -239,10 +241,6 @@ impl<'a> Application<'a> {
             Output::Wait(_) => {
                 if self.client.is_settled() {
                     update.updater.handle_settled();
-                }
-                if update.is_back && update.updater.is_settled() {
-                    self.log.acknowledge(&mut self.flash)?;
-                    update.is_back = false;
                 }
                 return Ok(false);
             }
@@ -307,12 +305,11 @@ impl<'a> Update<'a> {
         let spare = log.spare().ok_or(Error::NoSpare)?;
         let (download, record) = Download::open(flash, LAYOUT.journal, &[spare])?;
         let mut updater = Updater::new(config, record).expect("the configuration is right");
-        let back = if let State::RolledBack(why) = log.running().1 { Some(why) } else { None };
-        if let Some(why) = back {
+        if let State::RolledBack(why) = log.running().1 {
             say!("rolled back: {why}");
             updater.handle_rolled_back(DEFAULT_MODULE, why);
         }
-        Ok(Self { updater, download, spare, is_back: back.is_some(), restart_at: None })
+        Ok(Self { updater, download, spare, restart_at: None })
     }
 
     fn message(&mut self, flash: &mut Flash, now: u64, topic: &str, payload: &[u8]) {
