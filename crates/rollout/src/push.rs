@@ -6,7 +6,7 @@ use crate::budget;
 use crate::decide::{Decider, Limits, Offer, Outbound};
 use crate::event::EventKind;
 use crate::rate;
-use crate::rows::{Epoch, Id, Job, Ms, Reason, Rows, TaskState, Timer};
+use crate::rows::{Epoch, Id, Job, Ms, Package, Reason, Rows, TaskState, Timer};
 use crate::spread::spread;
 
 /// How long a job that found no free download slot waits before it looks again.
@@ -49,9 +49,9 @@ fn offers_left(rows: &Rows, job: &Job, limits: Limits, now: Ms) -> i64 {
 }
 
 impl Rows {
-    /// Bytes of a job's file.
+    /// Bytes of a job's file, or files.
     fn size_of(&self, job: &Job) -> i64 {
-        self.packages.get(&job.package_id).map_or(0, |package| package.size)
+        self.packages.get(&job.package_id).map_or(0, Package::bytes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -181,7 +182,7 @@ pub enum PackageState {
     Failed,
 }
 
-/// One file for one module of one product.
+/// What one module of one product is to run: a file, seldom several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     /// Row number.
@@ -196,14 +197,16 @@ pub struct Package {
     pub version: String,
     /// The digest its notices name.
     pub sign_method: SignMethod,
-    /// Length of the file in bytes.
+    /// Length of the first file in bytes.
     pub size: i64,
-    /// MD5 of the file, 32 lower-case hex digits.
+    /// MD5 of the first file, 32 lower-case hex digits.
     pub md5: String,
-    /// SHA-256 of the file, 64 lower-case hex digits; also the blob's name.
+    /// SHA-256 of the first file, 64 lower-case hex digits; also the blob's name.
     pub sha256: String,
-    /// The file's name at upload.
+    /// The first file's name at upload.
     pub file_name: String,
+    /// The files after the first, in order; most packages have none.
+    pub more_files: Vec<PackageFile>,
     /// The version compiled into an ESP image, when one was found.
     pub image_version: Option<String>,
     /// The version it is a difference to; `None` is a whole file.
@@ -216,7 +219,34 @@ pub struct Package {
     pub created_at: Ms,
 }
 
+/// A file of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageFile {
+    /// Its name at upload.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: i64,
+    /// Its MD5, 32 lower-case hex digits.
+    pub md5: String,
+    /// Its SHA-256, 64 lower-case hex digits; also the blob's name.
+    pub sha256: String,
+}
+
 impl Package {
+    /// All its files, in order.
+    pub fn files(&self) -> Vec<PackageFile> {
+        let (name, size) = (self.file_name.clone(), self.size);
+        let mut files = vec![PackageFile { name, size, md5: self.md5.clone(), sha256: self.sha256.clone() }];
+        files.extend_from_slice(&self.more_files);
+        files
+    }
+
+    /// Bytes of all its files together.
+    pub fn bytes(&self) -> i64 {
+        self.more_files.iter().map(|file| file.size).fold(self.size, i64::saturating_add)
+    }
+
     /// Whether a module that reports `version` can take it.
     pub fn applies_to(&self, version: Option<&str>) -> bool {
         self.src_version.as_deref().is_none_or(|source| version == Some(source))

@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use door::Downlink;
-use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, Protocol, SignMethod, Tag};
+use rollout::{Ask, DEFAULT_MODULE, Ms, Offer, Package, PackageFile, Protocol, SignMethod, Tag};
 use store::configurations::Configuration;
 use wire::Emit;
 use wire::json::RawStr;
-use wire::message::{self, Config, ConfigPush, ConfigReply, Digest, ExtData, GetReply, Id, Notice, Source};
+use wire::message::{
+    self, Config, ConfigPush, ConfigReply, Digest, ExtData, File, Files, GetReply, Id, Notice, Source,
+};
 use wire::topic::{Kind, Topic};
 
 use crate::ids::IdKind;
 use crate::links::{Links, Subject};
 
-/// The number of a package's only file in its stream.
+/// The number of a package's first file, in its stream and its address.
 pub(crate) const FILE_ID: u32 = 1;
 
 /// What a package's own words are called in `extData`.
@@ -84,21 +86,22 @@ impl Writer {
         then: impl FnOnce(message::Offer<'_>) -> Result<T, message::Error>,
     ) -> Result<T, OfferError> {
         let package = &offer.package;
-        let url = match offer.protocol {
-            Protocol::Mqtt => None,
-            Protocol::Http => {
-                let base = self.base()?;
-                let subject = Subject::Task { task: offer.task, first_attempt: offer.first_attempt };
-                Some(format!("{base}{}", self.links.path(subject, now)))
-            }
+        let files = package.files();
+        let urls = match offer.protocol {
+            Protocol::Mqtt => vec![],
+            Protocol::Http => self.urls(offer, now)?,
         };
+        let listed = listed(&files, &urls, package.sign_method);
         let ext_data = ext_data(offer);
         let ext_data = ext_data.as_deref().map(ExtData::new).transpose()?;
-        let (sign, md5) = (sign(package), Some(&*package.md5));
-        let size = u64::try_from(package.size).unwrap_or(0);
-        let source = match &url {
-            None => Source::Mqtt { stream_id: offer.stream_id, file_id: FILE_ID, size, sign, md5 },
-            Some(url) => Source::Http { url: RawStr::from_raw(url).unwrap_or_default(), size, sign, md5 },
+        let md5 = Some(&*package.md5);
+        let source = match listed[..] {
+            [] => {
+                let (size, sign) = (bytes_of(&files[0]), sign(&files[0], package.sign_method));
+                Source::Mqtt { stream_id: offer.stream_id, file_id: FILE_ID, size, sign, md5 }
+            }
+            [File { size, url, sign, .. }] => Source::Http { url, size, sign, md5 },
+            _ => Source::Files(Files::List(&listed)),
         };
         Ok(then(message::Offer {
             version: RawStr::from_raw(&package.version).unwrap_or_default(),
@@ -109,6 +112,15 @@ impl Writer {
             digest_sign: None,
             source,
         })?)
+    }
+
+    /// Where the device finds each of its files.
+    fn urls(&self, offer: &Offer, now: Ms) -> Result<Vec<String>, OfferError> {
+        let base = self.base()?;
+        let subject =
+            |number| Subject::Task { task: offer.task, first_attempt: offer.first_attempt, number };
+        let url = |number| format!("{base}{}", self.links.path(subject(number), now));
+        Ok((FILE_ID..).zip(offer.package.files()).map(|(number, _)| url(number)).collect())
     }
 
     /// Where devices find files.
@@ -218,10 +230,26 @@ fn ext_data(offer: &Offer) -> Option<String> {
     (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 
-fn sign(package: &Package) -> &str {
-    match package.sign_method {
-        SignMethod::Md5 => &package.md5,
-        SignMethod::Sha256 => &package.sha256,
+/// The files that have an address, as a notice lists them.
+fn listed<'a>(files: &'a [PackageFile], urls: &'a [String], method: SignMethod) -> Vec<File<'a>> {
+    let file = |(file, url): (&'a PackageFile, &'a String)| File {
+        size: bytes_of(file),
+        name: RawStr::from_raw(&file.name).unwrap_or_default(),
+        url: RawStr::from_raw(url).unwrap_or_default(),
+        md5: (method == SignMethod::Md5).then_some(&*file.md5),
+        sign: sign(file, method),
+    };
+    files.iter().zip(urls).map(file).collect()
+}
+
+fn bytes_of(file: &PackageFile) -> u64 {
+    u64::try_from(file.size).unwrap_or(0)
+}
+
+fn sign(file: &PackageFile, method: SignMethod) -> &str {
+    match method {
+        SignMethod::Md5 => &file.md5,
+        SignMethod::Sha256 => &file.sha256,
     }
 }
 

@@ -14,7 +14,7 @@ pub fn image_version(head: &[u8]) -> Option<String> {
 
 /// The path of a task's file.
 pub fn link(task: Id, now: Ms) -> String {
-    Links::new(KEY).path(Subject::Task { task, first_attempt: 1 }, now)
+    Links::new(KEY).path(Subject::Task { task, first_attempt: 1, number: 1 }, now)
 }
 
 /// The task whose file a path is for, if it is one of [`link`]'s and not too old.

@@ -18,12 +18,14 @@ pub(crate) const VALID_MS: Ms = 24 * 3_600_000;
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The file of a task.
+    /// A file of a task.
     Task {
         /// Which task.
         task: Id,
         /// See [`rollout::Task::first_attempt`]: what was given out before it is of no use.
         first_attempt: i32,
+        /// Which of its package's files, from 1.
+        number: u32,
     },
     /// A version of a configuration, for one device.
     Configuration {
@@ -37,7 +39,9 @@ pub(crate) enum Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Task { task, first_attempt } => write!(f, "{}.{first_attempt}", IdKind::Task.text(task)),
+            Self::Task { task, first_attempt, number } => {
+                write!(f, "{}.{first_attempt}.{number}", IdKind::Task.text(task))
+            }
             Self::Configuration { configuration, device } => {
                 write!(f, "{}.{}", IdKind::Configuration.text(configuration), IdKind::Device.text(device))
             }
@@ -49,7 +53,12 @@ impl Subject {
     fn parse(text: &str) -> Option<Self> {
         let (first, second) = text.split_once('.')?;
         if let Some(task) = IdKind::Task.parse(first) {
-            return Some(Self::Task { task, first_attempt: second.parse().ok()? });
+            let (first_attempt, number) = second.split_once('.')?;
+            return Some(Self::Task {
+                task,
+                first_attempt: first_attempt.parse().ok()?,
+                number: number.parse().ok()?,
+            });
         }
         let configuration = IdKind::Configuration.parse(first)?;
         Some(Self::Configuration { configuration, device: IdKind::Device.parse(second)? })
@@ -125,12 +134,16 @@ mod tests {
     use super::*;
 
     const NOW: Ms = 1_700_000_000_000;
-    const TASK: Subject = Subject::Task { task: 42, first_attempt: 3 };
+    const TASK: Subject = Subject::Task { task: 42, first_attempt: 3, number: 2 };
 
     #[test]
     fn an_address_is_good_for_a_day() {
         let links = Links::new([7; 32]);
-        for subject in [TASK, Subject::Configuration { configuration: 42, device: i64::MAX }] {
+        for subject in [
+            TASK,
+            Subject::Task { task: i64::MAX, first_attempt: i32::MAX, number: 20 },
+            Subject::Configuration { configuration: 42, device: i64::MAX },
+        ] {
             let path = links.path(subject, NOW);
             assert!(path.len() <= 96, "{path}");
             assert_eq!(links.check(&path, NOW + VALID_MS), Ok(subject));
@@ -155,13 +168,20 @@ mod tests {
         assert_eq!(Links::new([8; 32]).check(&path, NOW), Err(LinkError::Forged));
         let other = path.replace(&IdKind::Task.text(42), &IdKind::Task.text(43));
         assert_eq!(links.check(&other, NOW), Err(LinkError::Forged));
-        for (from, to) in [("-", "0-"), (".3/", ".4/"), (".3/", ".+3/"), (".3/", ".03/"), ("/1700", "/+1700")]
-        {
+        let changes = [
+            ("-", "0-"),
+            (".3.", ".4."),
+            (".3.", ".+3."),
+            (".2/", ".1/"),
+            (".2/", ".02/"),
+            ("/1700", "/+1700"),
+        ];
+        for (from, to) in changes {
             let changed = path.replace(from, to);
             assert_eq!(links.check(&changed, NOW), Err(LinkError::Forged), "{changed}");
         }
         let tricks =
-            [format!("{path}?"), format!("/{path}"), path.replace(".3/", ".3%2F"), path.to_uppercase()];
+            [format!("{path}?"), format!("/{path}"), path.replace(".2/", ".2%2F"), path.to_uppercase()];
         let wrong = ["", "/", "/ota/", "/ota/x/y.bin", "/ota/tsk_0/1-.bin", &path[..path.len() - 1]];
         for wrong in wrong.into_iter().chain(tricks.iter().map(String::as_str)) {
             assert_eq!(links.check(wrong, NOW), Err(LinkError::Unknown), "{wrong}");

@@ -157,8 +157,8 @@ impl Platform for Server {
         };
         let forbid = |reason| refuse(FileRefusal::Forbidden(reason));
         let now = self.core.now();
-        let (task, first_attempt) = match self.core.writer.links.check(target, now) {
-            Ok(Subject::Task { task, first_attempt }) => (task, first_attempt),
+        let (task, first_attempt, number) = match self.core.writer.links.check(target, now) {
+            Ok(Subject::Task { task, first_attempt, number }) => (task, first_attempt, number),
             Ok(Subject::Configuration { configuration, device }) => {
                 return match self.open_configuration(configuration, device).await {
                     Ok(Some(file)) => Ok(file),
@@ -173,8 +173,8 @@ impl Platform for Server {
             Err(LinkError::Forged) => return forbid(FORGED.into()),
             Err(LinkError::Expired(at)) => return forbid(expired(at, now)),
         };
-        let found = self.find_file(async |tx| Ok(store::tasks::get(tx, task).await?.map(|v| v.task))).await;
-        let found = found.map_err(|error| {
+        let find = async |tx: &mut Tx| Ok(store::tasks::get(tx, task).await?.map(|v| v.task));
+        let found = self.find_file(number, find).await.map_err(|error| {
             error!(error, task, "a file cannot be opened");
             FileRefusal::Unavailable
         })?;
@@ -337,7 +337,8 @@ impl Server {
             Counters::add(&self.core.counters.refused_streams);
             Err(refusal)
         };
-        let found = self.find_file(async |tx| store::tasks::by_stream(tx, stream_id).await).await;
+        let found =
+            self.find_file(FILE_ID, async |tx: &mut Tx| store::tasks::by_stream(tx, stream_id).await).await;
         let found = found.map_err(|error| {
             error!(error, stream_id, "a stream cannot be opened");
             StreamRefusal::Unavailable
@@ -354,6 +355,7 @@ impl Server {
 
     async fn find_file(
         &self,
+        number: u32,
         find: impl AsyncFnOnce(&mut Tx) -> Result<Option<Task>, store::Error>,
     ) -> Result<Option<Found>, AnyError> {
         let mut tx = self.core.store.read().await?;
@@ -365,7 +367,9 @@ impl Server {
         let is_enabled = device.is_some_and(|view| view.device.enabled);
         let ended = ended(&task, job.state, is_enabled);
         let name = format!("package {}", IdKind::Package.text(package.id));
-        let file = Arc::new(self.open_blob(name, package.sha256, package.size).await?);
+        let index = usize::try_from(number.saturating_sub(FILE_ID)).unwrap_or(usize::MAX);
+        let Some(file) = package.files().into_iter().nth(index) else { return Ok(None) };
+        let file = Arc::new(self.open_blob(name, file.sha256, file.size).await?);
         Ok(Some(Found { task, protocol: job.protocol, ended, file }))
     }
 

@@ -5,7 +5,7 @@ mod common;
 
 use bytes::Bytes;
 use common::*;
-use otaru_server::{NewUpload, Upload};
+use otaru_server::{NewFile, NewUpload, Upload};
 
 const DAY: i64 = 86_400_000;
 
@@ -40,8 +40,9 @@ async fn an_upload_goes_on_after_the_process_was_killed() {
     let done = go_on(&world, &upload, 2, "c").await;
     let world = world.kill().await;
     assert_eq!(world.server.uploads(), std::slice::from_ref(&done));
+    let file = NewFile { name: "lamp.bin".into(), upload: done.partial.id };
     let package =
-        world.server.package_of_upload("a1TestPk001", new_package("2.0.0"), done.partial.id).await.unwrap();
+        world.server.package_of_uploads("a1TestPk001", new_package("2.0.0"), vec![file]).await.unwrap();
     assert_eq!(Some(package.sha256), done.partial.sha256);
     assert_eq!(package.md5, "900150983cd24fb0d6963f7d28e17f72");
     assert_eq!((world.server.uploads().len(), partials(&world)), (0, 0));

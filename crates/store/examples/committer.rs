@@ -166,6 +166,7 @@ fn package() -> Package {
         md5: "0".repeat(32),
         sha256: "0".repeat(64),
         file_name: "bench.bin".into(),
+        more_files: vec![],
         image_version: None,
         src_version: None,
         custom: None,

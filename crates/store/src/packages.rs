@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rollout::{Id, Package};
+use rollout::{Id, Package, PackageFile};
 
 use crate::record::Record;
 use crate::sql::Tx;
 use crate::{Error, Removal, Slice};
 
-/// Makes a package of a blob that is stored.
+/// Makes a package of blobs that are stored.
 pub async fn create(tx: &mut Tx, package: &Package) -> Result<(), Error> {
     tx.insert("package", Package::TABLE.columns, vec![package.values()], "").await.map(drop)
 }
@@ -32,7 +32,7 @@ pub async fn list(
     Ok(Slice::cut(items, limit, |p: &Package| p.id))
 }
 
-/// Removes a package that no unfinished job brings out. Ended jobs keep its number. Its blob is
+/// Removes a package that no unfinished job brings out. Ended jobs keep its number. Its blobs are
 /// [`crate::Store::remove_unused_blob`]'s, once this is committed.
 pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     let lock = tx.dialect.for_update();
@@ -47,14 +47,27 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
     Ok(Removal::Removed)
 }
 
+/// Of several files. No index sees into their lists, but this one finds those few packages among the others.
+const SEVERAL: &str = "more_files <> '[]' and length(more_files) > 2";
+
 /// Whether any package or configuration is made of this blob.
 pub async fn uses(tx: &mut Tx, sha256: &str) -> Result<bool, Error> {
-    let sql = "select 1 from package where sha256 = ? union all select 1 from configuration where sha256 = ? limit 1";
-    Ok(tx.row(sql, vec![sha256.into(), sha256.into()]).await?.is_some())
+    let sql = format!(
+        "select 1 from package where sha256 = ? union all select 1 from configuration where sha256 = ?
+        union all select 1 from package where {SEVERAL} and more_files like ? limit 1"
+    );
+    let within = format!("%\"{sha256}\"%");
+    Ok(tx.row(sql, vec![sha256.into(), sha256.into(), within.into()]).await?.is_some())
 }
 
 /// The blobs of all packages and configurations.
 pub(crate) async fn digests(tx: &mut Tx) -> Result<BTreeSet<String>, Error> {
     let sql = "select sha256 from package union select sha256 from configuration";
-    tx.rows(sql, vec![]).await?.iter().map(|row| row.get(0)).collect()
+    let rows = tx.rows(sql, vec![]).await?;
+    let mut digests: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+    for row in tx.rows(format!("select more_files from package where {SEVERAL}"), vec![]).await? {
+        let more: Vec<PackageFile> = row.get(0)?;
+        digests.extend(more.into_iter().map(|file| file.sha256));
+    }
+    Ok(digests)
 }

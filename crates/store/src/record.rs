@@ -2,8 +2,8 @@
 
 use rollout::{
     Device, DeviceError, EventKind, Gate, Hold, Job, JobKind, JobState, ModuleVersion, NodeType, Package,
-    PackageState, Product, Protocol, Reason, Release, Rivalry, Scope, Session, SignMethod, StartClock, Task,
-    TaskState, Terms, Work,
+    PackageFile, PackageState, Product, Protocol, Reason, Release, Rivalry, Scope, Session, SignMethod,
+    StartClock, Task, TaskState, Terms, Work,
 };
 
 use crate::Error;
@@ -154,11 +154,10 @@ record!(
 );
 record!(
     Package, "package", key ["id"],
-    fixed ["product_id", "module", "sha256"],
+    fixed ["product_id", "module", "sha256", "more_files"],
     [
         id, product_id, name, module, version, sign_method, size, md5, sha256, file_name, image_version, src_version, custom,
-        state,
-        created_at
+        more_files, state, created_at
     ],
     hidden [], beside []
 );
@@ -202,7 +201,20 @@ record!(
 );
 
 word_field!(NodeType, SignMethod, PackageState, JobKind, JobState, Protocol, TaskState);
-json_field!(Scope, Gate, Hold, Terms, Work, Release, StartClock, DeviceError, Reason, EventKind, Rivalry);
+json_field!(
+    Scope,
+    Gate,
+    Hold,
+    Terms,
+    Work,
+    Release,
+    StartClock,
+    DeviceError,
+    Reason,
+    EventKind,
+    Rivalry,
+    Vec<PackageFile>
+);
 
 /// The devices a job names.
 pub(crate) const JOB_TARGET: Table = Table {

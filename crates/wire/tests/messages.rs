@@ -341,6 +341,15 @@ fn the_notice_of_several_files_has_them_last() {
         let refused = Notice::new(1, Offer { source: Source::Files(Files::List(&source)), ..http("2") });
         assert_eq!(refused, Err(field("data.files[].fileName", Fault::Unsafe)), "{bad}");
     }
+    let without = [File { md5: None, ..file("f") }];
+    let source = Source::Files(Files::List(&without));
+    let refused = Notice::new(1, Offer { source, ..http("2") });
+    assert_eq!(refused, Err(field("data.files[].fileMd5", Fault::Missing)));
+    let sha256 = "0".repeat(64);
+    let by_sha256 = [File { sign: &sha256, ..without[0] }];
+    let source = Source::Files(Files::List(&by_sha256));
+    let offer = Offer { sign_method: Digest::Sha256, source, ..http("2") };
+    assert!(!emitted(&Notice::new(1, offer).unwrap()).contains("fileMd5"));
     for count in [0, 21] {
         let files = vec![file("f"); count];
         let source = Source::Files(Files::List(&files));

@@ -4,7 +4,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::time;
 
-/// One file for one module of one product.
+/// What one module of one product is to run: a file, or several.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
@@ -25,17 +25,20 @@ pub struct Package {
     pub version: String,
     /// The digest its notices name.
     pub sign_method: SignMethod,
-    /// Length of the file in bytes.
+    /// Length of the file in bytes; of several, of all together.
     #[schema(example = 524_288)]
     pub size: i64,
-    /// MD5 of the file, 32 lower-case hex digits.
+    /// MD5 of the file, 32 lower-case hex digits; of several, of the first.
     #[schema(example = "d41d8cd98f00b204e9800998ecf8427e")]
     pub md5: String,
-    /// SHA-256 of the file, 64 lower-case hex digits.
+    /// SHA-256 of the file, 64 lower-case hex digits; of several, of the first.
     pub sha256: String,
-    /// The file's name at upload.
+    /// The file's name at upload; of several, of the first.
     #[schema(example = "lamp.bin")]
     pub file_name: String,
+    /// All files in order, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PackageFile>,
     /// The version compiled into an ESP image, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_version: Option<String>,
@@ -50,6 +53,23 @@ pub struct Package {
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
+}
+
+/// One of several files of a package.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageFile {
+    /// Its name at upload.
+    #[schema(example = "app.bin")]
+    pub file_name: String,
+    /// Its length in bytes.
+    #[schema(example = 524_288)]
+    pub size: i64,
+    /// Its MD5, 32 lower-case hex digits.
+    #[schema(example = "d41d8cd98f00b204e9800998ecf8427e")]
+    pub md5: String,
+    /// Its SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
 }
 
 /// The digest a notice names.
@@ -79,7 +99,7 @@ pub enum PackageState {
     Failed,
 }
 
-/// A package to make; the body of the request is its file.
+/// A package to make; the body of the request is its file, unless uploads are its files.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -103,7 +123,7 @@ pub struct NewPackage {
     /// Takes an ESP image whose compiled-in version is another one than `version`.
     #[serde(default)]
     pub accept_image_version: bool,
-    /// The file's name.
+    /// The file's name; of several files, as many names with commas between them, each of 1 to 32 characters.
     #[serde(default)]
     pub file_name: String,
     /// The version it is a difference to; a whole file if absent.
@@ -112,7 +132,8 @@ pub struct NewPackage {
     /// Its own words for the devices: at most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<String>,
-    /// A complete upload that is its file; the body is then empty.
+    /// A complete upload that is its file, or up to 20 with commas between them for as many files; the body is then
+    /// empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_id: Option<String>,
 }
@@ -137,6 +158,8 @@ fn yes() -> bool {
 impl Package {
     pub(crate) fn of(row: rollout::Package, names: &server::Names) -> Self {
         let product_key = names.products.get(&row.product_id).cloned().unwrap_or_default();
+        let size = row.bytes();
+        let files = if row.more_files.is_empty() { vec![] } else { row.files() };
         Self {
             id: IdKind::Package.text(row.id),
             product_key,
@@ -144,16 +167,23 @@ impl Package {
             module: row.module,
             version: row.version,
             sign_method: row.sign_method.into(),
-            size: row.size,
+            size,
             md5: row.md5,
             sha256: row.sha256,
             file_name: row.file_name,
+            files: files.into_iter().map(PackageFile::from).collect(),
             image_version: row.image_version,
             src_version: row.src_version,
             custom: row.custom,
             state: row.state.into(),
             created_at: time::text(row.created_at),
         }
+    }
+}
+
+impl From<rollout::PackageFile> for PackageFile {
+    fn from(rollout::PackageFile { name, size, md5, sha256 }: rollout::PackageFile) -> Self {
+        Self { file_name: name, size, md5, sha256 }
     }
 }
 

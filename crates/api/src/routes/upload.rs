@@ -4,7 +4,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use server::{IdKind, OrderError, PackageUpload, rollout};
+use server::rollout::{self, Id};
+use server::{IdKind, NewFile, OrderError, PackageUpload};
 use sha2::{Digest, Sha256};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +24,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 ///
 /// The body is the file, as it is. It is written to disk while it comes in, and its digests are computed on the
 /// way, so it may be of any size. A file that came in pieces before is named by `uploadId`: what is wrong with the
-/// package is told before, an upload that is not complete with 409 `uploadIncomplete` and its `offset`.
+/// package is told before, an upload that is not complete with 409 `uploadIncomplete`, its id and its `offset`.
+///
+/// A package of several files is made of an upload for each: `uploadId` and `fileName` then list up to 20 of them, with
+/// commas between them. Its jobs let them travel over HTTP.
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/packages", tag = "packages",
     params(("productKey" = String, Path, description = "The product."), NewPackage),
     request_body(content = String, content_type = "application/octet-stream", description = "The file."),
@@ -37,8 +41,9 @@ async fn create_package(
     let (parts, body) = request.into_parts();
     refuse_forms(&parts.headers)?;
     let claim = api.keys.claim(&parts.headers)?;
-    if let Some(upload) = new.upload_id.take() {
-        return of_upload(api, claim, product_key, new, &upload, &parts, body).await;
+    if let Some(uploads) = new.upload_id.take() {
+        let files = files(&uploads, &new.file_name)?;
+        return of_uploads(api, claim, product_key, new, files, &parts, body).await;
     }
     match claim {
         None => at_once(&api, &product_key, new, &parts.headers, body).await,
@@ -55,20 +60,36 @@ fn refuse_forms(headers: &HeaderMap) -> Answer<()> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "notAFile", detail))
 }
 
-/// The file is here already.
-async fn of_upload(
+/// The uploads with the names of the files they are to be. The name of a single one may have commas.
+fn files(uploads: &str, names: &str) -> Answer<Vec<NewFile>> {
+    let uploads =
+        uploads.split(',').map(|upload| id(IdKind::Upload, upload)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<&str> = if uploads.len() == 1 { vec![names] } else { names.split(',').collect() };
+    if names.len() != uploads.len() {
+        let detail = format!(
+            "uploadId lists {} uploads and fileName {} names; give one name for each, without commas in it",
+            uploads.len(),
+            names.len()
+        );
+        return Err(Problem::unprocessable("fileNamesDiffer", detail));
+    }
+    let file = |(upload, name): (Id, &str)| NewFile { name: name.to_owned(), upload };
+    Ok(uploads.into_iter().zip(names).map(file).collect())
+}
+
+/// The files are here already.
+async fn of_uploads(
     api: Api,
     claim: Option<Claim>,
     product_key: String,
     new: NewPackage,
-    upload: &str,
+    files: Vec<NewFile>,
     parts: &Parts,
     body: Body,
 ) -> Answer<Response> {
-    let upload = id(IdKind::Upload, upload)?;
     collect(body, 0).await.map_err(|_| {
         let detail =
-            "the file is the body of the request, or an upload named by uploadId; give only one of them";
+            "the file is the body of the request, or uploads named by uploadId; give only one of them";
         Problem::unprocessable("uploadAndBody", detail)
     })?;
     let hash = finish(fingerprint(parts));
@@ -79,7 +100,7 @@ async fn of_upload(
     }
     Ok(to_the_end(async move {
         let order = async {
-            let package = api.server.package_of_upload(&product_key, new.into(), upload).await?;
+            let package = api.server.package_of_uploads(&product_key, new.into(), files).await?;
             made(&api, package).await
         };
         match claim {

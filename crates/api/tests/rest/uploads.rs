@@ -36,6 +36,7 @@ async fn pieces_become_a_package() {
     let path = begin(&platform, json!({"size": 3, "sha256": SHA256_OF_ABC.to_uppercase()})).await;
     let early = platform.post(&package_of(&path), "").await;
     assert_eq!((early.status, early.problem()), (StatusCode::CONFLICT, "uploadIncomplete"));
+    assert_eq!(early.json["params"]["upload"], path.rsplit_once('/').unwrap().1);
     assert_eq!((&early.json["params"]["offset"], &early.json["params"]["size"]), (&0.into(), &3.into()));
 
     let first = send(&platform, &path, 0, "ab").await;
@@ -126,6 +127,31 @@ async fn what_is_not_the_file_is_refused() {
     let removed = platform.send(request(Method::DELETE, &path, "")).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT);
     assert_eq!(send(&platform, &path, 0, "abc").await.problem(), "uploadNotFound");
+}
+
+#[tokio::test]
+async fn several_uploads_become_one_package() {
+    let platform = Platform::with_product().await;
+    let mut ids = vec![];
+    for content in ["abc", "de"] {
+        let path = begin(&platform, json!({"size": content.len()})).await;
+        send(&platform, &path, 0, content).await;
+        ids.push(path.rsplit_once('/').unwrap().1.to_owned());
+    }
+    let few = platform.post(&format!("{PACKAGES}&fileName=a&uploadId={}", ids.join(",")), "").await;
+    assert_eq!((few.problem(), few.status), ("fileNamesDiffer", StatusCode::UNPROCESSABLE_ENTITY));
+    let target = format!("{PACKAGES}&fileName=a.bin,b.bin&uploadId={}", ids.join(","));
+    let order = || with(request(Method::POST, &target, ""), "idempotency-key", "once");
+    let package = platform.send(order()).await;
+    assert_eq!(package.status, StatusCode::CREATED, "{}", package.json);
+    assert_eq!(platform.send(order()).await.json, package.json);
+    assert_eq!((&package.json["size"], &package.json["fileName"]), (&5.into(), &"a.bin".into()));
+    let files = package.json["files"].as_array().unwrap();
+    assert_eq!((files.len(), &files[0]["sha256"]), (2, &SHA256_OF_ABC.into()));
+    assert_eq!((&files[1]["fileName"], &files[1]["size"]), (&"b.bin".into(), &2.into()));
+    let shown = platform.get(&format!("/packages/{}", package.json["id"].as_str().unwrap())).await;
+    assert_eq!(shown.json, package.json);
+    assert_eq!(platform.get("/uploads").await.json["items"], json!([]));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use api::dto::{Job, Package};
+use api::dto::{Job, Package, PackageFile};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Format, or_dash, product, spelt, upload, when};
@@ -9,7 +9,7 @@ use crate::output::{bytes, facts, out};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Upload a file as a package; run again, it goes on where it broke off
+    /// Upload a file, or several, as a package; run again, it goes on where it broke off
     Add(Add),
     /// List packages
     List {
@@ -43,8 +43,9 @@ pub(crate) struct Add {
     /// Key of the product
     #[arg(value_name = "PK")]
     product_key: String,
-    /// The file
-    file: PathBuf,
+    /// The file; or up to 20, which devices fetch over HTTP
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// The version a device reports once it runs it
     #[arg(long, value_name = "V")]
     version: String,
@@ -110,18 +111,19 @@ fn path(id: &str) -> String {
 }
 
 fn add_package(add: &Add, client: &Client) -> anyhow::Result<()> {
-    let package = upload::package(&add.file, &target(add), client)?;
+    let package = upload::package(&add.files, &target(add), client)?;
     add.format.show(&package, show)
 }
 
 fn target(add: &Add) -> String {
-    let file_name = add.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let names: Vec<String> = add.files.iter().filter_map(name).collect();
     let method = match add.sign_method {
         SignMethod::Md5 => "md5",
         SignMethod::Sha256 => "sha256",
     };
     let mut query =
-        vec![("version", add.version.clone()), ("fileName", file_name), ("signMethod", method.into())];
+        vec![("version", add.version.clone()), ("fileName", names.join(",")), ("signMethod", method.into())];
     query.push(("needVerify", (!add.no_verify).to_string()));
     query.push(("acceptImageVersion", add.accept_image_version.to_string()));
     query.extend(add.module.iter().map(|module| ("module", module.clone())));
@@ -145,21 +147,33 @@ fn row(package: &Package) -> Vec<String> {
 }
 
 fn show(package: &Package) {
-    facts(&[
+    let file = |file: &PackageFile| {
+        let PackageFile { file_name, size, md5, sha256 } = file;
+        ("file", format!("{file_name}, {size} bytes, MD5 {md5}, SHA-256 {sha256}"))
+    };
+    let mut files: Vec<_> = package.files.iter().map(file).collect();
+    if files.is_empty() {
+        files = vec![
+            ("md5", package.md5.clone()),
+            ("sha256", package.sha256.clone()),
+            ("file", package.file_name.clone()),
+        ];
+    }
+    let before = [
         ("package", package.id.clone()),
         ("product", package.product_key.clone()),
         ("name", package.name.clone()),
         ("module", package.module.clone()),
         ("version", package.version.clone()),
         ("size", format!("{} bytes", package.size)),
-        ("md5", package.md5.clone()),
-        ("sha256", package.sha256.clone()),
+    ];
+    let after = [
         ("sign method", spelt(&package.sign_method)),
-        ("file", package.file_name.clone()),
         ("difference to", or_dash(package.src_version.as_ref())),
         ("own words", or_dash(package.custom.as_ref())),
         ("image version", or_dash(package.image_version.as_ref())),
         ("state", spelt(&package.state)),
         ("created", when(&package.created_at)),
-    ]);
+    ];
+    facts(&[&before[..], &files, &after].concat());
 }

@@ -54,8 +54,14 @@ pub(crate) fn serve(data: &OsStr) -> Command {
 }
 
 fn serve_at(data: &OsStr, operators: &str) -> Command {
+    let mut command = serve_devices_at(data, "127.0.0.1:0");
+    command.args(["--operators", operators]);
+    command
+}
+
+fn serve_devices_at(data: &OsStr, devices: &str) -> Command {
     let mut command = otaru();
-    command.args(["serve", "--devices", "127.0.0.1:0", "--operators", operators, "--data"]).arg(data);
+    command.args(["serve", "--devices", devices, "--data"]).arg(data);
     command
 }
 
@@ -86,7 +92,20 @@ impl Platform {
     }
 
     fn start_at(folder: tempfile::TempDir, operators: &str) -> Self {
-        let mut command = serve_at(folder.path().join("data").as_os_str(), operators);
+        let command = serve_at(folder.path().join("data").as_os_str(), operators);
+        Self::start_with(folder, command)
+    }
+
+    /// One that devices can fetch files from over HTTP.
+    pub(crate) fn start_for_http() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut command = serve_devices_at(folder.path().join("data").as_os_str(), &free);
+        command.args(["--operators", "127.0.0.1:0", "--public-url", &format!("http://{free}")]);
+        Self::start_with(folder, command)
+    }
+
+    fn start_with(folder: tempfile::TempDir, mut command: Command) -> Self {
         let mut serve = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(serve.stdout.take().unwrap()).lines();
         let mut greeting = String::new();

@@ -100,6 +100,44 @@ fn sent(platform: &Platform) -> u64 {
     files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
+/// `package add` over a line that breaks, `package show`, and our own device, which fetches and checks every file.
+#[test]
+fn a_package_of_three_files_reaches_a_device() {
+    let platform = Platform::start_for_http();
+    platform.order(&["product", "add", "Street lamp", "--key", "a1TestPk001"]);
+    let secret = "0123456789abcdef0123456789abcdef";
+    platform.order(&["device", "add", "a1TestPk001", "lamp-1", "--secret", secret]);
+    let contents = [file(), b"<html>".to_vec(), file()];
+    let names = ["app.bin", "web.html", "twin.bin"];
+    let paths: Vec<_> = names.iter().zip(&contents).map(|(name, bytes)| platform.file(name, bytes)).collect();
+    let to = platform.url.strip_prefix("http://").unwrap().to_owned();
+    let (url, cut) = line_that_breaks(to, 2, 2 << 20);
+    let mut words = vec!["package", "add", "a1TestPk001"];
+    words.extend(paths.iter().map(|path| path.to_str().unwrap()));
+    words.extend(["--version", "2.0.0", "--no-verify", "--url", &url]);
+    let package = platform.json(&words);
+    assert_eq!(cut.load(Ordering::Relaxed), 2);
+    assert_eq!(package["size"], 2 * SIZE + 6);
+    for (listed, (name, path)) in package["files"].as_array().unwrap().iter().zip(names.iter().zip(&paths)) {
+        assert_eq!((&listed["fileName"], &listed["sha256"]), (&(*name).into(), &sha256(path).into()));
+    }
+    let id = package["id"].as_str().unwrap();
+    let shown = platform.order(&["package", "show", id]);
+    assert!(names.iter().all(|name| shown.contains(&format!("{name}, "))), "{shown}");
+
+    let start = ["job", "start", id, "--device", "lamp-1"];
+    let over_mqtt = platform.run(&start);
+    assert!(over_mqtt.code == 1 && over_mqtt.err.contains("severalFilesOverMqtt"), "{}", over_mqtt.err);
+    let job = platform.json(&[&start[..], &["--protocol", "http"]].concat());
+    let mut device = platform.device("lamp-1", &[]);
+    platform.order(&["job", "watch", job["job"]["id"].as_str().unwrap()]);
+    assert!(device.wait().unwrap().success());
+    let kept = platform.folder.path().join("lamp-1/modules/default.files");
+    for (n, content) in contents.iter().enumerate() {
+        assert!(std::fs::read(kept.join(n.to_string())).unwrap() == *content, "file {n}");
+    }
+}
+
 fn sha256(path: &std::path::Path) -> String {
     let done = std::process::Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(done.stdout).unwrap().split_whitespace().next().unwrap().to_owned()

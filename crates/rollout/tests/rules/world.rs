@@ -138,6 +138,7 @@ impl World {
             md5: "0".repeat(32),
             sha256: "0".repeat(64),
             file_name: "app.bin".into(),
+            more_files: vec![],
             image_version: None,
             src_version: None,
             custom: None,

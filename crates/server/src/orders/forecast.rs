@@ -382,7 +382,7 @@ struct Speed {
     per_minute: Option<i64>,
     kbit_per_second: Option<i64>,
     downloads: i64,
-    /// Bytes of the file.
+    /// Bytes of the file, or files.
     size: i64,
 }
 
@@ -392,7 +392,7 @@ impl Speed {
             per_minute: new.need_push.then(|| new.rate()),
             kbit_per_second: new.terms.kbit_per_second.into_iter().chain(limits.kbit_per_second).min(),
             downloads: limits.downloads,
-            size: package.size,
+            size: package.bytes(),
         }
     }
 

@@ -174,7 +174,7 @@ impl Server {
         })?;
         if bytes > LARGE_NOTICE && !new.allow_large_notice {
             let text = format!(
-                "the largest notice of this job has {bytes} bytes; devices with the common receive buffer of 2 KB lose notices above {LARGE_NOTICE}. Shorten the public address, or allow large notices if these devices have larger buffers"
+                "the largest notice of this job has {bytes} bytes; devices with the common receive buffer of 2 KB lose notices above {LARGE_NOTICE}. Shorten the public address, make the package of fewer files, or allow large notices if these devices have larger buffers"
             );
             return Err(OrderError::conflict("noticeTooLarge", text)
                 .with("bytes", bytes)
@@ -772,6 +772,10 @@ pub(super) fn check_schedule(terms: &Terms, now: i64) -> Result<(), OrderError> 
 fn check_file(new: &NewJob, package: &Package) -> Result<(), OrderError> {
     if new.protocol != Protocol::Mqtt {
         return Ok(());
+    }
+    if !package.more_files.is_empty() {
+        let text = "the package has several files, and devices know no way to ask for them over MQTT. Let them travel over HTTP";
+        return Err(OrderError::conflict("severalFilesOverMqtt", text));
     }
     if package.size > LARGEST_OVER_MQTT {
         let text = format!(

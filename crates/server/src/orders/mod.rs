@@ -38,7 +38,7 @@ pub use groups::{GroupChange, MOST_GROUPS, Members, Membership, NewGroup, csv_me
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
 pub use modules::NewModule;
 pub use names::Names;
-pub use packages::{NewPackage, PackageUpload};
+pub use packages::{NewFile, NewPackage, PackageUpload};
 pub use products::{NewProduct, ProductChange};
 pub use registration::MOST_ALLOWED_MINUTES;
 pub use statistics::{History, Point, Span, UpgradesOf};

@@ -1,9 +1,12 @@
-//! Packages: one file for one module, streamed in and stored once by its content.
+//! Packages: one file or several for one module, streamed in and stored once by their content.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use rollout::{DEFAULT_MODULE, EventKind, Id, Package, PackageState, Product, SignMethod};
+use rollout::{DEFAULT_MODULE, EventKind, Id, Package, PackageFile, PackageState, Product, SignMethod};
 use store::{BlobWriter, Removal, Slice, Stored, Tx};
 use tracing::warn;
+use wire::message::MAX_FILES;
 
 use super::uploads::{empty, stored};
 use super::{Paging, failed, product_in, unknown_product};
@@ -27,12 +30,21 @@ pub struct NewPackage {
     pub need_verify: bool,
     /// Takes an ESP image whose own version is another.
     pub accept_image_version: bool,
-    /// The file's name.
+    /// The file's name; of several files, the first one's.
     pub file_name: String,
     /// The version it is a difference to; absent is a whole file.
     pub src_version: Option<String>,
     /// Its own words for the devices, in `extData` of their notices.
     pub custom: Option<String>,
+}
+
+/// A file of a package, all of which has come.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Its name.
+    pub name: String,
+    /// The upload that is made a file of.
+    pub upload: Id,
 }
 
 /// A package that can be made, once its file is there.
@@ -103,7 +115,7 @@ impl Server {
         package_in(&mut tx, id).await
     }
 
-    /// Removes a package that no unfinished job brings out, and its file if no other package has it.
+    /// Removes a package that no unfinished job brings out, and its files that no other package has.
     pub async fn remove_package(&self, id: Id) -> Result<(), OrderError> {
         let mut unit = self.begin().await?;
         let package = package_in(&mut unit.tx, id).await?;
@@ -117,8 +129,10 @@ impl Server {
         }
         unit.told(package.product_id, None, None, EventKind::PackageRemoved { package: id });
         unit.finish().await?;
-        if let Err(error) = self.core.store.remove_unused_blob(&package.sha256).await {
-            warn!(%error, sha256 = package.sha256, "a file nothing refers to any more could not be removed");
+        for PackageFile { sha256, .. } in package.files() {
+            if let Err(error) = self.core.store.remove_unused_blob(&sha256).await {
+                warn!(%error, sha256, "a file nothing refers to any more could not be removed");
+            }
         }
         Ok(())
     }
@@ -146,7 +160,7 @@ impl PackageUpload {
         }
         // Held until the row is committed, so that the file is not taken for one nobody refers to.
         let file = blob.finish().await.map_err(stored)?;
-        plan.make(image, &file).await
+        plan.make(image, &file, vec![]).await
     }
 }
 
@@ -182,8 +196,13 @@ impl Plan {
             .with("packageVersion", self.new.version.clone()))
     }
 
-    /// Makes the package of a file that is stored.
-    pub(super) async fn make(self, image: Option<EspImage>, file: &Stored) -> Result<Package, OrderError> {
+    /// Makes the package of files that are stored.
+    pub(super) async fn make(
+        self,
+        image: Option<EspImage>,
+        file: &Stored,
+        more_files: Vec<PackageFile>,
+    ) -> Result<Package, OrderError> {
         let Self { server, product, new, module } = self;
         let mut unit = server.begin().await?;
         let package = Package {
@@ -193,10 +212,11 @@ impl Plan {
             module,
             version: new.version,
             sign_method: new.sign_method,
-            size: i64::try_from(file.size).unwrap_or(i64::MAX),
+            size: length(file),
             md5: file.md5.clone(),
             sha256: file.sha256.clone(),
             file_name: new.file_name,
+            more_files,
             image_version: image.map(|i| i.version),
             src_version: new.src_version,
             custom: new.custom,
@@ -221,6 +241,55 @@ pub(super) async fn package_in(tx: &mut Tx, id: Id) -> Result<Package, OrderErro
 pub(super) fn unknown_package(id: Id) -> OrderError {
     let id = IdKind::Package.text(id);
     OrderError::not_found("packageNotFound", format!("there is no package {id}")).with("package", id)
+}
+
+/// Bytes of a file that is stored.
+pub(super) fn length(file: &Stored) -> i64 {
+    i64::try_from(file.size).unwrap_or(i64::MAX)
+}
+
+/// Most characters of the name of one of several files.
+const LONGEST_FILE_NAME: usize = 32;
+
+/// Refuses several files that no notice could list (docs/protocol.md 5.2). A single one may have any name.
+pub(super) fn check_files(new: &NewPackage, files: &[NewFile]) -> Result<(), OrderError> {
+    if files.is_empty() || files.len() > MAX_FILES {
+        let text = format!("a package has 1 to {MAX_FILES} files, not {}", files.len());
+        return Err(OrderError::invalid("fileCountInvalid", text).with("files", files.len()));
+    }
+    if files.len() == 1 {
+        return Ok(());
+    }
+    if new.src_version.is_some() {
+        let text = "several files are no difference to a version: no device says how to apply each of them. Make it of one file, or leave srcVersion out";
+        return Err(OrderError::invalid("differenceOfSeveralFiles", text).with("field", "srcVersion"));
+    }
+    let mut names = BTreeSet::new();
+    let mut uploads = BTreeSet::new();
+    for NewFile { name, upload } in files {
+        check_file_name(name)?;
+        if !names.insert(name) {
+            let text = format!("two files are called {name:?}; devices tell them apart by their names");
+            return Err(OrderError::invalid("fileNameTwice", text).with("name", name.clone()));
+        }
+        if !uploads.insert(upload) {
+            let id = IdKind::Upload.text(*upload);
+            let text = format!("the upload {id} is named twice; each file needs an upload of its own");
+            return Err(OrderError::invalid("uploadTwice", text).with("upload", id));
+        }
+    }
+    Ok(())
+}
+
+fn check_file_name(name: &str) -> Result<(), OrderError> {
+    let sendable = |c: char| !c.is_control() && !matches!(c, '"' | '\\' | '{' | '}' | '[' | ']' | '/');
+    if (1..=LONGEST_FILE_NAME).contains(&name.chars().count()) && name.chars().all(sendable) {
+        return Ok(());
+    }
+    let text = format!(
+        "the file name {name:?} is not allowed for one of several files: 1 to {LONGEST_FILE_NAME} characters, none of them a control character, quote, slash, backslash, brace or bracket"
+    );
+    Err(OrderError::invalid("fileNameInvalid", text).with("name", name.to_owned()))
 }
 
 fn check_difference(new: &NewPackage) -> Result<(), OrderError> {

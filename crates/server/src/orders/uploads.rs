@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rollout::{Id, Ms, Package};
-use store::{BlobWriter, Blobs, Partial};
+use rollout::{Id, Ms, Package, PackageFile};
+use store::{BlobWriter, Blobs, Partial, Stored};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tracing::warn;
 
-use super::packages::{NewPackage, Plan};
+use super::packages::{NewFile, NewPackage, Plan, check_files, length};
 use crate::Server;
 use crate::error::OrderError;
 use crate::ids::IdKind;
@@ -236,35 +236,77 @@ impl Server {
         Ok(Piece { server: self.clone(), slot, turn, writer })
     }
 
-    /// Makes a package of an upload. What can be wrong with it is told as soon as it can be seen, also before the
-    /// upload is complete.
-    pub async fn package_of_upload(
+    /// Makes a package of uploads, one for each of its files. What can be wrong with it is told as soon as it can be
+    /// seen, also before the uploads are complete. Only of a single file it is asked whether it is an ESP image of the
+    /// package's version: which of several files is the application is not known.
+    pub async fn package_of_uploads(
         &self,
         product_key: &str,
-        new: NewPackage,
-        id: Id,
+        mut new: NewPackage,
+        files: Vec<NewFile>,
     ) -> Result<Package, OrderError> {
+        check_files(&new, &files)?;
+        new.file_name.clone_from(&files[0].name);
         let plan = Plan::check(self, product_key, new).await?;
-        let slot = self.core.uploads.find(id, self.core.now())?;
-        // Who is writing has not got to the end.
-        let Ok(mut writer) = Arc::clone(&slot.writer).try_lock_owned() else { return Err(incomplete(&slot)) };
+        let mut turns =
+            files.iter().map(|file| self.last_turn(file.upload)).collect::<Result<Vec<_>, _>>()?;
         let blobs = self.core.store.blobs();
-        let size = slot.open(&mut writer, blobs).await?.size();
-        let head = blobs.partial_head(id, HEAD).await.map_err(stored)?;
-        let image = EspImage::read(&head);
-        plan.check_image(image.as_ref())?;
-        if size < slot.partial.size {
-            return Err(incomplete(&slot));
+        let mut image = None;
+        for turn in &mut turns {
+            let size = turn.slot.open(&mut turn.writer, blobs).await?.size();
+            if files.len() == 1 {
+                let head = blobs.partial_head(turn.slot.partial.id, HEAD).await.map_err(stored)?;
+                image = EspImage::read(&head);
+                plan.check_image(image.as_ref())?;
+            }
+            if size < turn.slot.partial.size {
+                return Err(incomplete(&turn.slot));
+            }
         }
-        let Writer::Open(open) = std::mem::replace(&mut *writer, Writer::Closed) else {
-            return Err(unknown(id));
-        };
-        let file = open.finish().await.map_err(stored)?;
-        let package = plan.make(image, &file).await?;
-        if let Err(error) = self.core.uploads.remove(blobs, &slot, writer).await {
-            warn!(%error, upload = IdKind::Upload.text(id), "an upload that a package was made of could not be removed");
+        // Held until the row is committed, so that no file is taken for one nobody refers to.
+        let mut kept = vec![];
+        for turn in &mut turns {
+            kept.push(turn.keep().await?);
+        }
+        let more = files.into_iter().zip(&kept).skip(1).map(|(file, kept)| PackageFile {
+            name: file.name,
+            size: length(kept),
+            md5: kept.md5.clone(),
+            sha256: kept.sha256.clone(),
+        });
+        let package = plan.make(image, &kept[0], more.collect()).await?;
+        for LastTurn { slot, writer } in turns {
+            if let Err(error) = self.core.uploads.remove(blobs, &slot, writer).await {
+                let upload = IdKind::Upload.text(slot.partial.id);
+                warn!(%error, upload, "an upload that a package was made of could not be removed");
+            }
         }
         Ok(package)
+    }
+
+    fn last_turn(&self, id: Id) -> Result<LastTurn, OrderError> {
+        let slot = self.core.uploads.find(id, self.core.now())?;
+        match Arc::clone(&slot.writer).try_lock_owned() {
+            Ok(writer) => Ok(LastTurn { slot, writer }),
+            // Who is writing has not got to the end.
+            Err(_) => Err(incomplete(&slot)),
+        }
+    }
+}
+
+/// The turn at an upload of the package that is made of it.
+struct LastTurn {
+    slot: Arc<Slot>,
+    writer: OwnedMutexGuard<Writer>,
+}
+
+impl LastTurn {
+    /// Stores the file. The upload stays beside it until it is removed.
+    async fn keep(&mut self) -> Result<Stored, OrderError> {
+        let Writer::Open(open) = std::mem::replace(&mut *self.writer, Writer::Closed) else {
+            return Err(unknown(self.slot.partial.id));
+        };
+        open.finish().await.map_err(stored)
     }
 }
 
@@ -350,9 +392,14 @@ fn wrong_offset(partial: &Partial, offset: u64, right: u64) -> OrderError {
 }
 
 fn incomplete(slot: &Slot) -> OrderError {
-    let Upload { partial: Partial { size, .. }, offset } = slot.view();
-    let text = format!("the upload has {offset} of {size} bytes; send the rest, then make the package of it");
-    OrderError::conflict("uploadIncomplete", text).with("offset", offset).with("size", size)
+    let Upload { partial: Partial { id, size, .. }, offset } = slot.view();
+    let id = IdKind::Upload.text(id);
+    let text =
+        format!("the upload {id} has {offset} of {size} bytes; send the rest, then make the package of it");
+    OrderError::conflict("uploadIncomplete", text)
+        .with("upload", id)
+        .with("offset", offset)
+        .with("size", size)
 }
 
 fn too_long(partial: &Partial) -> OrderError {

@@ -1,7 +1,7 @@
 use std::io::{Cursor, Read};
 
 use bytes::Bytes;
-use rollout::{Changes, Event, EventKind, ModuleVersion, Session, Timer};
+use rollout::{Changes, Event, EventKind, ModuleVersion, Package, PackageFile, Session, Timer};
 
 use super::explain::counted;
 use super::home::Home;
@@ -16,8 +16,8 @@ use crate::record::{column_list, tables};
 use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::Row;
 use crate::{
-    Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, statistics,
-    tags, topology,
+    Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, packages,
+    statistics, tags, topology,
 };
 
 /// Something in every table.
@@ -26,8 +26,15 @@ async fn filled(home: &Home) -> Store {
     let mut writer = store.blobs().create().await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
     let stored = writer.finish().await.unwrap();
+    let mut writer = store.blobs().create().await.unwrap();
+    writer.write(Bytes::from_static(b"def")).await.unwrap();
+    let second = writer.finish().await.unwrap();
     let mut tx = store.begin().await.unwrap();
     sample::fill(&store, &mut tx, 10..20).await;
+    let more =
+        PackageFile { name: "b".into(), size: 3, md5: second.md5.clone(), sha256: second.sha256.clone() };
+    let several = Package { id: 6, more_files: vec![more], ..sample::package() };
+    packages::create(&mut tx, &several).await.unwrap();
     jobs::create(&mut tx, &sample::job(8), &[10, 11]).await.unwrap();
     let version = ModuleVersion {
         device_id: 10,
@@ -106,6 +113,8 @@ async fn check(store: &Store, rows: &[String]) {
     assert_eq!(dump(store).await, rows);
     let file = store.blobs().open(&sample::package().sha256).await.unwrap();
     assert_eq!(file.read(0, 9).await.unwrap(), "abc");
+    let second = "cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34";
+    assert_eq!(store.blobs().open(second).await.unwrap().read(0, 9).await.unwrap(), "def");
     let names = [LoginName { product_key: "a1sample", device_name: "lamp0010", client_id: None }];
     let found = devices::logins(&mut store.read().await.unwrap(), &names).await.unwrap();
     let owner = crate::Owner::Device { product_key: "a1sample", device_name: "lamp0010" };

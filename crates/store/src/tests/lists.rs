@@ -221,7 +221,8 @@ on_both! {
     async fn packages_are_listed_and_removed(home: Home) {
         let store = filled(home, 0..0).await;
         let mut tx = store.begin().await.unwrap();
-        let odd = rollout::Package { id: 6, image_version: Some("1.9".into()), src_version: Some("1".into()), custom: Some("{}".into()), ..sample::package() };
+        let more = |n: u8| rollout::PackageFile { name: format!("f{n}.bin"), size: 3, md5: format!("{n:032}"), sha256: format!("{n:064}") };
+        let odd = rollout::Package { id: 6, more_files: vec![more(7), more(8)], image_version: Some("1.9".into()), src_version: Some("1".into()), custom: Some("{}".into()), ..sample::package() };
         packages::create(&mut tx, &odd).await.unwrap();
         assert_eq!(packages::get(&mut tx, 6).await.unwrap(), Some(odd.clone()));
         let page = packages::list(&mut tx, Some(PRODUCT), None, 1).await.unwrap();
@@ -230,7 +231,13 @@ on_both! {
         assert_eq!((page.items, page.next), (vec![odd], None));
         assert_eq!(packages::delete(&mut tx, PACKAGE).await.unwrap(), Removal::InUse);
         assert!(packages::uses(&mut tx, &sample::package().sha256).await.unwrap());
+        for n in [7, 8] {
+            assert!(packages::uses(&mut tx, &more(n).sha256).await.unwrap());
+            assert!(packages::digests(&mut tx).await.unwrap().contains(&more(n).sha256));
+        }
+        assert!(!packages::uses(&mut tx, &more(9).sha256).await.unwrap());
         assert_eq!(packages::delete(&mut tx, 6).await.unwrap(), Removal::Removed);
+        assert!(!packages::uses(&mut tx, &more(7).sha256).await.unwrap());
         assert_eq!(packages::delete(&mut tx, 6).await.unwrap(), Removal::Missing);
         assert!(!packages::uses(&mut tx, &"0".repeat(64)).await.unwrap());
         drop(tx);

@@ -12,7 +12,9 @@ use crate::open::make_folder;
 use crate::pools::Pools;
 use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::{Tx, Val};
-use crate::{Clock, SCHEMA, configurations, devices, groups, meta, products, statistics, tags, topology};
+use crate::{
+    Clock, SCHEMA, configurations, devices, groups, meta, packages, products, statistics, tags, topology,
+};
 
 /// Runs `insert into table values (…)`.
 async fn insert(tx: &mut Tx, table: &str, values: Vec<Val>) {
@@ -199,6 +201,7 @@ on_both! {
         assert_eq!(certificates::set(&mut tx, &certificate).await.unwrap(), None);
         let bearer = certificates::bearer(&mut tx, "0a").await.unwrap().unwrap();
         assert_eq!((bearer.device, &*bearer.product_key, &*bearer.device_name), (10, "a1sample", "lamp0010"));
+        assert_eq!(packages::get(&mut tx, PACKAGE).await.unwrap().unwrap().more_files, []);
         groups::create(&mut tx, &sample::group(3, "north"), 9).await.unwrap();
         assert_eq!(groups::add(&mut tx, 3, &[(10, "lamp0010".into())]).await.unwrap().len(), 1);
         assert_eq!(configurations::devices(&mut tx, &[10]).await.unwrap()[&10].told, 0);

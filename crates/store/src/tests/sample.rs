@@ -62,6 +62,7 @@ pub(super) fn package() -> Package {
         md5: "900150983cd24fb0d6963f7d28e17f72".into(),
         sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
         file_name: "lamp.bin".into(),
+        more_files: vec![],
         image_version: None,
         src_version: None,
         custom: None,

@@ -109,7 +109,7 @@ pub struct File<'a> {
     pub name: RawStr<'a>,
     /// Absolute URL.
     pub url: RawStr<'a>,
-    /// MD5 in hex.
+    /// MD5 in hex; must be given to be sent if [`Offer::sign_method`] is MD5.
     pub md5: Option<&'a str>,
     /// Digest in hex, by [`Offer::sign_method`].
     pub sign: &'a str,
@@ -248,10 +248,12 @@ impl<'a> Source<'a> {
         match *self {
             Source::Http { url, size, sign, md5 } => {
                 safe(url, "data.url", MAX_URL)?;
-                check_file(size, "data.size", (sign, "data.sign"), (md5, "data.md5"), method)
+                check_file(size, "data.size", (sign, "data.sign"), method)?;
+                check_md5(md5, "data.md5")
             }
             Source::Mqtt { size, sign, md5, .. } => {
-                check_file(size, "data.size", (sign, "data.sign"), (md5, "data.md5"), method)
+                check_file(size, "data.size", (sign, "data.sign"), method)?;
+                check_md5(md5, "data.md5")
             }
             Source::Files(files) => {
                 let count = files.iter().take(MAX_FILES + 1).count();
@@ -286,7 +288,11 @@ impl<'a> File<'a> {
             }
         }
         let sign = (self.sign, "data.files[].fileSign");
-        check_file(self.size, "data.files[].fileSize", sign, (self.md5, "data.files[].fileMd5"), method)
+        check_file(self.size, "data.files[].fileSize", sign, method)?;
+        match self.md5 {
+            None if method == Digest::Sha256 => Ok(()),
+            md5 => check_md5(md5, "data.files[].fileMd5"),
+        }
     }
 }
 
@@ -344,14 +350,16 @@ fn check_file(
     size: u64,
     size_field: &'static str,
     (sign, sign_field): (&str, &'static str),
-    (md5, md5_field): (Option<&str>, &'static str),
     method: Digest,
 ) -> Result<(), Error> {
     if size > MAX_SIZE as u64 {
         return Err(Error::field(size_field, Fault::Range(0, MAX_SIZE)));
     }
-    lower_hex(sign, sign_field, method)?;
-    lower_hex(md5.ok_or(Error::field(md5_field, Fault::Missing))?, md5_field, Digest::Md5)
+    lower_hex(sign, sign_field, method)
+}
+
+fn check_md5(md5: Option<&str>, field: &'static str) -> Result<(), Error> {
+    lower_hex(md5.ok_or(Error::field(field, Fault::Missing))?, field, Digest::Md5)
 }
 
 pub(super) fn lower_hex(text: &str, field: &'static str, method: Digest) -> Result<(), Error> {
