@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use common::*;
 use otaru_server::rollout::{Id, Package, Protocol, SignMethod, TaskState};
@@ -156,18 +158,21 @@ async fn more_than_common_buffers_take_must_be_allowed() {
     world.job_of(NewJob { allow_large_notice: true, ..over_http(&package) }).await;
 }
 
+fn path(world: &World, sha256: &str) -> PathBuf {
+    world.folder.path().join("blobs").join(&sha256[..2]).join(sha256)
+}
+
 #[tokio::test]
 async fn removed_it_takes_the_files_no_other_has_along() {
     let world = World::new().await;
     world.product().await;
     let package = make(&world, new_package("2.0.0"), files_of(&world, &THREE).await).await.unwrap();
     let other = world.package("3.0.0", b"def").await;
-    let path = |sha256: &str| world.store.blobs().path_of(sha256).unwrap();
     let [first, second, _] = &package.files()[..] else { panic!("{package:?}") };
     // A sweep at the start keeps what only a further file names.
     let world = world.kill().await;
-    assert!(path(&first.sha256).is_file() && path(&second.sha256).is_file());
+    assert!(path(&world, &first.sha256).is_file() && path(&world, &second.sha256).is_file());
     world.server.remove_package(package.id).await.unwrap();
-    assert!(!path(&first.sha256).exists());
-    assert!(path(&other.sha256).is_file());
+    assert!(!path(&world, &first.sha256).exists());
+    assert!(path(&world, &other.sha256).is_file());
 }
