@@ -34,7 +34,7 @@ pub(crate) struct Refused(pub(crate) Problem);
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { detail, code, params, .. } = &self.0;
-        write!(f, "{detail}{} [{code}]", consent(code))?;
+        write!(f, "{detail}{} [{code}]", remedy(code))?;
         unknown_names(params).iter().try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
@@ -248,13 +248,14 @@ fn refused(mut answer: Response<Body>) -> anyhow::Result<Response<Body>> {
     })
 }
 
-/// How a command gives the consent that a refusal speaks of.
-fn consent(code: &str) -> &'static str {
+/// How a command does what a refusal speaks of.
+fn remedy(code: &str) -> &'static str {
     match code {
         "imageVersionDiffers" => " (with --accept-image-version)",
         "sha256OverMqtt" => " (with --allow-sha256-over-mqtt)",
         "deviceListInvalid" => " (with --leave-out-unknown)",
         "noticeTooLarge" => " (with --allow-large-notice)",
+        "severalFilesOverMqtt" | "fileTooLargeForMqtt" => " (with --protocol http)",
         _ => "",
     }
 }

@@ -116,11 +116,10 @@ impl Writer {
 
     /// Where the device finds each of its files.
     fn urls(&self, offer: &Offer, now: Ms) -> Result<Vec<String>, OfferError> {
-        let base = self.base()?;
-        let subject =
-            |number| Subject::Task { task: offer.task, first_attempt: offer.first_attempt, number };
+        let (base, &Offer { task, first_attempt, .. }) = (self.base()?, offer);
+        let subject = |number| Subject::Task { task, first_attempt, number };
         let url = |number| format!("{base}{}", self.links.path(subject(number), now));
-        Ok((FILE_ID..).zip(offer.package.files()).map(|(number, _)| url(number)).collect())
+        Ok((FILE_ID..).take(1 + offer.package.more_files.len()).map(url).collect())
     }
 
     /// Where devices find files.
