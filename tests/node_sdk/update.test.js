@@ -69,14 +69,16 @@ async function block(device, data, offset) {
   return bytes;
 }
 
-onPlatform('an update over MQTT', async (platform) => {
-  const device = await platform.device('camera-2');
-  const { data, state } = await begin(platform, device, 'mqtt');
-  const blocks = [];
-  for (let offset = 0; offset < data.size; offset += BLOCK) {
-    blocks.push(await block(device, data, offset));
-    await device.progress(Math.floor((100 * offset) / data.size));
-  }
-  assert.equal(hex('md5', Buffer.concat(blocks)), data.sign, 'the file arrived as it was sent');
-  await finish(device, state);
-});
+for (const scheme of ['mqtt', 'ws']) {
+  onPlatform(`an update over MQTT, ${scheme}://`, async (platform) => {
+    const device = await platform.device('camera-2', { brokerUrl: `${scheme}://127.0.0.1:${platform.port}/` });
+    const { data, state } = await begin(platform, device, 'mqtt');
+    const blocks = [];
+    for (let offset = 0; offset < data.size; offset += BLOCK) {
+      blocks.push(await block(device, data, offset));
+      await device.progress(Math.floor((100 * offset) / data.size));
+    }
+    assert.equal(hex('md5', Buffer.concat(blocks)), data.sign, 'the file arrived as it was sent');
+    await finish(device, state);
+  });
+}
