@@ -338,11 +338,18 @@ fn public_url(text: &str) -> Result<String, String> {
     let (scheme, port) = if url.starts_with("https://") { ("https://", ":443") } else { ("http://", ":80") };
     let url = url.strip_suffix(port).unwrap_or(url);
     let host = url.strip_prefix(scheme).unwrap_or_default();
-    let sendable = host.bytes().all(|b| b.is_ascii_graphic() && !br#"/?#@"\"#.contains(&b));
-    if !sendable || host.is_empty() || host.starts_with(':') {
+    if !is_place(host) {
         return Err("write http://HOST:PORT or https://HOST:PORT, the host as devices see it".into());
     }
     Ok(url.into())
+}
+
+/// Whether this is a host as it stands in a URL, and perhaps a port that one can connect to.
+fn is_place(text: &str) -> bool {
+    let parted = text.rsplit_once(':').filter(|_| !text.ends_with(']'));
+    let (name, port) = parted.unwrap_or((text, "80"));
+    let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_port && (!name.contains(':') || name.starts_with('[')) && host(name).is_ok()
 }
 
 #[cfg(test)]
@@ -373,6 +380,13 @@ mod tests {
             "http://h/path",
             "http://a@h",
             "http://h?x",
+            "http://h:port",
+            "http://h:0",
+            "http://h:99999",
+            "http://h:",
+            "http://2001:db8::1",
+            "http://h:+80",
+            r"http://h\x",
         ] {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
