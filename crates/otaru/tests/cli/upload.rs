@@ -127,7 +127,11 @@ fn a_package_of_three_files_reaches_a_device() {
 
     let start = ["job", "start", id, "--device", "lamp-1"];
     let over_mqtt = platform.run(&start);
-    assert!(over_mqtt.code == 1 && over_mqtt.err.contains("(with --protocol http) [severalFilesOverMqtt]"), "{}", over_mqtt.err);
+    assert!(
+        over_mqtt.code == 1 && over_mqtt.err.contains("(with --protocol http) [severalFilesOverMqtt]"),
+        "{}",
+        over_mqtt.err
+    );
     let job = platform.json(&[&start[..], &["--protocol", "http"]].concat());
     let mut device = platform.device("lamp-1", &[]);
     platform.order(&["job", "watch", job["job"]["id"].as_str().unwrap()]);
