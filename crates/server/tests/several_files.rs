@@ -136,7 +136,7 @@ async fn what_no_notice_could_list_is_refused() {
     assert_eq!(error.code, "differenceOfSeveralFiles");
     let begun = world.server.create_upload(NewUpload { size: 3, sha256: None }).await.unwrap().partial.id;
     let error = make(&world, new_package("2"), vec![file("x", a), file("y", begun)]).await.unwrap_err();
-    assert_eq!((&*error.code, &error.params["offset"]), ("uploadIncomplete", &0.into()));
+    assert_eq!((error.code, &error.params["offset"]), ("uploadIncomplete", &0.into()));
 
     // Nothing of that has taken the uploads.
     let package = make(&world, new_package("2.0.0"), both()).await.unwrap();
