@@ -11,6 +11,7 @@ use super::connection::{Connection, Message, Refused};
 use super::faults::Faults;
 use super::fetch::{Fetch, Piece, next_piece};
 use super::flash::{Done, Flash, Work, Worker};
+use super::trust::Trust;
 use super::{Event, Options, Outcome, RETRY};
 
 /// A connection that lasted this long was a good one: after it the next attempt comes soon.
@@ -31,6 +32,7 @@ pub(super) enum BootEnd {
 /// A device that is on.
 pub(super) struct Boot<'a> {
     options: &'a Options,
+    trust: &'a Trust,
     modules: &'a [Module<'a>],
     updater: Updater<'a>,
     worker: Worker,
@@ -50,6 +52,7 @@ impl<'a> Boot<'a> {
     /// Switches the device on, with these versions.
     pub(super) fn new(
         options: &'a Options,
+        trust: &'a Trust,
         modules: &'a [Module<'a>],
         record: Option<Record>,
         flash: Flash,
@@ -60,6 +63,7 @@ impl<'a> Boot<'a> {
         let config = Config { block, window, save_interval, reply_timeout, http: true, ..named };
         Ok(Self {
             options,
+            trust,
             modules,
             updater: Updater::new(config, record)?,
             worker: Worker::start(flash)?,
@@ -95,7 +99,7 @@ impl<'a> Boot<'a> {
     async fn connections(&mut self, faults: &mut Faults, tell: Tell<'_>) -> anyhow::Result<BootEnd> {
         let mut retry = RETRY.0;
         loop {
-            let error = match Connection::open(self.options).await {
+            let error = match Connection::open(self.options, self.trust).await {
                 Ok(connection) => {
                     let since = Instant::now();
                     match self.session(connection, faults, tell).await {
@@ -177,7 +181,7 @@ impl<'a> Boot<'a> {
                     self.worker.submit(Work::Keep { module, file, size });
                 }
                 Output::Fetch { id, url, offset, len } => {
-                    self.fetch = Some(Fetch::start(id, url, offset, len, self.options.block));
+                    self.fetch = Some(Fetch::start(id, url, offset, len, self.options.block, self.trust));
                 }
                 Output::Reboot => return Ok(ControlFlow::Break(())),
                 Output::Event(event) => self.happened(event, tell),

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use mqtt::{Connect, Packet, Properties, Publish, QoS, Version, connack};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use wire::credentials::{ClientId, SignMethod, Username, password};
 
 use super::Options;
+use super::trust::Trust;
 
 /// What the simulated device speaks.
 const VERSION: Version = Version::V311;
@@ -49,9 +50,14 @@ impl Refused {
     }
 }
 
+/// What bytes go over.
+trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+
 /// A connection that the platform has taken.
 pub(super) struct Connection {
-    stream: TcpStream,
+    line: Box<dyn Line>,
     received: Vec<u8>,
     /// The longest payload that the device has room for.
     room: usize,
@@ -67,18 +73,26 @@ pub(super) struct Message {
     pub(super) payload: Vec<u8>,
 }
 
+async fn connect(options: &Options, trust: &Trust) -> anyhow::Result<Box<dyn Line>> {
+    let (host, port) = options.address();
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    if !options.is_encrypted() {
+        return Ok(Box::new(stream));
+    }
+    let secured = trust.for_mqtt()?.connect(host, stream).await;
+    Ok(Box::new(secured.context("TLS fails; --ca names the CA that the platform's certificate comes from")?))
+}
+
 impl Connection {
     /// Connects and logs in. [`Refused`] inside the error means that trying again is of no use.
-    pub(super) async fn open(options: &Options) -> anyhow::Result<Self> {
-        let address = options.address();
-        let connected = timeout(PATIENCE, TcpStream::connect(&address)).await;
-        let stream = connected
-            .map_err(|_| anyhow::anyhow!("no answer in {} s", PATIENCE.as_secs()))
-            .and_then(|stream| Ok(stream?))
-            .with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
+    pub(super) async fn open(options: &Options, trust: &Trust) -> anyhow::Result<Self> {
+        let line = timeout(PATIENCE, connect(options, trust)).await;
+        let line = line
+            .unwrap_or_else(|_| Err(anyhow!("no answer in {} s", PATIENCE.as_secs())))
+            .with_context(|| format!("cannot connect to {}", options.host))?;
         let mut connection = Self {
-            stream,
+            line,
             received: Vec::new(),
             room: room(options.block),
             last_id: 0,
@@ -92,8 +106,9 @@ impl Connection {
 
     async fn log_in(&mut self, options: &Options) -> anyhow::Result<()> {
         let Options { product_key, device_name, secret, .. } = options;
+        let secure_mode = if options.is_encrypted() { 2 } else { 3 };
         let client_id = format!(
-            "{product_key}.{device_name}|securemode=3,signmethod=hmacsha256,lan=Rust,_v=otaru-{},_ss=1|",
+            "{product_key}.{device_name}|securemode={secure_mode},signmethod=hmacsha256,lan=Rust,_v=otaru-{},_ss=1|",
             env!("CARGO_PKG_VERSION")
         );
         let user = Username { device_name, product_key };
@@ -173,7 +188,7 @@ impl Connection {
     pub(super) async fn fill(&mut self) -> anyhow::Result<()> {
         let missing = self.packet_len()?.unwrap_or(0).saturating_sub(self.received.len());
         self.received.reserve(missing.max(1024));
-        let count = self.stream.read_buf(&mut self.received).await.context("the connection broke")?;
+        let count = self.line.read_buf(&mut self.received).await.context("the connection broke")?;
         if count == 0 {
             bail!("the platform closed the connection");
         }
@@ -216,7 +231,7 @@ impl Connection {
                 while self.next().await?.is_some() {}
             }
             self.send(&Packet::GOODBYE).await?;
-            Ok::<_, anyhow::Error>(self.stream.shutdown().await?)
+            Ok::<_, anyhow::Error>(self.line.shutdown().await?)
         })
         .await;
     }
@@ -232,7 +247,7 @@ impl Connection {
     async fn send(&mut self, packet: &Packet<'_>) -> anyhow::Result<()> {
         let mut bytes = vec![0; packet.encoded_len(VERSION)?];
         packet.emit(VERSION, &mut bytes)?;
-        match timeout(PATIENCE, self.stream.write_all(&bytes)).await {
+        match timeout(PATIENCE, self.line.write_all(&bytes)).await {
             Ok(written) => written.context("the connection broke")?,
             Err(_) => bail!("the platform took nothing for {} s", PATIENCE.as_secs()),
         }

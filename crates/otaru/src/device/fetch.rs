@@ -7,6 +7,9 @@ use anyhow::{Context as _, ensure};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use ureq::Agent;
 use ureq::http::StatusCode;
+use ureq::tls::TlsConfig;
+
+use super::trust::Trust;
 
 /// Time for connecting, and for the first byte of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,11 +34,11 @@ pub(crate) struct Fetch {
 
 impl Fetch {
     /// Begins to fetch `len` bytes from `offset` to the end of the file, in pieces of `block` bytes.
-    pub(crate) fn start(id: u32, url: &str, offset: u32, len: u32, block: u32) -> Self {
+    pub(crate) fn start(id: u32, url: &str, offset: u32, len: u32, block: u32, trust: &Trust) -> Self {
         let (sender, pieces) = channel(1);
-        let url = url.to_owned();
+        let (url, tls) = (url.to_owned(), trust.for_files());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = fetch(&url, offset, len, block, &sender) {
+            if let Err(error) = fetch(&url, tls, offset, len, block, &sender) {
                 // Nobody waits for it any more if it cannot be sent.
                 let _ = sender.blocking_send(Piece::Failed { why: format!("{error:#}") });
             }
@@ -60,8 +63,16 @@ pub(crate) async fn next_piece(fetch: &mut Option<Fetch>) -> Piece {
     }
 }
 
-fn fetch(url: &str, offset: u32, len: u32, block: u32, pieces: &Sender<Piece>) -> anyhow::Result<()> {
+fn fetch(
+    url: &str,
+    tls: TlsConfig,
+    offset: u32,
+    len: u32,
+    block: u32,
+    pieces: &Sender<Piece>,
+) -> anyhow::Result<()> {
     let agent: Agent = Agent::config_builder()
+        .tls_config(tls)
         .http_status_as_error(false)
         .proxy(None)
         .max_redirects(0)

@@ -1,6 +1,6 @@
 //! A device made of a socket and files: the runner behind `otaru device run`, and the devices of `otaru demo`.
 //!
-//! It drives [`device::Updater`]: MQTT 3.1.1 over TCP, files over HTTP, a folder as flash and as memory between runs, and faults on
+//! It drives [`device::Updater`]: MQTT 3.1.1 over TCP or TLS, files over HTTP, a folder as flash and as memory between runs, and faults on
 //! request. One call of [`drive`] is one device from power-on until it is told to end; the reboots in between are the
 //! device's own.
 
@@ -18,6 +18,7 @@ mod options;
 mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trust;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use hooks::Told;
 use images::Images;
 use mcu::Mcu;
 use state::State;
+use trust::Trust;
 
 /// Waits before the attempts to connect: the first, and the longest after doublings.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
@@ -66,6 +68,7 @@ pub async fn run(options: Options) -> anyhow::Result<Outcome> {
 /// is cutting its power.
 pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) -> anyhow::Result<Outcome> {
     options.check()?;
+    let trust = options.ca.as_deref().map_or(Ok(Trust::SYSTEM), Trust::read)?;
     let state = State::open(&options.state_folder())?;
     let mut faults = Faults::of(options);
     let on_trial = options.confirm.is_some();
@@ -84,7 +87,7 @@ pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) ->
         let versions = state.modules(&options.module)?;
         let modules: Vec<_> =
             versions.iter().map(|(name, version)| device::Module::new(name, version)).collect();
-        let mut boot = Boot::new(options, &modules, state.record(), state.flash(after.clone()))?;
+        let mut boot = Boot::new(options, &trust, &modules, state.record(), state.flash(after.clone()))?;
         back.iter().for_each(|(module, why)| boot.came_back(module, why));
         match boot.run(&mut faults, finished.take(), &mut on_event).await? {
             BootEnd::Finished(outcome) => return Ok(outcome),

@@ -2,6 +2,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 
+/// What stands before the address of a platform that the device comes to with TLS.
+const TLS: &str = "mqtts://";
+
+/// The port of a platform's door for devices, with TLS and without.
+const PORT: u16 = 1883;
+
 /// Who the device is, where its platform is, and how it misbehaves.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -14,9 +20,13 @@ pub struct Options {
     /// Secret of the device
     #[arg(long, value_name = "DS", env = "OTARU_DEVICE_SECRET", hide_env_values = true)]
     pub secret: String,
-    /// Address of the platform's door for devices; port 1883 unless given
-    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:1883")]
+    /// Address of the platform's door for devices, with mqtts:// before it to come with TLS; port 1883 unless given
+    #[arg(long, value_name = "[mqtts://]HOST[:PORT]", default_value = "127.0.0.1:1883")]
     pub host: String,
+    /// A file with the CA, in PEM, that the certificates of the platform and of https:// files come from; the system's
+    /// CAs unless given
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// A module and the version it starts with; once the state folder knows the module, its version counts
     #[arg(long, value_name = "NAME=VERSION", value_parser = module)]
     pub module: Vec<(String, String)>,
@@ -78,6 +88,7 @@ impl Options {
             device_name: device_name.to_owned(),
             secret: secret.to_owned(),
             host: "127.0.0.1:1883".to_owned(),
+            ca: None,
             module: Vec::new(),
             config: None,
             mcu: None,
@@ -104,6 +115,11 @@ impl Options {
             self.drop_rate
         );
         ensure!(
+            !self.address().0.contains('/'),
+            "--host {}: write HOST, HOST:PORT, or mqtts://HOST:PORT for TLS",
+            self.host
+        );
+        ensure!(
             wire::credentials::valid_device_secret(&self.secret),
             "--secret must be 1 to 64 printable characters without blanks"
         );
@@ -121,15 +137,19 @@ impl Options {
         self.state.clone().unwrap_or_else(|| PathBuf::from("otaru-device").join(name))
     }
 
-    /// The platform's address with a port.
-    pub(super) fn address(&self) -> String {
-        let host = self.host.as_str();
-        let bare_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-        match host.rsplit_once(':') {
-            _ if bare_ipv6 => format!("[{host}]:1883"),
-            Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
-            _ => format!("{host}:1883"),
-        }
+    /// Host and port of the platform; an IPv6 address is without brackets.
+    pub(super) fn address(&self) -> (&str, u16) {
+        let place = self.host.strip_prefix(TLS).unwrap_or(&self.host);
+        let bare_ipv6 = place.parse::<std::net::Ipv6Addr>().is_ok();
+        let parted = place.rsplit_once(':').filter(|_| !bare_ipv6);
+        let (host, port) =
+            parted.and_then(|(host, port)| Some((host, port.parse().ok()?))).unwrap_or((place, PORT));
+        (host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host), port)
+    }
+
+    /// Whether the device comes with TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.host.starts_with(TLS)
     }
 }
 
@@ -139,22 +159,30 @@ fn module(text: &str) -> anyhow::Result<(String, String)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_port_may_be_left_out() {
         let cases = [
-            ("example.org", "example.org:1883"),
-            ("example.org:1884", "example.org:1884"),
-            ("192.168.1.5", "192.168.1.5:1883"),
-            ("::1", "[::1]:1883"),
-            ("[::1]", "[::1]:1883"),
-            ("[::1]:9", "[::1]:9"),
+            ("example.org", ("example.org", 1883)),
+            ("example.org:1884", ("example.org", 1884)),
+            ("192.168.1.5", ("192.168.1.5", 1883)),
+            ("::1", ("::1", 1883)),
+            ("[::1]", ("::1", 1883)),
+            ("[::1]:9", ("::1", 9)),
         ];
         for (host, address) in cases {
+            for (scheme, is_encrypted) in [("", false), ("mqtts://", true)] {
+                let options = Options { host: format!("{scheme}{host}"), ..Options::new("pk", "dn", "ds") };
+                assert_eq!((options.address(), options.is_encrypted()), (address, is_encrypted));
+                options.check().unwrap();
+            }
+        }
+        for host in ["https://example.org", "mqtts://example.org:1883/", "mqtts://mqtts://example.org"] {
             let options = Options { host: host.to_owned(), ..Options::new("pk", "dn", "ds") };
-            assert_eq!(options.address(), address);
+            assert!(options.check().unwrap_err().to_string().contains("mqtts://HOST:PORT"), "{host}");
         }
     }
 }

@@ -430,6 +430,15 @@ async fn options_that_cannot_be() {
         (Options { block: 255, ..bench.options.clone() }, "use 256 to 131072"),
         (Options { module: vec![("../x".into(), "1".into())], ..bench.options.clone() }, "--module ../x=1"),
         (Options { device_name: "x".into(), ..bench.options.clone() }, "the device name must be"),
+        (Options { host: "http://h".into(), ..bench.options.clone() }, "--host http://h: write HOST"),
+        (Options { ca: Some("/none".into()), ..bench.options.clone() }, "the CA in /none cannot be read"),
+        (
+            Options {
+                ca: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()),
+                ..bench.options.clone()
+            },
+            "holds no certificate",
+        ),
     ];
     for (options, text) in cases {
         let error = drive(&options, |_| {}).await.unwrap_err().to_string();

@@ -15,6 +15,7 @@ use super::store::{Slot, Store};
 use super::{Counts, Plan};
 use crate::device::connection::room;
 use crate::device::fetch::{Fetch, Piece, next_piece};
+use crate::device::trust::Trust;
 
 /// Seconds that are promised to the platform.
 const KEEP_ALIVE: u16 = 300;
@@ -209,7 +210,8 @@ impl<'a> Boot<'a> {
                     self.updater.handle_installed();
                 }
                 Output::Fetch { id, url, offset, len } => {
-                    self.fetch = Some(Fetch::start(id, url, offset, len, self.member.plan.block));
+                    let block = self.member.plan.block;
+                    self.fetch = Some(Fetch::start(id, url, offset, len, block, &Trust::SYSTEM));
                 }
                 Output::Event(event) => self.happened(event),
                 Output::Wait(at) => return Some(at),

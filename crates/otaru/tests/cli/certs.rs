@@ -1,5 +1,6 @@
 //! Certificates for TLS, made and taken up.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use crate::common::{Done, Platform, otaru, run};
@@ -60,4 +61,40 @@ fn serve_takes_what_lies_in_its_folder_and_says_so_or_why_not() {
     let half = run(half.arg("--tls-key").arg(data.join("tls/server-key.pem")));
     assert!(half.code == 1 && half.err.contains("set both"), "{}", half.err);
     drop(folder);
+}
+
+#[test]
+fn our_device_comes_with_tls_and_fetches_with_it() {
+    let platform = Platform::start_for_https();
+    let secret = "0123456789abcdef0123456789abcdef";
+    platform.order(&["product", "add", "Street lamp", "--key", "a1TestPk001"]);
+    platform.order(&["device", "add", "a1TestPk001", "lamp-1", "--secret", secret]);
+    let content = b"firmware".repeat(50_000);
+    let file = platform.file("lamp.bin", &content);
+    let words =
+        ["package", "add", "a1TestPk001", file.to_str().unwrap(), "--version", "2.0.0", "--no-verify"];
+    let package = platform.json(&words);
+    let id = package["id"].as_str().unwrap();
+    platform.order(&["job", "start", id, "--device", "lamp-1", "--protocol", "http"]);
+
+    let (_, port) = platform.devices.rsplit_once(':').unwrap();
+    let ca = platform.data().join("tls/ca.pem");
+    let state = platform.folder.path().join("lamp-1");
+    let device = |host: &str, more: &[&str]| {
+        let host = format!("mqtts://{host}:{port}");
+        let words = ["device", "run", "a1TestPk001", "lamp-1", "--secret", secret, "--once", "--host", &host];
+        platform.spawn(&[&words[..], &["--state", state.to_str().unwrap()], more].concat())
+    };
+    let with_ca = ["--ca", ca.to_str().unwrap()];
+    // Whose certificate is of no known CA, or for another name, is not told who the device is.
+    for (host, more) in [("localhost", &[][..]), ("127.0.0.1", &with_ca)] {
+        let mut stranger = device(host, more);
+        let told = BufReader::new(stranger.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+        assert!(told.contains("offline") && told.contains("TLS fails"), "{told}");
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+    let done = device("localhost", &with_ca).wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(std::fs::read(state.join("modules/default.bin")).unwrap() == content);
 }

@@ -98,10 +98,23 @@ impl Platform {
 
     /// One that devices can fetch files from over HTTP.
     pub(crate) fn start_for_http() -> Self {
+        Self::start_known_as("http://127.0.0.1", tempfile::tempdir().unwrap())
+    }
+
+    /// One whose certificate is for `localhost`, and that devices can fetch files from with TLS.
+    pub(crate) fn start_for_https() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut command = serve_devices_at(folder.path().join("data").as_os_str(), &free);
-        command.args(["--operators", "127.0.0.1:0", "--public-url", &format!("http://{free}")]);
+        let certs = ["certs", "new", "--name", "localhost", "--data"];
+        let made = run(otaru().args(certs).arg(folder.path().join("data")));
+        assert_eq!(made.code, 0, "{}", made.err);
+        Self::start_known_as("https://localhost", folder)
+    }
+
+    fn start_known_as(public_url: &str, folder: tempfile::TempDir) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = serve_devices_at(folder.path().join("data").as_os_str(), &free.to_string());
+        let public_url = format!("{public_url}:{}", free.port());
+        command.args(["--operators", "127.0.0.1:0", "--public-url", &public_url]);
         Self::start_with(folder, command)
     }
 
