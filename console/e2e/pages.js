@@ -1,5 +1,7 @@
 // A platform with something on every page, and where the pages are.
 
+import { until } from './harness.js';
+
 /** Puts a product, devices in several states, packages and jobs there. */
 export async function furnish(platform) {
   const { productKey } = await platform.api('POST', '/products', { name: 'Street lamp', productKey: 'a1TestPk001' });
@@ -17,17 +19,15 @@ export async function furnish(platform) {
   const waves = [{ kind: 'count', n: 4 }, { kind: 'percent', percent: 100 }];
   const terms = { attempts: 1, waves, soakMinutes: 60, minSuccess: { kind: 'percent', percent: 50 } };
   const { job } = await platform.api('POST', '/jobs', { kind: 'STATIC', packageId, scope: { kind: 'all' }, terms });
-  const told = [];
-  for (const device of devices) {
-    const notice = await Promise.race([device.notice().catch(() => null), new Promise((resolve) => setTimeout(resolve, 500, null))]);
-    if (notice) told.push(device);
-  }
-  for (const device of told.slice(0, 2)) {
+  const told = () => devices.filter((device) => device.notices.length > 0);
+  await until('the first wave', () => told().length === 4);
+  const [first, second, third, fourth] = told();
+  for (const device of [first, second]) {
     await device.progress(100);
     await device.version('2.0.0');
   }
-  if (told[2]) await told[2].progress(-2, 'flash is full');
-  if (told[3]) await told[3].progress(40);
+  await third.progress(-2, 'flash is full');
+  await fourth.progress(40);
   const paths = {
     overview: '/',
     products: '/products',

@@ -10,7 +10,8 @@
 //! - **Who asks** is settled before anything else: `Host` must name this platform, `Origin`, if any, must be the
 //!   same site, and the bearer token must be the administrator's.
 //!
-//! Beside it are `/livez`, `/readyz` and `/metrics`, for whoever watches over the platform (docs/metrics.md).
+//! Beside it are `/livez`, `/readyz` and `/metrics`, for whoever watches over the platform (docs/metrics.md), and
+//! whatever pages [`Config::pages`] brings.
 
 mod config;
 mod cursor;

@@ -1,9 +1,13 @@
 //! Who may come in.
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use axum::routing::get;
+use otaru_api::Config;
+use tower::ServiceExt as _;
 
-use crate::common::{Platform, request, with};
+use crate::common::{Platform, TOKEN, request, with};
 
 #[tokio::test]
 async fn only_the_administrator_is_answered() {
@@ -30,6 +34,32 @@ async fn without_a_token_not_even_a_wrong_path_is_told() {
         request.headers_mut().remove("authorization");
         assert_eq!(platform.send(request).await.status, StatusCode::UNAUTHORIZED, "{path}");
     }
+}
+
+/// Who is not signed in yet must see the page to do it on; what is under `/api` stays as it is without pages.
+#[tokio::test]
+async fn pages_are_shown_without_a_token_outside_the_api() {
+    let platform = Platform::start().await;
+    let pages = Router::new().fallback_service(get(|| async { "a page" }));
+    let router = otaru_api::router(platform.server.clone(), Config::new(TOKEN).pages(pages));
+    let ask = async |method: Method, path: &str, host: &str| {
+        let request = Request::builder().method(method).uri(path).header("host", host);
+        let request = request.body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().status()
+    };
+    for (path, status) in [
+        ("/", StatusCode::OK),
+        ("/products/a1TestPk001", StatusCode::OK),
+        ("/apiary", StatusCode::OK),
+        ("/livez", StatusCode::OK),
+        ("/api", StatusCode::UNAUTHORIZED),
+        ("/api/v1/nothing", StatusCode::UNAUTHORIZED),
+        ("/api/v1/products", StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(ask(Method::GET, path, "localhost").await, status, "{path}");
+    }
+    assert_eq!(ask(Method::POST, "/", "localhost").await, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ask(Method::GET, "/", "evil.example").await, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
