@@ -54,8 +54,9 @@ impl Platform {
             operator_doors.spawn(api::serve(listener, reception.router(), told(stop.subscribe())));
         }
 
-        let tls_files = TlsFiles::find(data, &settings.tls)?;
-        let tls = door::Tls::new(tls_files.as_ref().map(TlsFiles::read).transpose()?.as_ref())?;
+        let tls_files = TlsFiles::of(data, &settings.tls)?;
+        let certificate = tls_files.read()?;
+        let tls = door::Tls::new(certificate.as_ref())?;
         let counters = Arc::new(door::Counters::default());
         let server = open(data, &settings, Arc::clone(&counters), tls.clone()).await?;
         let (token, made) = token::read_or_make(data)?;
@@ -78,16 +79,13 @@ impl Platform {
             counters,
             tls.clone(),
         )]);
-        let has_certificate = tls_files.is_some();
-        if let Some(files) = tls_files {
-            device_door.spawn(files.watch(tls));
-        }
+        device_door.spawn(tls_files.watch(tls));
         Ok(Self {
             server,
             devices,
             operators,
             token,
-            has_certificate,
+            has_certificate: certificate.is_some(),
             first_start,
             device_door,
             operator_doors,

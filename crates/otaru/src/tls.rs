@@ -25,6 +25,8 @@ pub(crate) struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
+    /// Whether settings name them, so that they have to be there.
+    is_set: bool,
 }
 
 /// What is in them.
@@ -36,32 +38,29 @@ struct Content {
 }
 
 impl TlsFiles {
-    /// Those that are set, or those of the data folder if they are there.
-    pub(crate) fn find(data: &Path, settings: &settings::Tls) -> anyhow::Result<Option<Self>> {
+    /// Those that are set, or those that the data folder has or may get.
+    pub(crate) fn of(data: &Path, settings: &settings::Tls) -> anyhow::Result<Self> {
         let settings::Tls { tls_certificate, tls_key, tls_client_ca } = settings;
-        let client_ca = tls_client_ca.clone();
-        let found = match (tls_certificate, tls_key) {
-            (Some(certificate), Some(key)) => {
-                Some(Self { certificate: certificate.clone(), key: key.clone(), client_ca })
-            }
-            (None, None) => {
-                let folder = data.join(FOLDER);
-                let found = Self { certificate: folder.join(CERTIFICATE), key: folder.join(KEY), client_ca };
-                Some(found).filter(|found| found.certificate.exists())
-            }
+        let folder = data.join(FOLDER);
+        let (certificate, key, is_set) = match (tls_certificate, tls_key) {
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone(), true),
+            (None, None) => (folder.join(CERTIFICATE), folder.join(KEY), false),
             _ => bail!("tls-certificate and tls-key belong together: set both, or neither"),
         };
-        if found.is_none() && tls_client_ca.is_some() {
-            bail!("tls-client-ca needs a certificate of the platform's own: `otaru certs new` makes one");
-        }
-        Ok(found)
+        Ok(Self { certificate, key, client_ca: tls_client_ca.clone(), is_set })
     }
 
-    /// Reads the certificate to begin with.
-    pub(crate) fn read(&self) -> anyhow::Result<Certificate> {
+    /// Reads the certificate to begin with; the data folder need not have one yet.
+    pub(crate) fn read(&self) -> anyhow::Result<Option<Certificate>> {
+        if !self.is_set && !self.certificate.exists() {
+            if self.client_ca.is_some() {
+                bail!("tls-client-ca needs a certificate of the platform's own: `otaru certs new` makes one");
+            }
+            return Ok(None);
+        }
         let certificate = self.parse(&self.content()?)?;
         self.tell(&certificate, "TLS: devices are shown this certificate");
-        Ok(certificate)
+        Ok(Some(certificate))
     }
 
     /// Shows every new certificate that the files hold, until it is dropped. One that is no good is told of,
@@ -77,7 +76,7 @@ impl TlsFiles {
             if let Err(why) =
                 now.as_ref().map_err(String::clone).and_then(|content| self.renew(&tls, content))
             {
-                warn!(%why, "TLS: the changed certificate is no good; devices are shown the one before it");
+                warn!(%why, "TLS: the changed certificate is no good; devices are shown the one before it, if there was one");
             }
             seen = now;
         }
@@ -117,5 +116,27 @@ impl TlsFiles {
         if !certificate.is_rsa() {
             warn!("TLS: the certificate's key is not RSA: devices of the C SDKs cannot connect with TLS");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::certs;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_certificate_is_taken_up_while_devices_are_served() {
+        let data = tempfile::tempdir().unwrap();
+        let unset = settings::Tls { tls_certificate: None, tls_key: None, tls_client_ca: None };
+        let files = TlsFiles::of(data.path(), &unset).unwrap();
+        assert!(files.read().unwrap().is_none());
+        let tls = Tls::new(None).unwrap();
+        let watch = tokio::spawn(files.watch(tls.clone()));
+        sleep(LOOK * 2).await;
+        assert_eq!(tls.expires(), None);
+        certs::make(&data.path().join(FOLDER), &["localhost".parse().unwrap()], false).unwrap();
+        sleep(LOOK * 2).await;
+        assert!(tls.expires().is_some());
+        watch.abort();
     }
 }

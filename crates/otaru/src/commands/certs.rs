@@ -98,9 +98,23 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
-/// The CA of a folder, made if there is none.
+/// The CA of a folder, made if there is none and never was.
 fn authority(folder: &Path) -> anyhow::Result<Authority> {
     let (certificate, key) = (folder.join(CA), folder.join(CA_KEY));
+    let lost = match (certificate.exists(), key.exists()) {
+        (true, false) => Some(&key),
+        (false, true) => Some(&certificate),
+        (false, false) if folder.join(CERTIFICATE).exists() => Some(&certificate),
+        _ => None,
+    };
+    if let Some(lost) = lost {
+        bail!(
+            "{} is missing: bring it back, for devices trust what it has signed; to begin anew with another CA, \
+             which every device must be given, move {} away",
+            lost.display(),
+            folder.display()
+        );
+    }
     if !certificate.exists() {
         let authority = Authority::new().context("cannot make the CA")?;
         write(folder, &authority.to_pem()?, CA, CA_KEY)?;

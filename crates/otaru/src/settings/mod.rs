@@ -129,7 +129,7 @@ pub struct Settings {
 #[derive(Args)]
 #[command(next_help_heading = "TLS for devices")]
 pub struct Tls {
-    /// The certificate that devices are shown, and those between it and its CA, as PEM; read again when it changes. Without the setting tls/server.pem in the data folder, if it is there
+    /// The certificate that devices are shown, and those between it and its CA, as PEM; read again when it changes. Without the setting tls/server.pem in the data folder, once it is there
     #[arg(long, value_name = "FILE", env = "OTARU_TLS_CERTIFICATE")]
     pub tls_certificate: Option<PathBuf>,
     /// The certificate's key, as PEM without a password. Without the setting tls/server-key.pem in the data folder
@@ -310,7 +310,14 @@ fn host(text: &str) -> Result<String, String> {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    if address.parse::<IpAddr>().is_ok() || text.split('.').all(is_label) {
+    // Many programs read 127.1 or 0x7f.1 as an address, which is not this one's to find out.
+    let is_number = |label: &str| {
+        let digits = label.strip_prefix("0x").unwrap_or(label);
+        label.starts_with(|first: char| first.is_ascii_digit())
+            && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let is_name = text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(is_number);
+    if address.parse::<IpAddr>().is_ok() || is_name {
         return Ok(text.into());
     }
     Err("write a host name or an address, without http:// and port, as in otaru.example.com".into())
@@ -366,6 +373,7 @@ mod tests {
             ("http://otaru.example:443", "http://otaru.example:443"),
             ("https://otaru.example:80", "https://otaru.example:80"),
             ("http://10.0.0.1:8080", "http://10.0.0.1:8080"),
+            ("http://2fast.example", "http://2fast.example"),
             ("http://[2001:db8::1]:80", "http://[2001:db8::1]"),
         ] {
             assert_eq!(public_url(text).as_deref(), Ok(url));
@@ -382,6 +390,10 @@ mod tests {
             "http://h?x",
             "http://h:port",
             "http://h:0",
+            "http://127.1",
+            "http://2130706433",
+            "http://0x7f.1",
+            "http://localhost.",
             "http://h:99999",
             "http://h:",
             "http://2001:db8::1",

@@ -36,6 +36,17 @@ fn a_certificate_is_replaced_when_asked_and_the_ca_stays() {
     std::fs::write(folder.join("tls/ca-key.pem"), "lost").unwrap();
     let lost = certs(folder, &["--name", "otaru.example", "--replace"]);
     assert!(lost.code == 1 && lost.err.contains("are no CA"), "{}", lost.err);
+    for file in ["ca-key.pem", "ca.pem"] {
+        let aside = tempfile::tempdir().unwrap();
+        std::fs::rename(folder.join("tls").join(file), aside.path().join(file)).unwrap();
+        let lost = certs(folder, &["--name", "otaru.example", "--replace"]);
+        assert!(
+            lost.code == 1 && lost.err.contains(&format!("{file} is missing: bring it back")),
+            "{}",
+            lost.err
+        );
+        std::fs::rename(aside.path().join(file), folder.join("tls").join(file)).unwrap();
+    }
 }
 
 #[test]

@@ -805,7 +805,7 @@ fn check_verified(new: &NewJob, package: &Package) -> Result<(), OrderError> {
             matches!(state, PackageState::Verified | PackageState::NotRequired),
             "packageNotVerified",
             format!(
-                "the package {id} is {is}: verify it on a test device first (otaru job verify {id} DEVICE), or upload it with verification turned off"
+                "the package {id} is {is}: verify it on a test device first (otaru job verify {id} DEVICE), or upload it without the need of it (otaru package add … --no-verify)"
             ),
         ),
     };

@@ -36,7 +36,7 @@ impl Server {
         let product = product_in(&mut unit.tx, product_key).await?;
         if product.node_type != NodeType::Gateway {
             let text = format!(
-                "devices of the product {product_key:?} are no gateways; make them some with its node type, gateway"
+                "devices of the product {product_key:?} are no gateways; make them gateways first: otaru product set {product_key} --gateway true"
             );
             return Err(OrderError::conflict("notAGateway", text).with("productKey", product_key));
         }
