@@ -6,6 +6,8 @@ export type ToFeed = { kind: 'token'; token: string } | { kind: 'bye' };
 export type FromFeed = { kind: 'events'; events: Event[] } | { kind: 'missed' };
 
 const PAUSE_MS = 2_000;
+/** The platform gives a sign of life every 15 seconds; without any for so long the connection is made anew. */
+const SILENCE_MS = 45_000;
 /** Events that come together are told together. */
 const GATHER_MS = 200;
 
@@ -46,6 +48,20 @@ export class Feed {
   async #connect(token: string, signal: AbortSignal): Promise<void> {
     const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
     if (this.#last) headers['Last-Event-ID'] = this.#last;
+    const silence = new AbortController();
+    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    const alive = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    };
+    try {
+      await this.#read(headers, AbortSignal.any([signal, silence.signal]), alive);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #read(headers: Record<string, string>, signal: AbortSignal, alive: () => void): Promise<void> {
     const response = await fetch('/api/v1/events/stream', { headers, signal });
     if (response.status === 410) {
       this.#last = null;
@@ -54,6 +70,7 @@ export class Feed {
     if (response.status === 401) this.stop();
     if (!response.ok) return;
     await follow(response, ({ data, id }) => {
+      alive();
       if (id) this.#last = id;
       if (data) this.#gather(JSON.parse(data) as Event);
     });
