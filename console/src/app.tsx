@@ -13,6 +13,7 @@ import { Link, Navigate, Route, Routes, useLocation } from 'react-router';
 
 import { reachable } from './api/client';
 import { session, signOut } from './api/session';
+import { Boundary } from './parts/boundary';
 import { Page } from './parts/page';
 import { SignInForm, SignInPage } from './pages/sign-in';
 import { useText } from './texts';
@@ -38,6 +39,7 @@ function Frame() {
   const { t } = useText();
   const wide = Grid.useBreakpoint().md ?? true;
   const [open, setOpen] = useState(false);
+  const { pathname } = useLocation();
   return (
     <Layout className="frame">
       <a className="skip-link" href="#content">
@@ -63,9 +65,11 @@ function Frame() {
         <Away />
         <SignInAgain />
         <main id="content" tabIndex={-1}>
-          <Suspense fallback={<Spin className="page" />}>
-            <Pages />
-          </Suspense>
+          <Boundary at={pathname}>
+            <Suspense fallback={<Spin className="page" />}>
+              <Pages />
+            </Suspense>
+          </Boundary>
         </main>
       </Layout>
     </Layout>

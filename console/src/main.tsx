@@ -57,6 +57,8 @@ function Root() {
   );
 }
 
+// After an update of the platform an open page may miss parts of its own build.
+window.addEventListener('vite:preloadError', () => window.location.reload());
 followEvents(queries);
 watchReachable(queries);
 createRoot(document.getElementById('root')!).render(
