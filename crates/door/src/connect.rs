@@ -17,7 +17,7 @@ use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
 use crate::registration::Registered;
-use crate::serve::{Channel, Door};
+use crate::serve::{self, Channel, Door};
 use crate::session::Driver;
 use crate::sessions::{Entered, Mailbox, NoSeat};
 use crate::terms::Terms;
@@ -96,6 +96,9 @@ async fn read_connect<'d, P, S: AsyncRead + Unpin>(
     let late = |_| Why::Late(door.config.connect_timeout);
     let mut place = None;
     loop {
+        if input.first().is_some_and(|first| *first != serve::CONNECT) {
+            return Err(Why::NoConnect);
+        }
         match frame_len(input, MAX_CONNECT).map_err(Why::Packet)? {
             Some(length) if length <= input.len() => return Ok((length, place)),
             Some(length) if length > USUAL_CONNECT && place.is_none() => {

@@ -6,9 +6,9 @@ use crate::http::range::Range;
 pub use crate::proxy;
 use crate::websocket::frames::Frames;
 
-/// The identity of a pre-shared key in a record of TLS.
-pub fn psk_identity(record: &[u8]) -> Option<&str> {
-    crate::tls::psk::offered(record).map(|(text, _)| text)
+/// The identity of a pre-shared key in records of TLS.
+pub fn psk_identity(records: &[u8]) -> Option<&str> {
+    crate::tls::psk::offered(records)
 }
 
 /// Length of the head of the HTTP request at the start of some bytes, and of the body behind it.

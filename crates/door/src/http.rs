@@ -2,7 +2,8 @@
 //! way into WebSocket.
 //!
 //! What is not understood is refused with a sentence that says why; an answer always has its
-//! `Content-Length` and is never chunked, compressed or redirected.
+//! `Content-Length` unless it can have no body, and is never chunked, compressed or redirected. A connection
+//! ends with the first refusal.
 
 pub(crate) mod answer;
 pub(crate) mod form;
@@ -51,6 +52,7 @@ pub(crate) async fn serve<P: Platform, S: Transport>(
                     door.turn_stranger_away(peer, None, Why::LateHead(door.config.connect_timeout));
                 }
                 if let Some(refusal) = door.refusal(&unread) {
+                    door.log.refused_request(peer, refusal.status.0.into(), &unread.to_string());
                     parting::answer(line, refusal.last_words().as_bytes()).await;
                 }
                 return None;
@@ -71,11 +73,15 @@ pub(crate) async fn serve<P: Platform, S: Transport>(
             None if register::is_asked(&head) => door.register_by_form(&body, peer, channel).await,
             None => door.answer(&head).await,
         };
-        if let Err(error) = door.send(&mut line, &answer, &head).await {
+        if let Some(sentence) = answer.refusal() {
+            door.log.refused_request(peer, answer.status.0.into(), sentence);
+        }
+        let goes_on = head.goes_on && !answer.is_last;
+        if let Err(error) = door.send(&mut line, &answer, &head, goes_on).await {
             tracing::debug!(%error, "an HTTP connection broke off");
             return None;
         }
-        if !head.goes_on {
+        if !goes_on {
             parting::wait(line).await;
             return None;
         }
@@ -88,17 +94,17 @@ impl<P: Platform> Door<P> {
         if !matches!(&*head.method, "GET" | "HEAD") {
             count(&self.counters.http_bad_method);
             let text = "files are fetched with GET, HEAD tells of them, and devices register with POST at /auth/register/device";
-            return Answer::text(METHOD_NOT_ALLOWED, text).with("Allow", "GET, HEAD");
+            return Answer::refuse(METHOD_NOT_ALLOWED, text).with("Allow", "GET, HEAD");
         }
         let answer = match self.platform.open_file(&head.target).await {
             Ok(blob) => Answer::file(blob, head),
-            Err(FileRefusal::Forbidden(reason)) => Answer::text(FORBIDDEN, &reason),
-            Err(FileRefusal::NotFound) => Answer::text(
+            Err(FileRefusal::Forbidden(reason)) => Answer::refuse(FORBIDDEN, &reason),
+            Err(FileRefusal::NotFound) => Answer::refuse(
                 NOT_FOUND,
                 "there is no file at this address; a device finds the address of its file in the notice of its upgrade",
             ),
             Err(FileRefusal::Unavailable) => {
-                Answer::text(UNAVAILABLE, "the file cannot be served at present; try again")
+                Answer::refuse(UNAVAILABLE, "the file cannot be served at present; try again")
             }
         };
         match answer.status {
@@ -115,18 +121,24 @@ impl<P: Platform> Door<P> {
     fn refusal(&self, unread: &Unread) -> Option<Answer> {
         let answer = match unread {
             Unread::Ended | Unread::Late => return None,
-            Unread::Bad(bad) => Answer::text(bad.status(), &unread.to_string()),
-            Unread::LongBody(_) => Answer::text(CONTENT_TOO_LARGE, &unread.to_string()),
+            Unread::Bad(bad) => Answer::refuse(bad.status(), &unread.to_string()),
+            Unread::LongBody(_) => Answer::refuse(CONTENT_TOO_LARGE, &unread.to_string()),
         };
         count(&self.counters.http_requests);
         count(&self.counters.http_bad_request);
         Some(answer)
     }
 
-    async fn send<S: Transport>(&self, line: &mut S, answer: &Answer, asked: &Head) -> io::Result<()> {
+    async fn send<S: Transport>(
+        &self,
+        line: &mut S,
+        answer: &Answer,
+        asked: &Head,
+        goes_on: bool,
+    ) -> io::Result<()> {
         let (patience, counters) = (self.config.write_timeout, &*self.counters);
         let mut receiver = Receiver { line, patience, counters };
-        let sent = receiver.send(answer, asked.goes_on, asked.method == "HEAD").await;
+        let sent = receiver.send(answer, goes_on, asked.method == "HEAD").await;
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             count(&self.counters.write_timeout);
         }

@@ -28,11 +28,22 @@ impl Log {
 
     /// Logs a connection that was turned away, or counts it as left out.
     pub(crate) fn turned_away(&self, peer: SocketAddr, Turned { why, who }: &Turned<'_>) {
+        self.line(|| {
+            let (product, device, mqtt) = (who.product_key, who.device_name, who.mqtt());
+            tracing::info!(%peer, product, device, mqtt, "a connection was refused: {why}");
+        });
+    }
+
+    /// The same of one whose request over HTTP was refused with this code.
+    pub(crate) fn refused_request(&self, peer: SocketAddr, code: i32, why: &str) {
+        self.line(|| tracing::info!(%peer, code, "an HTTP request was refused: {why}"));
+    }
+
+    fn line(&self, write: impl FnOnce()) {
         let line = self.budget().line(Instant::now());
         say_left_out(line.left_out_before);
         if line.is_granted {
-            let (product, device, mqtt) = (who.product_key, who.device_name, who.mqtt());
-            tracing::info!(%peer, product, device, mqtt, "a connection was refused: {why}");
+            write();
         }
         if let Some(span) = line.settle {
             let log = self.clone();

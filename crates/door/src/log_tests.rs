@@ -2,23 +2,29 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mqtt::{QoS, Version};
+use openssl::pkey::PKey;
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::X509;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio_openssl::SslStream;
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::certs::{Authority, Pem};
 use crate::log::Log;
 use crate::pipe_tests::client::{Client, Credentials, bytes};
 use crate::pipe_tests::platform::TestPlatform;
 use crate::serve::{Door, open};
-use crate::{Config, Counters, Sessions};
+use crate::{Certificate, Config, Counters, Sessions, Tls};
 
 /// All that is logged on this thread, and so by the runtime of this test.
 #[derive(Clone, Default)]
@@ -91,10 +97,13 @@ impl House {
     }
 
     async fn with(config: Config) -> Self {
+        Self::with_tls(config, Tls::new(None).unwrap()).await
+    }
+
+    async fn with_tls(config: Config, tls: Tls) -> Self {
         let (platform, _) = TestPlatform::new();
         let (sessions, counters, log) = (Sessions::new(), Arc::new(Counters::default()), Log::default());
-        let door =
-            Arc::new(Door::new(platform, sessions, config, counters, log, crate::Tls::new(None).unwrap()));
+        let door = Arc::new(Door::new(platform, sessions, config, counters, log, tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = {
@@ -203,6 +212,10 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         (b"\x30\0".to_vec(), "the first byte is 0x30", "peer=127.0.0.1:"),
         (b"\x10\x20\0\x04MQ".to_vec(), "no whole CONNECT came within 1 s", "peer=127.0.0.1:"),
         (b"GET / HTT".to_vec(), "no whole head of an HTTP request came within 1 s", "peer=127.0.0.1:"),
+        (b"GET /x HTTP/1.0\r\n\r\n".to_vec(), "refused: there is no file at this address", "code=404"),
+        (b"PUT /x HTTP/1.0\r\n\r\n".to_vec(), "refused: files are fetched with GET", "code=405"),
+        (b"GET /x HTTP/1.1\r\n\r\n".to_vec(), "refused: the request has no Host", "code=400"),
+        (b"POST /auth/register/device HTTP/1.0\r\n\r\n".to_vec(), "an HTTP request was refused", "code=460"),
     ];
     for (said, (hello, why, who)) in cases.iter().enumerate() {
         house.dial(hello).await;
@@ -216,6 +229,50 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
     log.until("the login cannot be checked at present").await;
     let text = log.all().concat();
     assert!(!text.contains("my secret") && !text.contains(&client_password()), "{text}");
+}
+
+/// Shakes hands with TLS 1.2, in vain.
+async fn shake(house: &House, arm: impl FnOnce(&mut SslConnectorBuilder)) {
+    let mut device = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    device.set_verify(SslVerifyMode::NONE);
+    device.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+    arm(&mut device);
+    let ssl = device.build().configure().unwrap().into_ssl("localhost").unwrap();
+    let stream = TcpStream::connect(house.address).await.unwrap();
+    let mut stream = SslStream::new(ssl, stream).unwrap();
+    Pin::new(&mut stream).connect().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_says_what_to_mend() {
+    let (log, _guard) = Lines::capture(Level::INFO);
+    let authority = Authority::new().unwrap();
+    let server = authority.sign_server(&["localhost".parse().unwrap()]).unwrap();
+    let ca = authority.to_pem().unwrap().certificate;
+    let certificate = Certificate::from_pem(&server.certificate, &server.key).unwrap().trusting(&ca).unwrap();
+    let house = House::with_tls(Config::default(), Tls::new(Some(&certificate)).unwrap()).await;
+    shake(&house, |device| {
+        device.set_cipher_list("PSK-AES128-CBC-SHA").unwrap();
+        device.set_psk_client_callback(|_, _, identity, key| {
+            identity[..7].copy_from_slice(b"dev001\0");
+            key[0] = 1;
+            Ok(1)
+        });
+    })
+    .await;
+    log.until(r#"its pre-shared key, "dev001", cannot be read; it must read"#).await;
+    let stranger = Authority::new().unwrap().sign_device("whatever").unwrap();
+    for (Pem { certificate, key }, verdict) in [
+        (&stranger, "verify failed: unable to get local issuer certificate; its own certificate must be"),
+        (&server, "certificate purpose; its own certificate must be"),
+    ] {
+        shake(&house, |device| {
+            device.set_certificate(&X509::from_pem(certificate).unwrap()).unwrap();
+            device.set_private_key(&PKey::private_key_from_pem(key).unwrap()).unwrap();
+        })
+        .await;
+        log.until(verdict).await;
+    }
 }
 
 fn client_password() -> String {

@@ -25,7 +25,7 @@ use crate::{Config, Counters, Fingerprint, Platform, Sessions, connect, counters
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// First byte of every CONNECT.
-const CONNECT: u8 = 0x10;
+pub(crate) const CONNECT: u8 = 0x10;
 
 /// Most connections that wait for a delayed refusal.
 const MAX_DELAYED: usize = 4096;
@@ -74,7 +74,7 @@ impl<P> Door<P> {
             logins: Semaphore::new(config.max_logins),
             long_connects: Semaphore::new(MAX_LONG_CONNECTS),
             tls,
-            turns: Turns::default(),
+            turns: Turns::new(&config),
             connections_of: Places::default(),
             config: Arc::new(config),
         }

@@ -7,6 +7,7 @@ mod handshake;
 mod pipe;
 pub(crate) mod psk;
 mod stream;
+mod turns;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,8 +25,8 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509NameRef};
 
 use crate::Fingerprint;
-pub(crate) use handshake::Turns;
 pub(crate) use stream::TlsStream;
+pub(crate) use turns::Turns;
 
 /// First byte of a handshake.
 pub(crate) const HANDSHAKE: u8 = 0x16;

@@ -13,8 +13,8 @@ use crate::proxy::{self, SIGNATURE};
 use crate::serve::Door;
 use crate::{Counters, Platform, Refusal, RegistrationRefusal};
 
-/// Characters of an unknown sign method that are repeated.
-const MAX_WORD: usize = 32;
+/// Characters of an unknown word that are repeated.
+const MAX_WORD: usize = 64;
 
 /// A connection that is turned away, and what is known of it.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub(crate) enum Why {
     TlsBrokeOff,
     /// The TLS handshake was not done in this time.
     TlsLate(Duration),
+    /// The identity of its pre-shared key cannot be read.
+    PskIdentity(String),
     /// Its TLS handshake with a pre-shared key failed, and the platform said so of it.
     Psk(Refusal),
     /// Its address has this many connections, which is all it may have.
@@ -109,6 +111,11 @@ pub(crate) enum Why {
     Stopping,
 }
 
+/// As much of a text as is repeated.
+pub(crate) fn word(text: &str) -> String {
+    text.chars().take(MAX_WORD).collect()
+}
+
 impl<'p> Who<'p> {
     /// Takes what is well formed of a user name.
     pub(crate) fn named(mut self, username: Option<&'p str>) -> Self {
@@ -136,8 +143,8 @@ impl Why {
     }
 
     pub(crate) fn sign_method(client_id: &ClientId<'_>) -> Self {
-        let word = client_id.param("signmethod").unwrap_or_default();
-        Self::SignMethod(word.chars().take_while(|&c| c != '|').take(MAX_WORD).collect())
+        let method = client_id.param("signmethod").unwrap_or_default();
+        Self::SignMethod(word(method.split('|').next().unwrap_or_default()))
     }
 
     pub(crate) fn platform(refusal: Refusal, client_id: &ClientId<'_>, password: &[u8]) -> Self {
@@ -197,6 +204,7 @@ impl Why {
             | Self::Tls { .. }
             | Self::TlsBrokeOff
             | Self::TlsLate(_)
+            | Self::PskIdentity(_)
             | Self::Psk(_)
             | Self::AddressFull(_)
             | Self::Late(_)
@@ -223,7 +231,9 @@ impl Why {
             Self::Late(_) | Self::LateHead(_) | Self::ProxyLate(_) | Self::TlsLate(_) => {
                 &counters.connect_timeout
             }
-            Self::Tls { .. } | Self::TlsBrokeOff | Self::Psk(_) => &counters.tls_failed,
+            Self::Tls { .. } | Self::TlsBrokeOff | Self::PskIdentity(_) | Self::Psk(_) => {
+                &counters.tls_failed
+            }
             Self::ThrottleFull => &counters.throttle_full,
             Self::ThrottleLeft => &counters.throttle_left,
             Self::Packet(mqtt::Error::TooLarge { .. }) => &counters.too_large,
@@ -281,6 +291,11 @@ impl fmt::Display for Why {
             Self::TlsLate(limit) => {
                 write!(f, "its TLS handshake was not done within {} s", limit.as_secs_f32())
             }
+            Self::PskIdentity(identity) => write!(
+                f,
+                "the identity of its pre-shared key, {identity:?}, cannot be read; it must read \
+                 `DN|hmacsha256|PK&DN|TIMESTAMP`, as `otaru device credentials` shows it"
+            ),
             Self::Psk(Refusal::NotAuthorised) => {
                 f.write_str("its pre-shared key is that of a device that is unknown or disabled")
             }
@@ -363,7 +378,8 @@ impl fmt::Display for Why {
 
 /// What to do about a failure that OpenSSL calls so.
 fn advice(reason: &str, certified: bool) -> &'static str {
-    if reason.contains("no shared cipher") && !certified {
+    let lacks = |what| reason.contains(what) && !certified;
+    if lacks("no shared cipher") || lacks("no suitable signature algorithm") {
         "; there is no certificate here: `otaru certs new` makes one"
     } else if reason.contains("no shared cipher") {
         "; a device that knows RSA only, as those of the C SDKs, needs a certificate with an RSA key"
@@ -373,6 +389,10 @@ fn advice(reason: &str, certified: bool) -> &'static str {
     {
         "; it does not trust the certificate here: give it the CA's (ca.pem), and connect by a name that the \
          certificate has"
+    } else if reason.contains("certificate verify failed") {
+        "; its own certificate must be one for clients, in force, and of a CA in the file of tls-client-ca"
+    } else if reason.contains("record layer failure") {
+        "; what it sends is no record of TLS"
     } else if reason.contains("unsupported protocol") {
         "; TLS 1.2 or 1.3 is needed"
     } else {

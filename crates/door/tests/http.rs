@@ -232,6 +232,25 @@ async fn a_connection_serves_one_request_after_another() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_with_the_first_refusal() {
+    let (house, _) = house_with_a_file(300).await;
+    house.platform.file("/expired", Err(FileRefusal::Forbidden("the address has expired".into())));
+    let form = "POST /auth/register/device HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let request = |line: &str| format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (request, status) in [
+        (request("GET /nothing"), 404),
+        (request("GET /expired"), 403),
+        (request("DELETE /expired"), 405),
+        (form, 200),
+    ] {
+        let mut client = Client::new(house.dial().await);
+        client.send(request.as_bytes()).await;
+        let answer = Answer::of(&client.rest().await);
+        assert_eq!((answer.status(), answer.field("Connection")), (status, Some("close")), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_breaks_off_ends_the_connection_short() {
     let house = House::open().await;
     house.platform.file("/broken", Ok(TestBlob::broken(200_000, 140_000)));

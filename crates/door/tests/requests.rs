@@ -65,7 +65,9 @@ async fn what_is_ambiguous_is_refused() {
         ("GET file HTTP/1.1\r\n\r\n", 400, "target"),
         ("CONNECT h:443 HTTP/1.1\r\n\r\n", 400, "target"),
         ("OPTIONS * HTTP/1.1\r\n\r\n", 400, "target"),
-        ("POST /file HTTP/1.1\r\nContent-Length: 5000\r\n\r\n", 413, "4096"),
+        ("GET /file HTTP/1.1\r\n\r\n", 400, "no Host"),
+        ("GET /file HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "no Host"),
+        ("POST /file HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n", 413, "4096"),
     ] {
         let answer = answers(&house, format!("{head}{OTHER}").as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head:?}: {answer}");
@@ -97,7 +99,8 @@ async fn what_is_too_long_is_refused_before_it_ends() {
 async fn a_body_is_passed_over_and_the_next_request_is_found() {
     let house = house().await;
     for (body, close) in [("", ""), ("abc", ""), ("GET /file HTTP/1.1\r\n\r\n", "")] {
-        let first = format!("GET /file HTTP/1.1\r\nContent-Length: {}\r\n{close}\r\n{body}", body.len());
+        let first =
+            format!("GET /file HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n{close}\r\n{body}", body.len());
         let answers = answers(&house, format!("{first}\r\n{OTHER}").as_bytes()).await;
         assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
         assert_eq!(answers.matches("Content-Length: 10\r\n").count(), 1, "{answers}");
@@ -131,8 +134,7 @@ async fn paths_are_taken_as_they_are() {
         "/..\\..\\etc\\passwd",
         "/file;x",
     ] {
-        let answer =
-            answers(&house, format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        let answer = answers(&house, format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{target}: {answer}");
     }
 }
@@ -143,7 +145,7 @@ async fn what_an_old_client_or_a_proxy_sends_is_served() {
     for request in [
         "GET /file HTTP/1.0\r\n\r\n",
         "GET http://otaru.example:1883/file HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n",
-        "GET /file HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\r\n",
+        "GET /file HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\r\n",
     ] {
         let answer = answers(&house, format!("{request}{OTHER}").as_bytes()).await;
         assert!(

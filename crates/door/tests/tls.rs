@@ -13,6 +13,7 @@ use common::House;
 use common::client::{Client, Credentials};
 use common::platform::{PRODUCT, PRODUCT_SECRET, SECRET, TestBlob};
 use common::websocket;
+use futures_util::FutureExt as _;
 use mqtt::Packet;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -21,7 +22,7 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use otaru_door::certs::{Authority, Pem};
 use otaru_door::{Certificate, Config, Fingerprint, Tls, TlsError, proxy};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 use wire::block::Frame;
@@ -154,6 +155,14 @@ async fn a_key_made_of_the_secret_opens_the_door_with_every_suite() {
 }
 
 #[tokio::test]
+async fn a_key_opens_the_door_also_where_certificates_are_asked_for() {
+    let house = asking_house().await;
+    for suite in ["PSK-AES128-CBC-SHA", "RSA-PSK-AES256-CBC-SHA384", "RSA-PSK-AES128-CBC-SHA"] {
+        enter(dial(&house, sharing(suite, IDENTITY, SECRET)).await).await;
+    }
+}
+
+#[tokio::test]
 async fn without_a_certificate_a_pre_shared_key_opens_all_the_same() {
     let house = House::open().await;
     enter(dial(&house, sharing("PSK-AES128-CBC-SHA", IDENTITY, SECRET)).await).await;
@@ -213,6 +222,39 @@ async fn half_a_handshake_has_the_time_of_a_connect_and_no_more() {
     house.await_count("tls_failed", 1).await;
 }
 
+/// The first message of a device.
+async fn hello() -> Vec<u8> {
+    let (near, mut far) = duplex(16 * 1024);
+    let mut shaking = Box::pin(shake(near, device(SslVersion::TLS1_3)));
+    assert!((&mut shaking).now_or_never().is_none());
+    let mut hello = vec![0; 16 * 1024];
+    let length = far.read(&mut hello).await.unwrap();
+    hello.truncate(length);
+    hello
+}
+
+#[tokio::test]
+async fn handshakes_that_an_address_does_not_end_keep_its_own_waiting_and_nobody_elses() {
+    let balancers = vec!["127.0.0.0/8".parse().unwrap()];
+    // One origin may have two handshakes that have begun.
+    let config = Config { balancers, max_connections: 16, ..Config::default() };
+    let (house, hello) = (House::with_tls(config, tls()).await, hello().await);
+    let begin = async || {
+        let mut stream = behind(&house, 7).await;
+        stream.write_all(&hello).await.unwrap();
+        stream
+    };
+    let (mut first, mut second) = (begin().await, begin().await);
+    for stream in [&mut first, &mut second] {
+        assert_eq!(stream.read_u8().await.unwrap(), 0x16, "an answer");
+    }
+    let mut third = begin().await;
+    enter(shake(behind(&house, 8).await, device(SslVersion::TLS1_3)).await.unwrap()).await;
+    assert!(third.read_u8().now_or_never().is_none());
+    drop(first);
+    assert_eq!(third.read_u8().await.unwrap(), 0x16, "an answer");
+}
+
 #[tokio::test]
 async fn another_cas_certificate_is_not_trusted_and_the_door_hears_it() {
     let other = Authority::new().unwrap().sign_server(&[HOST.parse().unwrap()]).unwrap();
@@ -254,16 +296,20 @@ async fn secrets_may_be_sent_over_tls() {
     assert_eq!(*house.platform.private.lock().unwrap(), [true, false]);
 }
 
+/// A connection through a balancer from 192.0.2.`last`.
+async fn behind(house: &House, last: u8) -> TcpStream {
+    let source = [192, 0, 2, last, 10, 0, 0, 1, 0x9c, 0x41, 0x07, 0x5b];
+    let mut stream = house.dial().await;
+    stream.write_all(&[&proxy::SIGNATURE[..], &[0x21, 0x11, 0, 12], &source].concat()).await.unwrap();
+    stream
+}
+
 #[tokio::test]
 async fn http_and_a_balancers_header_go_with_tls() {
     let config = Config { balancers: vec!["127.0.0.0/8".parse().unwrap()], ..Config::default() };
     let house = House::with_tls(config, tls()).await;
     house.platform.file("/f", Ok(TestBlob::new(100_000)));
-    let source = [192, 0, 2, 7, 10, 0, 0, 1, 0x9c, 0x41, 0x07, 0x5b];
-    let header = [&proxy::SIGNATURE[..], &[0x21, 0x11, 0, 12], &source].concat();
-    let mut stream = house.dial().await;
-    stream.write_all(&header).await.unwrap();
-    let mut stream = shake(stream, device(SslVersion::TLS1_3)).await.unwrap();
+    let mut stream = shake(behind(&house, 7).await, device(SslVersion::TLS1_3)).await.unwrap();
     stream.write_all(b"GET /f HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     // The door says that it ends, as TLS wants it: otherwise this is an error.

@@ -112,7 +112,11 @@ async fn what_is_no_mqtt_in_frames_is_closed_with_the_reason() {
         assert!(String::from_utf8_lossy(&payload[2..]).contains(why), "{payload:?}");
         assert_eq!(next(&mut stream).await, None);
     }
-    assert_eq!(house.counted("malformed_connect"), 4);
+    // Of what is no CONNECT none is waited for.
+    let mut stream = upgrade(house.dial().await).await;
+    stream.write_all(&frame(BINARY, b"\x30\xff\xff")).await.unwrap();
+    assert_eq!(next(&mut stream).await, None);
+    assert_eq!((house.counted("malformed_connect"), house.counted("connect_timeout")), (5, 0));
 }
 
 #[tokio::test]
@@ -140,6 +144,7 @@ async fn requests_that_do_not_become_a_websocket_say_why() {
     let house = House::open().await;
     for (from, to, status, why) in [
         ("GET /", "POST /", "400 ", "GET"),
+        ("HTTP/1.1", "HTTP/1.0", "400 ", "HTTP/1.1"),
         ("keep-alive, Upgrade", "keep-alive", "400 ", "Connection: Upgrade"),
         ("Version: 13", "Version: 8", "426 ", "version 13"),
         ("Sec-WebSocket-Version: 13\r\n", "", "426 ", "version 13"),
@@ -148,14 +153,14 @@ async fn requests_that_do_not_become_a_websocket_say_why() {
         ("mqttv3.1, mqtt", "chat", "400 ", "subprotocol `mqtt`"),
         ("Sec-WebSocket-Protocol", "X", "400 ", "subprotocol `mqtt`"),
     ] {
-        let request = UPGRADE.replace(from, to).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let request = UPGRADE.replace(from, to);
         let mut client = Client::new(house.dial().await);
         client.send(request.as_bytes()).await;
         let answer = String::from_utf8(client.rest().await).unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(why), "{answer}");
         assert_eq!(answer.contains("Sec-WebSocket-Version: 13"), status == "426 ");
     }
-    assert_eq!((house.counted("http_bad_upgrade"), house.counted("websockets")), (8, 0));
+    assert_eq!((house.counted("http_bad_upgrade"), house.counted("websockets")), (9, 0));
 }
 
 #[tokio::test]

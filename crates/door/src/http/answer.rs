@@ -30,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     fields: Vec<(&'static str, String)>,
     pub(crate) body: Body,
+    /// Whether the connection ends with it, whatever the client says.
+    pub(crate) is_last: bool,
 }
 
 /// What follows the head.
@@ -43,8 +45,13 @@ pub(crate) enum Body {
 }
 
 impl Answer {
+    /// A refusal, in a sentence for people.
+    pub(crate) fn refuse(status: Status, why: &str) -> Self {
+        Self::text(status, why).last()
+    }
+
     /// A sentence for people.
-    pub(crate) fn text(status: Status, text: &str) -> Self {
+    fn text(status: Status, text: &str) -> Self {
         let body = Body::Text(format!("{text}\n"));
         Self::new(status, body).with("Content-Type", "text/plain; charset=utf-8")
     }
@@ -80,13 +87,26 @@ impl Answer {
             Body::File { .. } => vec![("Content-Type", "application/octet-stream".into())],
             _ => vec![],
         };
-        Self { status, fields, body }
+        Self { status, fields, body, is_last: false }
     }
 
     /// With a further field.
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
         self
+    }
+
+    /// With which the connection ends: a stranger must not keep it by one refusal after the other.
+    pub(crate) fn last(self) -> Self {
+        Self { is_last: true, ..self }
+    }
+
+    /// The sentence that says why the request is refused, if it is.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        match &self.body {
+            Body::Text(text) if self.is_last && self.status != OK => Some(text.trim_end()),
+            _ => None,
+        }
     }
 
     /// Bytes of the body, if there is one.

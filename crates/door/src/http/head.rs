@@ -20,6 +20,8 @@ pub(crate) struct Head {
     pub(crate) target: String,
     /// Bytes of the body behind it.
     pub(crate) body: u64,
+    /// HTTP/1.0.
+    pub(crate) is_old: bool,
     /// Whether another request may follow on the connection.
     pub(crate) goes_on: bool,
     fields: Vec<(String, String)>,
@@ -36,6 +38,8 @@ pub(crate) enum Bad {
     LineEnd,
     #[error("the request's target is neither a path nor an http address")]
     Target,
+    #[error("the request has no Host, or more than one")]
+    Host,
     #[error("Content-Length is not a single number")]
     Length,
     #[error("Transfer-Encoding is not taken here: send Content-Length")]
@@ -64,11 +68,13 @@ impl Head {
             method: request.method.unwrap_or_default().into(),
             target: target(request.path.unwrap_or_default()).ok_or(Bad::Target)?.into(),
             body: 0,
+            is_old: request.version == Some(0),
             goes_on: false,
             fields: request.headers.iter().map(text).collect(),
         };
         head.body = head.body_length()?;
-        head.goes_on = request.version == Some(1) && !head.lists("connection", "close");
+        head.goes_on = !head.is_old && !head.lists("connection", "close");
+        head.check_host()?;
         Ok(Some((head, length)))
     }
 
@@ -94,6 +100,15 @@ impl Head {
         words.any(|other| other.trim().eq_ignore_ascii_case(word))
     }
 
+    /// Only a request of HTTP/1.0 may go without.
+    fn check_host(&self) -> Result<(), Bad> {
+        match self.all("host").count() {
+            1 => Ok(()),
+            0 if self.is_old => Ok(()),
+            _ => Err(Bad::Host),
+        }
+    }
+
     fn body_length(&self) -> Result<u64, Bad> {
         if self.all("transfer-encoding").next().is_some() {
             return Err(Bad::TransferEncoding);
@@ -113,7 +128,7 @@ impl Bad {
             Self::Version => answer::VERSION_NOT_SUPPORTED,
             Self::TransferEncoding => answer::LENGTH_REQUIRED,
             Self::TooLong => answer::HEAD_TOO_LARGE,
-            Self::Syntax(_) | Self::LineEnd | Self::Target | Self::Length => answer::BAD_REQUEST,
+            Self::Syntax(_) | Self::LineEnd | Self::Target | Self::Host | Self::Length => answer::BAD_REQUEST,
         }
     }
 }
@@ -168,9 +183,9 @@ mod tests {
     #[test]
     fn whether_another_may_follow() {
         for (text, goes_on) in [
-            ("GET / HTTP/1.1\r\n\r\n", true),
-            ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", false),
-            ("GET / HTTP/1.1\r\nConnection: x , close\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nHost: h\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nHost: h\r\nConnection: x , close\r\n\r\n", false),
             ("GET / HTTP/1.0\r\n\r\n", false),
         ] {
             assert_eq!(head(text).goes_on, goes_on, "{text}");
@@ -178,11 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_one_host() {
+        for (fields, is_taken) in
+            [("", false), ("Host: a\r\n", true), ("Host:\r\n", true), ("Host: a\r\nhost: a\r\n", false)]
+        {
+            let taken = Head::parse(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+            assert_eq!(taken.is_ok(), is_taken, "{fields}");
+        }
+        let two = "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n";
+        assert_eq!(Head::parse(two.as_bytes()), Err(Bad::Host));
+    }
+
+    #[test]
     fn a_whole_address_is_its_path() {
         for (target, path) in
             [("http://h:80/a?b", "/a?b"), ("https://h/", "/"), ("/http://h/a", "/http://h/a")]
         {
-            assert_eq!(head(&format!("GET {target} HTTP/1.1\r\n\r\n")).target, path);
+            assert_eq!(head(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")).target, path);
         }
         for target in ["*", "h:443", "http://h", "ftp://h/a", "a"] {
             let text = format!("GET {target} HTTP/1.1\r\n\r\n");
@@ -195,7 +222,7 @@ mod tests {
         let endless = |bytes: usize| [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; bytes]].concat();
         assert_eq!(Head::parse(&endless(1000)), Ok(None));
         assert_eq!(Head::parse(&endless(MAX_HEAD)), Err(Bad::TooLong));
-        let fields = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(count));
+        let fields = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
         assert!(Head::parse(fields(MAX_FIELDS).as_bytes()).is_ok());
         assert_eq!(Head::parse(fields(MAX_FIELDS + 1).as_bytes()), Err(Bad::TooLong));
     }
@@ -209,7 +236,7 @@ mod tests {
             behind in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            let text = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n");
+            let text = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
             let whole = Head::parse(text.as_bytes());
             prop_assert_eq!(Head::parse(&[text.as_bytes(), &behind].concat()), whole.clone());
             for cut in 0..text.len() {

@@ -30,24 +30,23 @@ pub(super) fn is_asked(head: &Head) -> bool {
 impl<P: Platform> Door<P> {
     /// The answer to a form. Whatever comes of it travels with status 200, as official SDKs read no other.
     pub(super) async fn register_by_form(&self, body: &[u8], peer: SocketAddr, channel: Channel) -> Answer {
-        Answer::json(match Form::read(body) {
-            Ok(form) => self.register_form(&form, peer, channel).await,
-            Err(fault) => {
-                count(&self.counters.malformed_connect);
-                refusal((460, fault))
-            }
-        })
+        match self.register_form(body, peer, channel).await {
+            Ok(body) => Answer::json(body),
+            Err(refused) => Answer::json(refusal(refused)).last(),
+        }
     }
 
-    async fn register_form(&self, form: &Form, peer: SocketAddr, channel: Channel) -> String {
-        let Ok(sign_method) = form
-            .sign_method
-            .as_deref()
-            .map_or(Ok(SignMethod::HmacMd5), |word| SignMethod::parse(word).ok_or(()))
-        else {
-            count(&self.counters.malformed_connect);
-            return refusal((6292, "signMethod must be HmacMD5, HmacSHA1 or HmacSHA256"));
-        };
+    async fn register_form(
+        &self,
+        body: &[u8],
+        peer: SocketAddr,
+        channel: Channel,
+    ) -> Result<String, Refused> {
+        let form = Form::read(body).map_err(|fault| self.misread(peer, (460, fault)))?;
+        let word = form.sign_method.as_deref();
+        let sign_method = word.map_or(Some(SignMethod::HmacMd5), SignMethod::parse).ok_or_else(|| {
+            self.misread(peer, (6292, "signMethod must be HmacMD5, HmacSHA1 or HmacSHA256"))
+        })?;
         let registration = Registration {
             product_key: &form.product_key,
             device_name: &form.device_name,
@@ -57,17 +56,21 @@ impl<P: Platform> Door<P> {
             client_id: None,
         };
         let granted = self.register(&registration, peer, channel, pending()).await;
-        match granted.and_then(|granted| self.reply(&registration, &granted)) {
-            Ok(body) => body,
-            Err(why) => {
-                let refused = refused(&why);
-                let user = Username { product_key: &form.product_key, device_name: &form.device_name };
-                let user = user.to_string();
-                let who = Who::default().named(Some(&user));
-                self.turn_away(peer, &Turned { why, who });
-                refusal(refused)
-            }
-        }
+        granted.and_then(|granted| self.reply(&registration, &granted)).map_err(|why| {
+            let refused = refused(&why);
+            let user = Username { product_key: &form.product_key, device_name: &form.device_name };
+            let user = user.to_string();
+            let who = Who::default().named(Some(&user));
+            self.turn_away(peer, &Turned { why, who });
+            refused
+        })
+    }
+
+    /// Counts and logs a form that cannot be read.
+    fn misread(&self, peer: SocketAddr, refused: Refused) -> Refused {
+        count(&self.counters.malformed_connect);
+        self.log.refused_request(peer, refused.0, refused.1);
+        refused
     }
 
     fn reply(&self, registration: &Registration<'_>, granted: &crate::Granted) -> Result<String, Why> {

@@ -2,14 +2,12 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::num::NonZero;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use openssl::error::ErrorStack;
-use openssl::ssl::{self, ErrorCode, Ssl, SslStream};
+use openssl::ssl::{self, ErrorCode, Ssl, SslRef, SslStream};
+use openssl::x509::X509VerifyResult;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use wire::credentials::PskIdentity;
@@ -17,26 +15,15 @@ use wire::credentials::PskIdentity;
 use super::pipe::Pipe;
 use super::psk::{self, Known, Slot};
 use super::stream::{TlsStream, fill};
+use super::turns::Lane;
 use crate::connect::ended;
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::parting;
 use crate::serve::Door;
 use crate::socket::drain;
-use crate::turned::{Turned, Who, Why};
+use crate::turned::{Turned, Who, Why, word};
 use crate::{Platform, Refusal};
-
-/// Turns at the long sums of handshakes: as many as there are processors. They are done on threads of their
-/// own, lest devices that are in wait for those that come.
-#[derive(Debug, Clone)]
-pub(crate) struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Semaphore::new(processors)))
-    }
-}
 
 /// A pre-shared key that was offered.
 struct Offer {
@@ -79,7 +66,9 @@ impl<P: Platform> Door<P> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut offer = None;
-        let shaken = timeout_at(deadline, self.handshake(&mut stream, &mut offer)).await;
+        let lane = self.turns.lane(Origin::of(peer.ip()));
+        let shaken = timeout_at(deadline, self.handshake(&mut stream, &lane, &mut offer)).await;
+        drop(lane);
         match shaken.unwrap_or_else(|_| Err(Why::TlsLate(self.config.connect_timeout).into())) {
             Ok(ssl) => {
                 count(&self.counters.tls_handshakes);
@@ -96,12 +85,18 @@ impl<P: Platform> Door<P> {
         }
     }
 
-    async fn handshake<S>(&self, stream: &mut S, offer: &mut Option<Offer>) -> Result<SslStream<Pipe>, Broken>
+    async fn handshake<S>(
+        &self,
+        stream: &mut S,
+        lane: &Lane,
+        offer: &mut Option<Offer>,
+    ) -> Result<SslStream<Pipe>, Broken>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut pipe = Pipe::default();
         read(stream, &mut pipe).await?;
+        let _begun = lane.begin().await;
         let mut ssl = Ssl::new(&self.tls.context())?;
         let key = psk::slot(&mut ssl)?;
         let mut ssl = SslStream::new(ssl, pipe)?;
@@ -109,7 +104,7 @@ impl<P: Platform> Door<P> {
             if offer.is_none() {
                 *offer = self.look_up(&ssl.get_ref().input, &key).await?;
             }
-            let (went_on, done) = self.step(ssl).await?;
+            let (went_on, done) = step(ssl, lane).await?;
             ssl = went_on;
             match done {
                 Ok(()) => {
@@ -122,7 +117,7 @@ impl<P: Platform> Door<P> {
                 }
                 Err(error) => {
                     let alert = std::mem::take(&mut ssl.get_mut().output);
-                    return Err(Broken { why: self.why(&error, offer.as_ref()), alert });
+                    return Err(Broken { why: self.why(&error, ssl.ssl(), offer.as_ref()), alert });
                 }
             }
         }
@@ -130,8 +125,12 @@ impl<P: Platform> Door<P> {
 
     /// Has the pre-shared key at hand that OpenSSL is going to ask for.
     async fn look_up(&self, input: &[u8], slot: &Slot) -> Result<Option<Offer>, Broken> {
-        let Some((text, identity)) = psk::offered(input) else { return Ok(None) };
-        let is_known = match self.in_turn(self.platform.pre_shared_key(&identity)).await {
+        let Some(text) = psk::offered(input) else { return Ok(None) };
+        let key = match PskIdentity::parse(text) {
+            Some(identity) => self.in_turn(self.platform.pre_shared_key(&identity)).await,
+            None => Err(Refusal::Malformed),
+        };
+        let is_known = match key {
             Ok(key) => {
                 // Empty before: one identity is looked up in a handshake.
                 let _ = slot.set(Known { identity: text.to_owned(), key });
@@ -143,25 +142,14 @@ impl<P: Platform> Door<P> {
         Ok(Some(Offer { identity: text.to_owned(), is_known }))
     }
 
-    /// Goes on with a handshake as far as what has come allows.
-    async fn step(
-        &self,
-        mut ssl: SslStream<Pipe>,
-    ) -> Result<(SslStream<Pipe>, Result<(), ssl::Error>), Broken> {
-        let turn = Arc::clone(&self.turns.0).acquire_owned().await;
-        let work = spawn_blocking(move || {
-            let _turn = turn;
-            let done = ssl.accept();
-            (ssl, done)
-        });
-        work.await.map_err(|error| Why::tls(error.to_string(), true).into())
-    }
-
-    fn why(&self, error: &ssl::Error, offer: Option<&Offer>) -> Why {
+    fn why(&self, error: &ssl::Error, ssl: &SslRef, offer: Option<&Offer>) -> Why {
         match offer {
             Some(Offer { is_known: true, .. }) => Why::Psk(Refusal::BadPassword),
+            Some(Offer { identity, .. }) if PskIdentity::parse(identity).is_none() => {
+                Why::PskIdentity(word(identity))
+            }
             Some(Offer { is_known: false, .. }) => Why::Psk(Refusal::NotAuthorised),
-            None => Why::tls(reason(error), self.tls.has_certificate()),
+            None => Why::tls(reason(error, ssl), self.tls.has_certificate()),
         }
     }
 
@@ -178,19 +166,38 @@ impl<P: Platform> Door<P> {
             device_name: user.map(|user| user.device_name),
             ..Who::default()
         };
+        let origin = Origin::of(peer.ip());
         let refusal = match why {
             Why::Psk(refusal) => Some(refusal),
-            Why::Tls { .. } => Some(Refusal::NotAuthorised),
+            Why::Tls { .. } | Why::PskIdentity(_) => Some(Refusal::NotAuthorised),
+            Why::TlsBrokeOff | Why::TlsLate(_) => {
+                // There is nobody to hold back.
+                self.throttle.failed(self.throttle.unknown(origin), Instant::now());
+                None
+            }
             _ => None,
         };
         self.turn_away(peer, &Turned { why, who });
         let Some(refusal) = refusal else { return };
-        let origin = Origin::of(peer.ip());
         let Ok(wait) = self.wait_of(origin, user, refusal) else { return };
         if self.delay(wait, origin, ended(&mut stream)).await.is_ok() {
             parting::answer(stream, &alert).await;
         }
     }
+}
+
+/// Goes on with a handshake as far as what has come allows.
+async fn step(
+    mut ssl: SslStream<Pipe>,
+    lane: &Lane,
+) -> Result<(SslStream<Pipe>, Result<(), ssl::Error>), Broken> {
+    let turn = lane.turn().await;
+    let work = spawn_blocking(move || {
+        let _turn = turn;
+        let done = ssl.accept();
+        (ssl, done)
+    });
+    work.await.map_err(|error| Why::tls(error.to_string(), true).into())
 }
 
 /// Reads until OpenSSL can go on.
@@ -208,8 +215,12 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, pipe: &mut Pipe) -> Result
     poll_fn(|cx| drain(stream, &mut pipe.output, cx)).await.map_err(|_| Why::TlsBrokeOff)
 }
 
-/// What OpenSSL says of a failure, in its words.
-fn reason(error: &ssl::Error) -> String {
+/// What OpenSSL says of a failure, in its words, and of the device's certificate if that is why.
+fn reason(error: &ssl::Error, ssl: &SslRef) -> String {
     let last = error.ssl_error().and_then(|stack| stack.errors().last());
-    last.and_then(|error| error.reason()).map_or_else(|| error.to_string(), str::to_owned)
+    let reason = last.and_then(|error| error.reason()).map_or_else(|| error.to_string(), str::to_owned);
+    match ssl.verify_result() {
+        X509VerifyResult::OK => reason,
+        verdict => format!("{reason}: {verdict}"),
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslRef};
-use wire::credentials::{PskIdentity, PskKey};
+use wire::credentials::PskKey;
 
 use super::HANDSHAKE;
 
@@ -44,18 +44,31 @@ pub(super) fn key(ssl: &mut SslRef, identity: Option<&[u8]>, out: &mut [u8]) -> 
     Ok(known.key.len())
 }
 
-/// The identity in a record with the ClientKeyExchange of TLS 1.2, as it was sent and as it is read. Without a pre-shared key there is an
-/// encrypted secret in its place, which does not look like one.
-pub(crate) fn offered(record: &[u8]) -> Option<(&str, PskIdentity<'_>)> {
-    let (head, rest) = record.split_first_chunk::<5>()?;
-    let message = rest.get(..usize::from(u16::from_be_bytes([head[3], head[4]])))?;
-    let (message_head, body) = message.split_first_chunk::<4>()?;
-    if (head[0], message_head[0]) != (HANDSHAKE, CLIENT_KEY_EXCHANGE) {
-        return None;
+/// The identity in the ClientKeyExchange of TLS 1.2, if the records that have come hold a whole one. Without a
+/// pre-shared key there is an encrypted secret in its place, which is no text.
+///
+/// Before it a device that was asked for a certificate sends that, in the same record or in one of its own.
+pub(crate) fn offered(mut records: &[u8]) -> Option<&str> {
+    while let Some((head, rest)) = records.split_first_chunk::<5>().filter(|(head, _)| head[0] == HANDSHAKE) {
+        let (mut messages, behind) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes([head[3], head[4]])))?;
+        while let Some((head, rest)) = messages.split_first_chunk::<4>() {
+            let length = u32::from_be_bytes([0, head[1], head[2], head[3]]);
+            let (body, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            if head[0] == CLIENT_KEY_EXCHANGE {
+                return identity(body);
+            }
+            messages = behind;
+        }
+        records = behind;
     }
-    let (length, body) = body.split_first_chunk::<2>()?;
-    let identity = std::str::from_utf8(body.get(..usize::from(u16::from_be_bytes(*length)))?).ok()?;
-    Some((identity, PskIdentity::parse(identity)?))
+    None
+}
+
+/// The text at the start of a ClientKeyExchange.
+fn identity(body: &[u8]) -> Option<&str> {
+    let (length, rest) = body.split_first_chunk::<2>()?;
+    std::str::from_utf8(rest.get(..usize::from(u16::from_be_bytes(*length)))?).ok()
 }
 
 #[cfg(test)]
@@ -63,10 +76,6 @@ mod tests {
     use super::*;
 
     const IDENTITY: &str = "dev001|hmacsha256|a1TestPk001&dev001|2524608000000";
-
-    fn offered(record: &[u8]) -> Option<&str> {
-        super::offered(record).map(|(text, _)| text)
-    }
 
     fn record(kind: u8, message: u8, identity: &[u8]) -> Vec<u8> {
         let length = identity.len() as u8;
@@ -85,6 +94,23 @@ mod tests {
         assert_eq!(offered(&record(0x17, CLIENT_KEY_EXCHANGE, IDENTITY.as_bytes())), None);
         assert_eq!(offered(&record(HANDSHAKE, 1, IDENTITY.as_bytes())), None);
         assert_eq!(offered(&record(HANDSHAKE, CLIENT_KEY_EXCHANGE, &[0xff; 64])), None);
-        assert_eq!(offered(&record(HANDSHAKE, CLIENT_KEY_EXCHANGE, b"")), None);
+        assert_eq!(offered(&record(HANDSHAKE, CLIENT_KEY_EXCHANGE, b"")), Some(""));
+    }
+
+    #[test]
+    fn an_identity_is_found_behind_the_certificate_that_was_asked_for() {
+        // One that is empty: there is none.
+        let certificate = [11, 0, 0, 3, 0, 0, 0];
+        let exchange = record(HANDSHAKE, CLIENT_KEY_EXCHANGE, IDENTITY.as_bytes());
+        let own_record = [&[HANDSHAKE, 3, 3, 0, 7][..], &certificate, &exchange].concat();
+        assert_eq!(offered(&own_record), Some(IDENTITY));
+        let mut same_record = [&exchange[..5], &certificate, &exchange[5..]].concat();
+        same_record[4] += 7;
+        assert_eq!(offered(&same_record), Some(IDENTITY));
+        for bytes in [own_record, same_record] {
+            for cut in 0..bytes.len() {
+                assert_eq!(offered(&bytes[..cut]), None, "{cut}");
+            }
+        }
     }
 }

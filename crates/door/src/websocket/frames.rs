@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     TooLong,
     #[error("a close frame with half a code")]
     HalfCode,
+    #[error("a close frame with the code {0}, which none may have")]
+    Code(u16),
 }
 
 impl Fault {
@@ -135,6 +137,9 @@ impl Frames {
             (CLOSE, [_]) => return Err(Fault::HalfCode),
             (CLOSE, payload) => {
                 let code = payload.first_chunk().map_or(NORMAL, |code| u16::from_be_bytes(*code));
+                if !may_close(code) {
+                    return Err(Fault::Code(code));
+                }
                 self.control = Some(Control::Close(code));
                 self.is_over = true;
             }
@@ -142,6 +147,11 @@ impl Frames {
         }
         Ok(())
     }
+}
+
+/// Whether a close frame may have this code.
+fn may_close(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 impl Frame {
@@ -307,6 +317,8 @@ mod tests {
             (frame(0x89, &[0; 126]), Fault::Control),
             (frame(0x09, b"x"), Fault::Control),
             (frame(0x88, b"x"), Fault::HalfCode),
+            (frame(0x88, b"\x03\xed"), Fault::Code(1005)),
+            (frame(0x88, b"\x13\x88"), Fault::Code(5000)),
             (frame(0x80, b"x"), Fault::Continuation),
             ([frame(0x02, b"x"), frame(0x82, b"x")].concat(), Fault::Continuation),
             (long, Fault::TooLong),

@@ -14,12 +14,12 @@ pub(crate) fn asked(head: &Head) -> Option<Result<String, Answer>> {
 }
 
 fn open(head: &Head) -> Result<String, Answer> {
-    let refuse = |text| Err(Answer::text(BAD_REQUEST, text));
-    if head.method != "GET" || !head.lists("connection", "upgrade") {
-        return refuse("a WebSocket is asked for with GET and `Connection: Upgrade`");
+    let refuse = |text| Err(Answer::refuse(BAD_REQUEST, text));
+    if head.is_old || head.method != "GET" || !head.lists("connection", "upgrade") {
+        return refuse("a WebSocket is asked for with GET, HTTP/1.1 and `Connection: Upgrade`");
     }
     if head.only("sec-websocket-version") != Some("13") {
-        return Err(Answer::text(UPGRADE_REQUIRED, "version 13 of WebSocket is spoken here")
+        return Err(Answer::refuse(UPGRADE_REQUIRED, "version 13 of WebSocket is spoken here")
             .with("Upgrade", "websocket")
             .with("Sec-WebSocket-Version", "13"));
     }
