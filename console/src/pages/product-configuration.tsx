@@ -127,7 +127,7 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
   });
   const push = useMutation({
     mutationFn: () =>
-      ask(api.POST('/api/v1/products/{productKey}/configuration/push', { params: { path }, body: {} })),
+      ask(api.POST('/api/v1/products/{productKey}/configuration/push', { params: { path }, body: { all: true } })),
     ...after,
   });
   useEffect(() => {

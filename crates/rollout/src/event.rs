@@ -180,7 +180,7 @@ pub enum EventKind {
         /// Its number.
         version: i64,
     },
-    /// A device began to fetch a version.
+    /// A device fetched a version.
     ConfigurationFetched {
         /// Its number.
         version: i64,

@@ -53,7 +53,8 @@ pub(crate) struct Queue {
 pub(crate) struct NotTaken;
 
 impl Queue {
-    /// Hands over that a device came or went. Bounded by the sessions there are.
+    /// Hands over that a device came or went. Bounded by the sessions there are, and by how often gateways may log
+    /// sub-devices in.
     pub(crate) fn presence(&self, input: Input) {
         // Only a committer that has stopped takes nothing more.
         let _ = self.reports.send(Report { input: Some(input), done: None, _place: None });

@@ -42,7 +42,7 @@ pub(crate) enum Word {
     Asked { id: String },
     /// It answered a push.
     Answered { version: i64, code: i32 },
-    /// It began to fetch a version.
+    /// It fetched the file of a version.
     Fetched { version: i64 },
     /// A push may be due.
     Look,
@@ -127,7 +127,7 @@ impl Configurator {
         durable.await.map_err(|_| NotTaken)
     }
 
-    /// Tells that a device fetches a version. If too much waits it is not remembered, and the push comes once more.
+    /// Tells that a device fetched a version. If too much waits it is not remembered, and the push comes once more.
     pub(crate) fn fetched(&self, device: Id, version: i64) {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             let note = (device, 0, Word::Fetched { version });
@@ -316,15 +316,16 @@ impl Batch {
                     self.out.push((device, epoch, push));
                 }
             }
-            // A device can only have what it was told of.
-            Word::Answered { version, code } if version > 0 && version <= state.told => {
-                if (state.answered, state.code) != (version, Some(code)) {
+            // What it was told before is of no interest any more, and more than that it cannot have.
+            Word::Answered { version, code } if version > 0 && version == state.told => {
+                let has_taken = (state.answered, state.code) == (version, Some(TAKEN));
+                if !has_taken && (state.answered, state.code) != (version, Some(code)) {
                     let kind = EventKind::ConfigurationAnswered { version, result: code };
                     (state.answered, state.answered_at, state.code) = (version, Some(self.now), Some(code));
                     self.tell(&state, kind);
                 }
             }
-            Word::Fetched { version } if version != state.fetched => {
+            Word::Fetched { version } if version == state.told && version != state.fetched => {
                 (state.fetched, state.fetched_at) = (version, Some(self.now));
                 self.tell(&state, EventKind::ConfigurationFetched { version });
             }

@@ -14,11 +14,13 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::downlink::{self, Writer};
+use crate::gateway::LoginRates;
 use crate::ids::IdSource;
 use crate::metrics::Measures;
 use crate::news::Gong;
 use crate::orders::Uploads;
 use crate::pace::Pace;
+use crate::renounced::Renounced;
 use crate::watch::Watches;
 use crate::zones;
 
@@ -36,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// Most sub-devices of a gateway.
     pub(crate) sub_devices: usize,
+    pub(crate) login_rates: LoginRates,
+    pub(crate) renounced: Renounced,
     /// The zone of products that have none.
     pub(crate) timezone: String,
     /// Until when what was offered uses up the byte budget, in microseconds.
@@ -94,6 +98,8 @@ impl Core {
             ids: IdSource::default(),
             limits,
             sub_devices,
+            login_rates: LoginRates::new(sub_devices),
+            renounced: Renounced::default(),
             timezone,
             offered_until_us: AtomicI64::new(0),
             up_since: AtomicI64::new(0),

@@ -1,5 +1,6 @@
 //! What gateways ask for their sub-devices (docs/protocol.md 9).
 
+mod login_rate;
 mod registration;
 
 use std::collections::BTreeMap;
@@ -19,10 +20,13 @@ use crate::core::Unit;
 use crate::counters::Counters;
 use crate::downlink::bytes;
 
+pub(crate) use login_rate::LoginRates;
+
 /// Codes of answers, in the order of docs/protocol.md 9.
 const SUCCESS: i32 = 200;
 const NOT_A_GATEWAY: i32 = 403;
 const TOO_MANY: i32 = 428;
+const TOO_OFTEN: i32 = 429;
 const WRONG_PARAMETER: i32 = 460;
 const SYSTEM_ERROR: i32 = 500;
 const NO_SESSION: i32 = 520;
@@ -193,13 +197,10 @@ impl Server {
         subs: &[SubDevice<'_>],
     ) -> Result<(), Refusal> {
         self.check_writable()?;
-        let mut tx = self.core.store.read().await?;
-        let found = self.proved(&mut tx, gateway, subs).await?;
-        drop(tx);
-        let foreign = |(_, found): &(_, &Found)| found.gateway != Some(gateway.device);
-        if let Some((sub, _)) = subs.iter().zip(&found).find(foreign) {
-            return Err(of(sub, NO_TOPOLOGY, "it is not in the topology of this gateway"));
-        }
+        self.check_rate(gateway, subs.len())?;
+        // A gateway waits for what its logins before have come to, as others do for their reports.
+        let _ = self.queue.flush().await;
+        let found = self.may_log_in(gateway, subs).await?;
         let sessions = subs.iter().zip(&found).map(|(sub, found)| {
             Arc::new(Session {
                 device: found.device,
@@ -216,7 +217,30 @@ impl Server {
         let most = self.core.sub_devices;
         carrier.carry(sessions.collect(), most).map_err(|TooMany| {
             Refusal::Code(TOO_MANY, format!("a gateway may have {most} sub-devices logged in"))
+        })?;
+        // Who took one away before it was carried found nothing to log out.
+        self.may_log_in(gateway, subs).await.map(drop).inspect_err(|_| {
+            found.iter().for_each(|sub| drop(carrier.drop_off(sub.device)));
         })
+    }
+
+    /// As [`Self::proved`], of this moment; each is in the gateway's topology.
+    async fn may_log_in(&self, gateway: &Session, subs: &[SubDevice<'_>]) -> Result<Vec<Found>, Refusal> {
+        let mut tx = self.core.store.read().await?;
+        let found = self.proved(&mut tx, gateway, subs).await?;
+        let foreign = |(_, found): &(_, &Found)| found.gateway != Some(gateway.device);
+        match subs.iter().zip(&found).find(foreign) {
+            Some((sub, _)) => Err(of(sub, NO_TOPOLOGY, "it is not in the topology of this gateway")),
+            None => Ok(found),
+        }
+    }
+
+    fn check_rate(&self, gateway: &Session, logins: usize) -> Result<(), Refusal> {
+        if self.core.login_rates.take(gateway.device, logins, self.core.now()) {
+            return Ok(());
+        }
+        let words = "too many logins of sub-devices in a short time: try again in a few seconds";
+        Err(Refusal::Code(TOO_OFTEN, words.into()))
     }
 
     fn check_writable(&self) -> Result<(), Refusal> {

@@ -26,6 +26,7 @@ mod orders;
 mod pace;
 mod platform;
 mod registration;
+mod renounced;
 mod uplink;
 mod watch;
 mod zones;

@@ -19,7 +19,7 @@ use wire::topic::Kind;
 
 use crate::Server;
 use crate::committer::NotTaken;
-use crate::configurations;
+use crate::configurations::{self, Configurator};
 use crate::counters::Counters;
 use crate::downlink::FILE_ID;
 use crate::ids::IdKind;
@@ -67,6 +67,8 @@ impl Platform for Server {
         if !self.core.takes_logins() {
             return Err(Refusal::Unavailable);
         }
+        // Drawn before the look: what is taken away after it is known to be younger.
+        let epoch = self.core.next_id();
         let sha256: String = certificate.iter().map(|byte| format!("{byte:02x}")).collect();
         let found = async {
             let mut tx = self.core.store.read().await?;
@@ -78,7 +80,7 @@ impl Platform for Server {
         })?;
         let found = found.filter(|found| found.enabled).ok_or(Refusal::NotAuthorised)?;
         Ok(Bearer {
-            admitted: Admitted { device: found.device, epoch: self.core.next_id() },
+            admitted: Admitted { device: found.device, epoch },
             product_key: found.product_key.into(),
             device_name: found.device_name.into(),
         })
@@ -86,6 +88,9 @@ impl Platform for Server {
 
     fn connected(&self, session: &Arc<Session>) {
         self.queue.presence(Input::Connected { device: session.device, epoch: session.epoch });
+        if session.gateway.is_none() && self.core.renounced.has(session.device, session.epoch) {
+            self.core.sessions.close(session.device, Closed::Ordered);
+        }
         self.configurations.came(session);
     }
 
@@ -304,8 +309,8 @@ impl Server {
         }
         let name = format!("configuration {}", IdKind::Configuration.text(found.id));
         let file = self.open_blob(name, found.sha256, found.size).await?;
-        self.configurations.fetched(device, found.version);
-        Ok(Some(Arc::new(file)))
+        let configurations = self.configurations.clone();
+        Ok(Some(Arc::new(ConfigurationFile { file, configurations, device, version: found.version })))
     }
 
     /// Whether this is the session of a sub-device that is no longer carried by it.
@@ -427,5 +432,33 @@ impl Blob for File {
 
     fn etag(&self) -> Option<&str> {
         Some(&self.0.sha256)
+    }
+}
+
+/// The file of a configuration, which tells when it is read to its end: a HEAD, or a range before the end, is no
+/// fetch.
+struct ConfigurationFile {
+    file: File,
+    configurations: Configurator,
+    device: Id,
+    version: i64,
+}
+
+impl Blob for ConfigurationFile {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> BoxFuture<'static, io::Result<Bytes>> {
+        let read = self.file.read(offset, len);
+        if offset + (len as u64) < self.len() {
+            return read;
+        }
+        let (configurations, device, version) = (self.configurations.clone(), self.device, self.version);
+        Box::pin(async move { read.await.inspect(|_| configurations.fetched(device, version)) })
+    }
+
+    fn etag(&self) -> Option<&str> {
+        self.file.etag()
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Device, DeviceKey, World, http_get};
+use common::{Device, DeviceKey, World, http_ask, http_get};
 use otaru_server::rollout::EventKind;
 use otaru_server::{Configuration, DeviceConfiguration, EventFilter, IdKind, Paging};
 use serde_json::{Value, json};
@@ -37,9 +37,18 @@ async fn code(device: &mut Device, question: &str) -> Value {
 
 /// The file at an address that a device was told.
 async fn fetch(world: &World, data: &Value) -> (String, Vec<u8>) {
+    http_get(world.address, &target(world, data), "").await
+}
+
+fn target(world: &World, data: &Value) -> String {
     let url = data["url"].as_str().unwrap();
-    let target = url.strip_prefix(&format!("http://{}", world.address)).unwrap();
-    http_get(world.address, target, "").await
+    url.strip_prefix(&format!("http://{}", world.address)).unwrap().to_owned()
+}
+
+/// Asks, and gives what the device was told.
+async fn told(device: &mut Device) -> Value {
+    let reply: Value = serde_json::from_slice(&answer(device, QUESTION).await).unwrap();
+    reply["data"].clone()
 }
 
 /// Lets time pass until a device that came is told something.
@@ -261,6 +270,77 @@ async fn what_a_device_cannot_have_taken_is_not_kept() {
     assert_eq!((state.answered, state.code), (0, None));
     world.server.push_configuration(PK).await.unwrap();
     pushed(&mut device).await;
+}
+
+#[tokio::test]
+async fn what_is_old_changes_nothing() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let mut device = Device::connect(&world, &key).await;
+    set(&world, FILE).await;
+    let old = told(&mut device).await;
+    set(&world, b"{}").await;
+    let new = told(&mut device).await;
+    assert_eq!(fetch(&world, &new).await.1, b"{}");
+    device.publish(&topic(&device, "push_reply"), r#"{"id":"2","code":200}"#).await;
+    let known = until(&world, |state| state.fetched == 2 && state.answered == 2).await;
+
+    for _ in 0..2 {
+        assert_eq!(fetch(&world, &old).await.1, FILE);
+        assert_eq!(fetch(&world, &new).await.1, b"{}");
+    }
+    for id in [1, 2] {
+        device.publish(&topic(&device, "push_reply"), format!(r#"{{"id":"{id}","code":500}}"#)).await;
+    }
+    // What it says now is settled after all that.
+    told(&mut device).await;
+    assert_eq!(states(&world).await, [known]);
+    assert_eq!(
+        events(&world).await[2..],
+        [
+            EventKind::ConfigurationFetched { version: 2 },
+            EventKind::ConfigurationAnswered { version: 2, result: 200 },
+        ]
+    );
+    world.server.push_configuration(PK).await.unwrap();
+    device.nothing_more().await;
+
+    // A push by name begins anew, with a word of this push only.
+    world.server.push_configuration_to(PK, &["dev001".to_owned()]).await.unwrap();
+    pushed(&mut device).await;
+    fetch(&world, &old).await;
+    told(&mut device).await;
+    let state = states(&world).await.remove(0);
+    assert_eq!((state.fetched, state.answered, state.code), (0, 0, None));
+}
+
+#[tokio::test]
+async fn only_who_reads_to_the_end_has_fetched() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    let mut device = Device::connect(&world, &key).await;
+    set(&world, FILE).await;
+    let data = told(&mut device).await;
+    let at = target(&world, &data);
+    let sign = data["sign"].as_str().unwrap();
+    for (method, header, status) in [
+        ("HEAD", String::new(), 200),
+        ("POST", String::new(), 405),
+        ("GET", format!("If-None-Match: \"{sign}\"\r\n"), 304),
+        ("GET", "Range: bytes=1000-\r\n".to_owned(), 416),
+        ("GET", "Range: bytes=0-9\r\n".to_owned(), 206),
+    ] {
+        let (head, _) = http_ask(world.address, method, &at, &header).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{method} {header} {head}");
+    }
+    // What it says now is settled after all that.
+    told(&mut device).await;
+    assert_eq!(states(&world).await[0].fetched, 0);
+    let rest = http_get(world.address, &at, "Range: bytes=10-\r\n").await;
+    assert_eq!(rest.1, FILE[10..]);
+    until(&world, |state| state.fetched == 1).await;
 }
 
 #[tokio::test]

@@ -253,6 +253,7 @@ async fn what_is_wrong_with_a_request_is_answered_with_its_code() {
     let change = ProductChange { node_type: Some(NodeType::Device), ..ProductChange::default() };
     world.server.change_product(PK, change).await.unwrap();
     assert_eq!(add(&mut gateway, &subs[..1]).await["code"], 403);
+    until_online(&world, &subs[0], false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,6 +374,51 @@ async fn no_gateway_has_more_than_it_may() {
     assert_eq!(add(&mut gateway, &subs[SUB_DEVICES..]).await["code"], 200);
     until_online(&world, &subs[0], false).await;
     assert_eq!(log_in(&mut gateway, &subs[SUB_DEVICES..]).await["code"], 200);
+}
+
+/// A sub-device that is taken away while its gateway logs it in is never left behind in the gateway's session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sub_device_taken_away_during_its_login_is_logged_out() {
+    let world = world().await;
+    let subs = subs(&world, 1).await;
+    let mut gateway = with_subs(&world, "gate001", &subs).await;
+    let name = DeviceName { product_key: SUB.into(), device_name: subs[0].name.clone() };
+    let topic = format!("/sys/{SUB}/{}/thing/ota/firmware/get", subs[0].name);
+    for round in 0..60 {
+        world.server.add_sub_device(PK, "gate001", &name).await.unwrap();
+        let (answer, removed) =
+            tokio::join!(log_in(&mut gateway, &subs), world.server.remove_sub_device(PK, "gate001", &name));
+        removed.unwrap();
+        assert!([json!(200), json!(6401)].contains(&answer["code"]), "{answer}");
+        gateway.publish(&topic, r#"{"id":"7","params":{}}"#).await;
+        let answer: Value = serde_json::from_slice(&gateway.expect(&format!("{topic}_reply")).await).unwrap();
+        assert_eq!(answer["code"], 520, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_logs_in_without_end_is_slowed_down() {
+    let world = world().await;
+    let subs = subs(&world, 50).await;
+    let mut gateway = with_subs(&world, "gate001", &subs).await;
+    let mut logins = 50;
+    let refused = loop {
+        let answer = log_in(&mut gateway, &subs).await;
+        if answer["code"] != 200 {
+            break answer;
+        }
+        logins += 50;
+        assert!(logins <= SUB_DEVICES + 1_000, "{logins} were let in");
+    };
+    assert_eq!(refused["code"], 429);
+    assert!(logins > SUB_DEVICES + 1_000 - 50, "only {logins} were let in");
+    // Those that are logged in stay so, another gateway is not held back, and this one neither before long.
+    let mut other = with_subs(&world, "gate002", &subs[..1]).await;
+    report(&mut gateway, &subs[1], "1.0.0").await;
+    until_online(&world, &subs[1], true).await;
+    other.nothing_more().await;
+    world.clock.advance(2_500);
+    assert_eq!(log_in(&mut gateway, &subs[1..]).await["code"], 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

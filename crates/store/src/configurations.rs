@@ -56,7 +56,7 @@ pub struct OfDevice {
     pub told: i64,
     /// When it was first told of that.
     pub told_at: Option<Ms>,
-    /// The version whose file it last began to fetch.
+    /// The version whose file it last fetched.
     pub fetched: i64,
     /// When.
     pub fetched_at: Option<Ms>,

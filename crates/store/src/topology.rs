@@ -101,6 +101,13 @@ pub async fn count(tx: &mut Tx, gateway: Id) -> Result<i64, Error> {
     row.map_or(Ok(0), |row| row.get(0))
 }
 
+/// The sub-devices of all gateways of a product.
+pub async fn under(tx: &mut Tx, product: Id) -> Result<Vec<Id>, Error> {
+    let sql = "select k.device_id from device join topology k on k.gateway_id = device.id \
+               where device.product_id = ?";
+    tx.rows(sql, vec![product.into()]).await?.iter().map(|row| row.get(0)).collect()
+}
+
 /// Sub-devices of a gateway, after the device `after`.
 pub async fn list(
     tx: &mut Tx,

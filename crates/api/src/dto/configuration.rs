@@ -48,11 +48,14 @@ pub struct ConfigurationVersion {
     pub created_at: String,
 }
 
-/// Who is told of the present version.
+/// Who is told of the present version: one of both is needed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigurationPush {
-    /// These devices, 1 to 1000, also if they have it already; absent is all of the product that do not have it.
+    /// All of the product that do not have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// These devices, 1 to 1000, also if they have it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_names: Option<Vec<String>>,
 }
@@ -67,7 +70,7 @@ pub struct DeviceConfiguration {
     /// The version it was last told of, by a push or because it asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Since>,
-    /// The version whose file it last began to fetch.
+    /// The version whose file it last fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched: Option<Since>,
     /// The version whose push it last answered.

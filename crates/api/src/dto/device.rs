@@ -119,8 +119,10 @@ pub struct DeviceChange {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeviceCertificate {
-    /// SHA-256 of the certificate as it is sent (DER), in hex; null if it has none.
-    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    /// SHA-256 of the certificate as it is sent (DER), in hex; null if it has none. It is not to be
+    /// left out, so that nobody takes a certificate away by mistake.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub sha256: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, page};
+use crate::Problem;
 use crate::cursor::{List, paging};
 use crate::dto::{
     Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration, Page,
@@ -110,9 +111,17 @@ async fn push_configuration(
     Path(product_key): Path<String>,
     Json(push): Json<ConfigurationPush>,
 ) -> Answer<axum::Json<ConfigurationVersion>> {
-    let pushed = match push.device_names {
-        Some(names) => api.server.push_configuration_to(&product_key, &names).await?,
-        None => api.server.push_configuration(&product_key).await?,
+    let pushed = match push {
+        ConfigurationPush { all: true, device_names: None } => {
+            api.server.push_configuration(&product_key).await?
+        }
+        ConfigurationPush { all: false, device_names: Some(names) } => {
+            api.server.push_configuration_to(&product_key, &names).await?
+        }
+        _ => {
+            let text = "a push says whom it is for: give deviceNames, or \"all\": true for all devices of the product";
+            return Err(Problem::unprocessable("pushUnaddressed", text));
+        }
     };
     Ok(axum::Json(pushed.into()))
 }

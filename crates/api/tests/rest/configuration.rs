@@ -41,17 +41,29 @@ async fn what_is_wrong_with_a_configuration_is_told() {
         (&*versions, "{", StatusCode::UNPROCESSABLE_ENTITY, "configurationInvalid"),
         (&versions, &large, StatusCode::UNPROCESSABLE_ENTITY, "configurationTooLarge"),
         ("/products/none/configuration/versions", "{}", StatusCode::NOT_FOUND, "productNotFound"),
-        (&format!("{PATH}/push"), "{}", StatusCode::CONFLICT, "publicUrlUnset"),
+        (&format!("{PATH}/push"), r#"{"all":true}"#, StatusCode::CONFLICT, "publicUrlUnset"),
+        (&format!("{PATH}/push"), r#"{"deviceNames":["lamp1"]}"#, StatusCode::CONFLICT, "publicUrlUnset"),
         (
             &format!("{PATH}/push"),
             r#"{"deviceNames":[]}"#,
             StatusCode::UNPROCESSABLE_ENTITY,
             "deviceNamesInvalid",
         ),
-        (&format!("{PATH}/push"), r#"{"all":true}"#, StatusCode::UNPROCESSABLE_ENTITY, "badField"),
+        (&format!("{PATH}/push"), r#"{"everybody":true}"#, StatusCode::UNPROCESSABLE_ENTITY, "badField"),
     ] {
         let answer = platform.post(path, body).await;
         assert_eq!((answer.status, answer.problem()), (status, code), "{path} {body:.40}");
+    }
+    // Nobody tells a whole product of anything by leaving something out.
+    for body in
+        ["{}", r#"{"deviceNames":null}"#, r#"{"all":false}"#, r#"{"all":true,"deviceNames":["lamp1"]}"#]
+    {
+        let answer = platform.post(&format!("{PATH}/push"), body).await;
+        assert_eq!(
+            (answer.status, answer.problem()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "pushUnaddressed"),
+            "{body}"
+        );
     }
     let answer = platform.get(&format!("{versions}/1/file")).await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::NOT_FOUND, "configurationNotFound"));

@@ -268,3 +268,18 @@ async fn a_nul_is_told_wherever_it_hides() {
         assert_eq!(answer.json["code"].as_str().unwrap_or_default(), code, "{body}");
     }
 }
+
+/// Leaving the certificate out takes none away.
+#[tokio::test]
+async fn a_certificate_is_taken_away_by_null_only() {
+    let platform = Platform::with_product().await;
+    let path = format!("{PK}/devices/lamp-1/certificate");
+    let put = |body: String| platform.send(request(Method::PUT, &path, &body));
+    let sha256 = "0a".repeat(32);
+    assert_eq!(put(format!(r#"{{"sha256":"{sha256}"}}"#)).await.status, StatusCode::OK);
+    let answer = put("{}".into()).await;
+    assert_eq!((answer.status, answer.problem()), (StatusCode::UNPROCESSABLE_ENTITY, "badField"));
+    assert_eq!(platform.get(&path).await.json["sha256"], sha256);
+    assert_eq!(put(r#"{"sha256":null}"#.into()).await.status, StatusCode::OK);
+    assert_eq!(platform.get(&path).await.json["sha256"], serde_json::Value::Null);
+}

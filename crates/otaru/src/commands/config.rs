@@ -90,8 +90,9 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Get { product_key, version } => get(&product_key, version, client),
         Command::Push(push) => {
             let path = format!("{}/push", path(&push.named.product_key));
-            let device_names = (!push.all).then_some(push.devices);
-            let pushed: ConfigurationVersion = client.post(&path, &ConfigurationPush { device_names })?;
+            let all = push.all;
+            let whom = ConfigurationPush { all, device_names: (!all).then_some(push.devices) };
+            let pushed: ConfigurationVersion = client.post(&path, &whom)?;
             push.named.format.show(&pushed, |pushed| out!("pushing version {}", pushed.version))
         }
         Command::Devices(named) => {

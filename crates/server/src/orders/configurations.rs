@@ -143,7 +143,13 @@ impl Server {
         let devices = devices_named(&mut unit.tx, &product, names).await?;
         rows::put_settings(&mut unit.tx, &settings).await.map_err(&write)?;
         let states = rows::devices(&mut unit.tx, &devices).await.map_err(&write)?;
-        let anew = |state: OfDevice| OfDevice { wanted: present.version, fetched: 0, answered: 0, ..state };
+        let anew = |state: OfDevice| OfDevice {
+            wanted: present.version,
+            fetched: 0,
+            answered: 0,
+            code: None,
+            ..state
+        };
         let states: Vec<OfDevice> = states.into_values().map(anew).collect();
         rows::put_devices(&mut unit.tx, &states).await.map_err(&write)?;
         for device in &devices {

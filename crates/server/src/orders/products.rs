@@ -1,7 +1,7 @@
 //! Products.
 
 use rollout::{EventKind, Id, Ms, NodeType, Product};
-use store::{Owner, Removal, Slice};
+use store::{Owner, Removal, Slice, topology};
 use wire::credentials::valid_product_key;
 
 use super::{Paging, failed, product_in};
@@ -125,6 +125,7 @@ impl Server {
         let mut unit = self.begin().await?;
         let mut product = product_in(&mut unit.tx, product_key).await?;
         product.name = change.name.unwrap_or(product.name);
+        let was_gateway = product.node_type == NodeType::Gateway;
         product.node_type = change.node_type.unwrap_or(product.node_type);
         product.settle_ms = change.settle_ms.unwrap_or(product.settle_ms);
         product.grace_ms = change.grace_ms.unwrap_or(product.grace_ms);
@@ -133,8 +134,15 @@ impl Server {
         product.without_pre_registration =
             change.without_pre_registration.unwrap_or(product.without_pre_registration);
         store::products::update(&mut unit.tx, &product).await.map_err(&write)?;
+        let left = match product.node_type {
+            NodeType::Device if was_gateway => {
+                topology::under(&mut unit.tx, product.id).await.map_err(&write)?
+            }
+            _ => Vec::new(),
+        };
         unit.told(product.id, None, None, EventKind::ProductChanged);
         unit.finish().await?;
+        self.log_out_moved(&left);
         Ok(product)
     }
 

@@ -579,8 +579,13 @@ impl From<Packet<'_>> for Owned {
 
 /// `GET` by hand, so that every byte of the answer is seen.
 pub async fn http_get(address: SocketAddr, target: &str, headers: &str) -> (String, Vec<u8>) {
+    http_ask(address, "GET", target, headers).await
+}
+
+pub async fn http_ask(address: SocketAddr, method: &str, target: &str, headers: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

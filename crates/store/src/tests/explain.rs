@@ -219,6 +219,7 @@ on_both! {
             tasks::list_by_device(&mut tx, 10, Some(1), 10),
             tasks::any_to_restart(&mut tx, JOB, true),
             topology::list(&mut tx, 10, Some(1), 10),
+            topology::under(&mut tx, PRODUCT),
             topology::gateways_of(&mut tx, &[11, 12]),
             statistics::forget(&mut tx, PRODUCT, 12, 5),
             statistics::versions(&mut tx, PRODUCT, "default", 10),

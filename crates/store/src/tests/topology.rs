@@ -33,6 +33,11 @@ on_both! {
         let page = topology::list(&mut tx, 11, page.next, 1).await.unwrap();
         assert_eq!((page.items[0].device, page.items[0].added_at, page.next), (15, 4, None));
 
+        let mut under = topology::under(&mut tx, PRODUCT).await.unwrap();
+        under.sort_unstable();
+        assert_eq!(under, [12, 13, 14, 15]);
+        assert!(topology::under(&mut tx, PRODUCT + 1).await.unwrap().is_empty());
+
         topology::remove(&mut tx, &[12, 19]).await.unwrap();
         assert_eq!(topology::count(&mut tx, 10).await.unwrap(), 1);
         assert_eq!(devices::delete(&mut tx, 14).await.unwrap(), Removal::Removed);
