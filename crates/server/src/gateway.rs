@@ -220,7 +220,9 @@ impl Server {
         })?;
         // Who took one away before it was carried found nothing to log out.
         self.may_log_in(gateway, subs).await.map(drop).inspect_err(|_| {
-            found.iter().for_each(|sub| drop(carrier.drop_off(sub.device)));
+            for sub in &found {
+                carrier.drop_off(sub.device);
+            }
         })
     }
 
