@@ -118,8 +118,10 @@ impl Authority {
     pub fn sign_server(&self, names: &[Name]) -> Result<Pem, ErrorStack> {
         let mut alternatives = SubjectAlternativeName::new();
         for name in names {
-            // C SDK 3.x compares an address with the names of hosts only.
-            alternatives.dns(&name.to_string());
+            // C SDK 3.x compares an address with the names of hosts only; one with colons cannot be any.
+            if !matches!(name, Name::Ip(IpAddr::V6(_))) {
+                alternatives.dns(&name.to_string());
+            }
             if let Name::Ip(address) = name {
                 alternatives.ip(&address.to_string());
             }
@@ -211,13 +213,13 @@ mod tests {
     fn what_a_ca_signs_is_its_own_and_lasts() {
         let made = Authority::new().unwrap();
         let authority = Authority::from_pem(&made.to_pem().unwrap()).unwrap();
-        let pem =
-            authority.sign_server(&["otaru.example".parse().unwrap(), "192.0.2.7".parse().unwrap()]).unwrap();
+        let names = ["otaru.example", "192.0.2.7", "2001:db8::1"].map(|name| name.parse().unwrap());
+        let pem = authority.sign_server(&names).unwrap();
         let own = X509::from_pem(&pem.certificate).unwrap();
         assert!(own.verify(&made.certificate.public_key().unwrap()).unwrap());
         let text = String::from_utf8(own.to_text().unwrap()).unwrap();
         for part in [
-            "DNS:otaru.example, DNS:192.0.2.7, IP Address:192.0.2.7",
+            "DNS:otaru.example, DNS:192.0.2.7, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:1\n",
             "Not Before: Jan  1 00:00:00 2000 GMT",
             "Not After : Dec 31 23:59:59 2049 GMT",
             "Digital Signature, Key Encipherment",
