@@ -15,7 +15,8 @@ debian_compiler() {
     mkdir -p "$prefix/deb" "$prefix/root"
     upstream=${version%%+*}
     series=${upstream%.*}
-    llvm=$(apt-cache show "libstd-rust-web-$series=$version" | grep -om1 'libllvm[0-9]*')
+    llvm=$(apt-cache show "libstd-rust-web-$series=$version" |
+      awk '!found && match($0, /libllvm[0-9]+/) {print substr($0, RSTART, RLENGTH); found = 1}')
     (
       cd "$prefix/deb"
       apt-get download -qq "rustc-web=$version" "libstd-rust-web-$series=$version" \
@@ -35,7 +36,9 @@ debian_compiler() {
     chmod +x "$prefix/rustc"
     echo "$version" >"$prefix/version"
   fi
-  export RUSTC=$prefix/rustc RUSTC_BOOTSTRAP=1
+  # Debian's has no linker for other processors; that of the usual compiler has.
+  PATH=$PATH:$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | awk '/^host/ {print $2}')/bin
+  export PATH RUSTC=$prefix/rustc RUSTC_BOOTSTRAP=1
 }
 
 # bare_metal_compiler TARGET...: chooses the compiler. What `cargo build` needs beside `--target` is in `bare_metal`.
