@@ -106,6 +106,11 @@ test('what is said of a product and of a device is changed', async () => {
   await page.getByLabel('Time zone').fill('Nowhere/At all');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('alert').getByText('Nowhere/At all').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByLabel('Time zone').waitFor();
+  assert.equal(await page.getByRole('alert').count(), 0);
   await page.getByLabel('Time zone').fill('Asia/Shanghai');
   await page.getByRole('dialog').getByLabel('Name').fill('Changed');
   await page.getByRole('button', { name: 'Save' }).click();

@@ -51,6 +51,11 @@ export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; respon
   return data as T;
 }
 
+/** What was left empty is not given. */
+export function given<T extends object>(wanted: T): T {
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined && value !== '')) as T;
+}
+
 /** Answers of proxies are no problem details. */
 export function asProblem(body: unknown, response: Response): Problem {
   if (typeof body === 'object' && body !== null && 'code' in body) return body as Problem;

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
+import { useStatus } from '../api/status';
 import type { Device, Task } from '../api/types';
 import { Copy, NextStep, OnlineTag, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
@@ -12,6 +13,7 @@ import { Loaded } from '../parts/loaded';
 import { MessageLog } from '../parts/message-log';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
+import { Remove } from '../parts/remove';
 import { tagChange } from '../parts/tags';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
@@ -78,10 +80,6 @@ function Actions({ path, device }: { path: Path; device: Device }) {
       ask(api.PATCH('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path }, body: { enabled } })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] }),
   });
-  const remove = useMutation({
-    mutationFn: () => ask(api.DELETE('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } })),
-    onSuccess: () => navigate(`/products/${path.productKey}/devices`),
-  });
   return (
     <>
       <Popconfirm
@@ -90,12 +88,12 @@ function Actions({ path, device }: { path: Path; device: Device }) {
       >
         <Button loading={enable.isPending}>{t(device.enabled ? 'disable' : 'enable')}</Button>
       </Popconfirm>
-      <Popconfirm title={t('remove.sure', { name: path.deviceName })} onConfirm={() => remove.mutate()}>
-        <Button danger loading={remove.isPending}>
-          {t('remove')}
-        </Button>
-      </Popconfirm>
-      <ProblemAlert error={enable.error ?? remove.error} />
+      <Remove
+        name={path.deviceName}
+        remove={() => ask(api.DELETE('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } }))}
+        removed={() => navigate(`/products/${path.productKey}/devices`)}
+      />
+      <ProblemAlert error={enable.error} />
     </>
   );
 }
@@ -183,7 +181,7 @@ function MqttxValues({ path }: { path: Path }) {
     refetchInterval: false,
     queryFn: () => ask(api.GET('/api/v1/products/{productKey}/devices/{deviceName}/credentials', { params: { path } })),
   });
-  const status = useQuery({ queryKey: ['status'], queryFn: () => ask(api.GET('/api/v1/status')) });
+  const status = useStatus();
   const { host, port } = doorOf(status.data?.deviceAddresses ?? [], window.location.hostname);
   return (
     <Card title={t('mqttx')}>

@@ -42,8 +42,11 @@ export interface Draft {
   protocol: 'mqtt' | 'http';
 }
 
+/** Whether a package must still succeed on test devices. */
+export const isUnproven = ({ state }: Package) => state === 'UNVERIFIED' || state === 'FAILED';
+
 export function draftFor(of: Package): Draft {
-  const unproven = of.state === 'UNVERIFIED' || of.state === 'FAILED';
+  const unproven = isUnproven(of);
   return {
     kind: unproven ? 'VERIFY' : 'STATIC',
     scope: unproven ? 'named' : 'all',

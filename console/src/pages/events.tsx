@@ -1,18 +1,17 @@
-import { Card, Input, Select } from 'antd';
+import { Card, Input } from 'antd';
 import { useState } from 'react';
 
-import { api, ask } from '../api/client';
+import { happened } from '../api/events';
 import type { Event } from '../api/types';
 import { NextStep } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { EventList, EventRow } from '../parts/event-list';
 import { Page } from '../parts/page';
+import { ProductSelect } from '../parts/product-select';
 import { useText } from '../texts';
-import { useProducts } from './jobs';
 
 export default function Events() {
   const { t } = useText();
-  const products = useProducts();
   const [productKey, setProductKey] = useState<string | undefined>();
   const [deviceName, setDeviceName] = useState('');
   const query = { productKey, deviceName: productKey && deviceName ? deviceName : undefined };
@@ -21,15 +20,7 @@ export default function Events() {
   return (
     <Page title={t('events')}>
       <div className="row">
-        <Select
-          aria-label={t('product')}
-          className="field"
-          allowClear
-          placeholder={t('product')}
-          value={productKey}
-          onChange={setProductKey}
-          options={(products.data ?? []).map(({ productKey, name }) => ({ value: productKey, label: name }))}
-        />
+        <ProductSelect value={productKey} use={setProductKey} />
         <Input.Search
           aria-label="DeviceName"
           className="field wide"
@@ -46,10 +37,7 @@ export default function Events() {
         <CursorTable<Event>
           of={['events', query.productKey, query.deviceName]}
           label={t('happenedBefore')}
-          get={async (cursor) => {
-            const page = await ask(api.GET('/api/v1/events', { params: { query: { ...query, cursor } } }));
-            return { items: page.items as Event[], nextCursor: page.items.length < 50 ? null : page.nextCursor };
-          }}
+          get={(cursor) => happened(query, 50, cursor)}
           rowKey={(event) => event.seq}
           empty={<NextStep text={t('events.none')} />}
           columns={[

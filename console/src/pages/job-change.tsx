@@ -1,10 +1,10 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Button, Form, InputNumber, Modal } from 'antd';
+import { Button, Form, InputNumber } from 'antd';
 import { useState } from 'react';
 
 import { api, ask } from '../api/client';
 import type { Job } from '../api/types';
-import { ProblemAlert } from '../parts/problem';
+import { FormDialog } from '../parts/form-dialog';
 import { useText } from '../texts';
 
 const TERMS = ['attempts', 'retryIntervalMinutes', 'startTimeoutMinutes', 'mostPushes'] as const;
@@ -16,6 +16,7 @@ export function JobChange({ job }: { job: Job }) {
   const { t } = useText();
   const queries = useQueryClient();
   const [open, setOpen] = useState(false);
+  const close = () => setOpen(false);
   const before: Wanted = { ratePerMinute: job.ratePerMinute, timeoutMinutes: job.timeoutMinutes };
   for (const key of TERMS) before[key] = job.terms[key];
   const order = useMutation({
@@ -26,27 +27,21 @@ export function JobChange({ job }: { job: Job }) {
     },
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ['job', job.id] });
-      setOpen(false);
+      close();
     },
   });
   const fields = [...(job.needPush ? (['ratePerMinute'] as const) : []), 'timeoutMinutes', ...TERMS] as const;
   return (
     <>
       <Button onClick={() => setOpen(true)}>{t('change')}</Button>
-      <Modal open={open} onCancel={() => setOpen(false)} title={t('change')} footer={null} destroyOnHidden>
+      <FormDialog title={t('change')} open={open} close={close} order={order} submit={t('save')} initialValues={before}>
         <p>{t('jobChange.detail')}</p>
-        <Form layout="vertical" initialValues={before} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
-          {fields.map((key) => (
-            <Form.Item key={key} name={key} label={t(`terms.${key}`)}>
-              <InputNumber min={0} />
-            </Form.Item>
-          ))}
-          <ProblemAlert error={order.error} />
-          <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-            {t('save')}
-          </Button>
-        </Form>
-      </Modal>
+        {fields.map((key) => (
+          <Form.Item key={key} name={key} label={t(`terms.${key}`)}>
+            <InputNumber min={0} />
+          </Form.Item>
+        ))}
+      </FormDialog>
     </>
   );
 }

@@ -1,11 +1,12 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Checkbox, Collapse, Form, Input, InputNumber, Segmented, Select, Spin, Statistic, Steps, Upload } from 'antd';
+import { Alert, Button, Card, Checkbox, Collapse, Form, Input, InputNumber, Segmented, Select, Spin, Statistic, Steps } from 'antd';
 import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 
 import { api, ask, randomKey } from '../api/client';
 import type { Forecast, NewJob, Package } from '../api/types';
 import { Time } from '../parts/bits';
+import { CsvFile } from '../parts/csv-file';
 import { Loaded } from '../parts/loaded';
 import { bytes, span } from '../parts/numbers';
 import { Page } from '../parts/page';
@@ -238,16 +239,7 @@ function Csv({ draft, set }: Part) {
   return (
     <Form.Item label={t('devices')} extra={t('scope.csv.detail')}>
       <div className="stack">
-        <Upload
-          accept=".csv,text/csv,text/plain"
-          showUploadList={false}
-          beforeUpload={(file) => {
-            void file.text().then((csv) => set({ csv }));
-            return false;
-          }}
-        >
-          <Button>{t('chooseFile')}</Button>
-        </Upload>
+        <CsvFile use={(csv) => set({ csv })} />
         <Input.TextArea aria-label={t('devices')} className="code" rows={5} value={draft.csv} onChange={({ target }) => set({ csv: target.value })} />
         <Checkbox checked={draft.leaveOutUnknown} onChange={({ target }) => set({ leaveOutUnknown: target.checked })}>
           {t('leaveOutUnknown')}

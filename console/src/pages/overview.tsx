@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 
 import { api, ask } from '../api/client';
+import { useStatus } from '../api/status';
 import type { Product } from '../api/types';
 import { LinkButton, NextStep } from '../parts/bits';
 import { DataTable } from '../parts/data-table';
@@ -11,9 +12,9 @@ import { EventList } from '../parts/event-list';
 import { JobTable } from '../parts/job-table';
 import { Loaded } from '../parts/loaded';
 import { Page } from '../parts/page';
+import { useProducts } from '../parts/product-select';
 import { VersionShares } from '../parts/version-shares';
 import { useText } from '../texts';
-import { useProducts } from './jobs';
 import { NewProductForm } from './products';
 
 const DAY_MS = 86_400_000;
@@ -49,7 +50,7 @@ function First() {
 function Fleet({ products }: { products: Product[] }) {
   const { t, n } = useText();
   const shown = products.slice(0, MOST);
-  const status = useQuery({ queryKey: ['status'], queryFn: () => ask(api.GET('/api/v1/status')) });
+  const status = useStatus();
   return (
     <>
       <div className="grid">

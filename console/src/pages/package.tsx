@@ -1,5 +1,5 @@
-import { useMutation, useQuery } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Popconfirm, Tag } from 'antd';
+import { useQuery } from '@tanstack/react-query';
+import { Alert, Card, Descriptions, Tag } from 'antd';
 import { useNavigate, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
@@ -9,8 +9,9 @@ import { JobTable } from '../parts/job-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
 import { Page } from '../parts/page';
-import { ProblemAlert } from '../parts/problem';
+import { Remove } from '../parts/remove';
 import { useText } from '../texts';
+import { isUnproven } from './draft';
 import { useProduct } from './product';
 
 export const usePackage = (packageId: string) =>
@@ -19,9 +20,6 @@ export const usePackage = (packageId: string) =>
     enabled: packageId !== '',
     queryFn: () => ask(api.GET('/api/v1/packages/{packageId}', { params: { path: { packageId } } })),
   });
-
-/** Whether a package must still succeed on test devices. */
-export const isUnproven = ({ state }: Package) => state === 'UNVERIFIED' || state === 'FAILED';
 
 export default function PackagePage() {
   const { t } = useText();
@@ -58,21 +56,17 @@ export default function PackagePage() {
 function Actions({ of }: { of: Package }) {
   const { t } = useText();
   const navigate = useNavigate();
-  const remove = useMutation({
-    mutationFn: () => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path: { packageId: of.id } } })),
-    onSuccess: () => navigate(`/products/${of.productKey}/packages`),
-  });
+  const path = { packageId: of.id };
   return (
     <>
       <LinkButton primary to={`/packages/${of.id}/new-job`}>
         {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
       </LinkButton>
-      <Popconfirm title={t('remove.sure', { name: of.name })} onConfirm={() => remove.mutate()}>
-        <Button danger loading={remove.isPending}>
-          {t('remove')}
-        </Button>
-      </Popconfirm>
-      <ProblemAlert error={remove.error} />
+      <Remove
+        name={of.name}
+        remove={() => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path } }))}
+        removed={() => navigate(`/products/${of.productKey}/packages`)}
+      />
     </>
   );
 }

@@ -1,11 +1,12 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Button, Form, Input, InputNumber, Modal, Popconfirm } from 'antd';
+import { Button, Form, Input, InputNumber } from 'antd';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
 
 import { api, ask } from '../api/client';
 import type { Product } from '../api/types';
-import { ProblemAlert } from '../parts/problem';
+import { FormDialog } from '../parts/form-dialog';
+import { Remove } from '../parts/remove';
 import { useText } from '../texts';
 
 /** What can be changed of a product, or done to it. */
@@ -13,20 +14,15 @@ export function ProductOrders({ product }: { product: Product }) {
   const { t } = useText();
   const navigate = useNavigate();
   const [open, setOpen] = useState(false);
-  const remove = useMutation({
-    mutationFn: () =>
-      ask(api.DELETE('/api/v1/products/{productKey}', { params: { path: { productKey: product.productKey } } })),
-    onSuccess: () => navigate('/products'),
-  });
+  const path = { productKey: product.productKey };
   return (
     <>
       <Button onClick={() => setOpen(true)}>{t('change')}</Button>
-      <Popconfirm title={t('remove.sure', { name: product.name })} onConfirm={() => remove.mutate()}>
-        <Button danger loading={remove.isPending}>
-          {t('remove')}
-        </Button>
-      </Popconfirm>
-      <ProblemAlert error={remove.error} />
+      <Remove
+        name={product.name}
+        remove={() => ask(api.DELETE('/api/v1/products/{productKey}', { params: { path } }))}
+        removed={() => navigate('/products')}
+      />
       <ChangeForm product={product} open={open} close={() => setOpen(false)} />
     </>
   );
@@ -51,25 +47,19 @@ function ChangeForm({ product, open, close }: { product: Product; open: boolean;
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={t('change')} footer={null} destroyOnHidden>
-      <Form layout="vertical" initialValues={product} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
-        <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
-          <Input autoFocus />
-        </Form.Item>
-        <Form.Item name="timezone" label={t('timezone')} extra={t('timezone.detail')}>
-          <Input placeholder="Asia/Shanghai" />
-        </Form.Item>
-        <Form.Item name="settleSeconds" label={t('settleSeconds')}>
-          <InputNumber min={0} />
-        </Form.Item>
-        <Form.Item name="graceSeconds" label={t('graceSeconds')}>
-          <InputNumber min={0} />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('save')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={t('change')} open={open} close={close} order={order} submit={t('save')} initialValues={product}>
+      <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
+        <Input autoFocus />
+      </Form.Item>
+      <Form.Item name="timezone" label={t('timezone')} extra={t('timezone.detail')}>
+        <Input placeholder="Asia/Shanghai" />
+      </Form.Item>
+      <Form.Item name="settleSeconds" label={t('settleSeconds')}>
+        <InputNumber min={0} />
+      </Form.Item>
+      <Form.Item name="graceSeconds" label={t('graceSeconds')}>
+        <InputNumber min={0} />
+      </Form.Item>
+    </FormDialog>
   );
 }

@@ -1,11 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Alert, App, Button, Card, Input, Popconfirm, Switch, Tag } from 'antd';
 import { useEffect, useState } from 'react';
-import { Link } from 'react-router';
 
 import { api, ask } from '../api/client';
 import type { Configuration, ConfigurationVersion, DeviceConfiguration } from '../api/types';
-import { NextStep, Time } from '../parts/bits';
+import { DeviceLink, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
@@ -35,12 +34,7 @@ export default function ConfigurationTab({ productKey }: { productKey: string })
           rowKey={(row) => row.deviceName}
           empty={<NextStep text={t('configurationDevices.empty')} />}
           columns={[
-            {
-              title: 'DeviceName',
-              render: (_, { deviceName }) => (
-                <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
-              ),
-            },
+            { title: 'DeviceName', render: (_, { deviceName }) => <DeviceLink productKey={productKey} deviceName={deviceName} /> },
             ...(['told', 'fetched', 'answered'] as const).map((what) => ({
               title: t(`configuration.${what}`),
               render: (_: unknown, row: DeviceConfiguration) => {

@@ -1,18 +1,19 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Modal, Select, Tag, Upload } from 'antd';
+import { App, Button, Form, Input, Modal, Select, Tag } from 'antd';
 import { useState } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { useNavigate } from 'react-router';
 
-import { api, ask, Refusal } from '../api/client';
+import { api, ask, given, Refusal } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all } from '../api/pages';
 import type { Device, Import } from '../api/types';
-import { NextStep, OnlineTag, Time } from '../parts/bits';
+import { DeviceLink, devicePath, NextStep, OnlineTag, Time } from '../parts/bits';
+import { CsvFile } from '../parts/csv-file';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
+import { FormDialog } from '../parts/form-dialog';
 import { ProblemAlert, problemText } from '../parts/problem';
 import { useText } from '../texts';
-import { given } from './products';
 
 interface Narrowed {
   prefix?: string;
@@ -48,12 +49,7 @@ export function Devices({ productKey }: { productKey: string }) {
         rowKey={(device) => device.deviceName}
         empty={<NextStep text={isWhole ? t('devices.empty') : t('devices.noneFound')} />}
         columns={[
-          {
-            title: 'DeviceName',
-            render: (_, { deviceName }) => (
-              <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
-            ),
-          },
+          { title: 'DeviceName', render: (_, { deviceName }) => <DeviceLink productKey={productKey} deviceName={deviceName} /> },
           { title: t('state'), render: (_, device) => <OnlineTag device={device} /> },
           { title: t('versions'), render: (_, { versions }) => <Versions versions={versions} /> },
           {
@@ -178,24 +174,18 @@ function NewDeviceForm({ productKey, open, close }: { productKey: string; open: 
       void queries.invalidateQueries({ queryKey: ['devices', productKey] });
       message.success(t('done'));
       close();
-      void navigate(`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`);
+      void navigate(devicePath(productKey, deviceName));
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={t('newDevice')} footer={null} destroyOnHidden>
-      <Form layout="vertical" onFinish={(wanted: WantedDevice) => order.mutate(wanted)}>
-        <Form.Item name="deviceName" label="DeviceName" extra={t('deviceName.detail')}>
-          <Input autoFocus />
-        </Form.Item>
-        <Form.Item name="deviceSecret" label="DeviceSecret" extra={t('deviceSecret.detail')}>
-          <Input />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('create')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={t('newDevice')} open={open} close={close} order={order} submit={t('create')}>
+      <Form.Item name="deviceName" label="DeviceName" extra={t('deviceName.detail')}>
+        <Input autoFocus />
+      </Form.Item>
+      <Form.Item name="deviceSecret" label="DeviceSecret" extra={t('deviceSecret.detail')}>
+        <Input />
+      </Form.Item>
+    </FormDialog>
   );
 }
 
@@ -230,16 +220,7 @@ function ImportForm({ productKey, open, close }: { productKey: string; open: boo
     >
       <div className="stack">
         <p>{t('importDevices.detail')}</p>
-        <Upload
-          accept=".csv,text/csv,text/plain"
-          showUploadList={false}
-          beforeUpload={(file) => {
-            void file.text().then(setLines);
-            return false;
-          }}
-        >
-          <Button>{t('chooseFile')}</Button>
-        </Upload>
+        <CsvFile use={setLines} />
         <Input.TextArea
           aria-label={t('importDevices.lines')}
           className="code"

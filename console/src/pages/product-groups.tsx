@@ -1,14 +1,14 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Modal, Popconfirm } from 'antd';
+import { App, Button, Form, Input } from 'antd';
 import { useState } from 'react';
 
-import { api, ask } from '../api/client';
+import { api, ask, given } from '../api/client';
 import type { Group } from '../api/types';
 import { NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
-import { ProblemAlert } from '../parts/problem';
+import { FormDialog } from '../parts/form-dialog';
+import { Remove } from '../parts/remove';
 import { useText } from '../texts';
-import { given } from './products';
 
 export default function Groups({ productKey }: { productKey: string }) {
   const { t, n } = useText();
@@ -50,10 +50,6 @@ function Actions({ productKey, group }: { productKey: string; group: Group }) {
   const queries = useQueryClient();
   const [joining, setJoining] = useState(false);
   const path = { productKey, group: group.name };
-  const order = useMutation({
-    mutationFn: () => ask(api.DELETE('/api/v1/products/{productKey}/groups/{group}', { params: { path } })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['groups', productKey] }),
-  });
   return (
     <div className="row">
       {!group.filter && (
@@ -61,12 +57,12 @@ function Actions({ productKey, group }: { productKey: string; group: Group }) {
           {t('groupJoin')}
         </Button>
       )}
-      <Popconfirm title={t('remove.sure', { name: group.name })} onConfirm={() => order.mutate()}>
-        <Button danger size="small" loading={order.isPending}>
-          {t('remove')}
-        </Button>
-      </Popconfirm>
-      <ProblemAlert error={order.error} />
+      <Remove
+        name={group.name}
+        size="small"
+        remove={() => ask(api.DELETE('/api/v1/products/{productKey}/groups/{group}', { params: { path } }))}
+        removed={() => queries.invalidateQueries({ queryKey: ['groups', productKey] })}
+      />
       <JoinForm path={path} open={joining} close={() => setJoining(false)} />
     </div>
   );
@@ -87,17 +83,11 @@ function JoinForm({ path, open, close }: { path: { productKey: string; group: st
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={`${t('groupJoin')}: ${path.group}`} footer={null} destroyOnHidden>
-      <Form layout="vertical" onFinish={(wanted: { filter: string }) => order.mutate(wanted)}>
-        <Form.Item name="filter" label={t('narrow.filter')} rules={[{ required: true, message: t('required') }]}>
-          <Input.TextArea rows={3} className="code" placeholder="name like lamp-00*" />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('groupJoin')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={`${t('groupJoin')}: ${path.group}`} open={open} close={close} order={order} submit={t('groupJoin')}>
+      <Form.Item name="filter" label={t('narrow.filter')} rules={[{ required: true, message: t('required') }]}>
+        <Input.TextArea rows={3} className="code" placeholder="name like lamp-00*" />
+      </Form.Item>
+    </FormDialog>
   );
 }
 
@@ -121,22 +111,16 @@ function NewGroupForm({ productKey, open, close }: { productKey: string; open: b
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={t('newGroup')} footer={null} destroyOnHidden>
-      <Form layout="vertical" onFinish={(wanted: Wanted) => order.mutate(wanted)}>
-        <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
-          <Input autoFocus maxLength={64} />
-        </Form.Item>
-        <Form.Item name="description" label={t('description')}>
-          <Input maxLength={200} />
-        </Form.Item>
-        <Form.Item name="filter" label={t('narrow.filter')} extra={t('groupFilter.detail')}>
-          <Input.TextArea rows={3} className="code" placeholder="tag.region = eu" />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('create')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={t('newGroup')} open={open} close={close} order={order} submit={t('create')}>
+      <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
+        <Input autoFocus maxLength={64} />
+      </Form.Item>
+      <Form.Item name="description" label={t('description')}>
+        <Input maxLength={200} />
+      </Form.Item>
+      <Form.Item name="filter" label={t('narrow.filter')} extra={t('groupFilter.detail')}>
+        <Input.TextArea rows={3} className="code" placeholder="tag.region = eu" />
+      </Form.Item>
+    </FormDialog>
   );
 }

@@ -1,15 +1,15 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Modal, Popconfirm } from 'antd';
+import { App, Button, Form, Input } from 'antd';
 import { useState } from 'react';
 
-import { api, ask } from '../api/client';
+import { api, ask, given } from '../api/client';
 import type { Module } from '../api/types';
 import { Time } from '../parts/bits';
 import { DataTable } from '../parts/data-table';
+import { FormDialog } from '../parts/form-dialog';
 import { Loaded } from '../parts/loaded';
-import { ProblemAlert } from '../parts/problem';
+import { Remove } from '../parts/remove';
 import { useText } from '../texts';
-import { given } from './products';
 
 export const useModules = (productKey: string) =>
   useQuery({
@@ -41,7 +41,7 @@ export default function Modules({ productKey }: { productKey: string }) {
               { title: t('alias'), dataIndex: 'alias' },
               { title: t('description'), dataIndex: 'description' },
               { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
-              { title: t('actions'), render: (_, { name }) => name !== 'default' && <Remove productKey={productKey} module={name} /> },
+              { title: t('actions'), render: (_, { name }) => name !== 'default' && <RemoveModule productKey={productKey} module={name} /> },
             ]}
           />
         )}
@@ -51,23 +51,16 @@ export default function Modules({ productKey }: { productKey: string }) {
   );
 }
 
-function Remove({ productKey, module }: { productKey: string; module: string }) {
-  const { t } = useText();
+function RemoveModule({ productKey, module }: { productKey: string; module: string }) {
   const queries = useQueryClient();
-  const order = useMutation({
-    mutationFn: () =>
-      ask(api.DELETE('/api/v1/products/{productKey}/modules/{module}', { params: { path: { productKey, module } } })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ['modules', productKey] }),
-  });
+  const path = { productKey, module };
   return (
-    <>
-      <Popconfirm title={t('remove.sure', { name: module })} onConfirm={() => order.mutate()}>
-        <Button danger size="small" loading={order.isPending}>
-          {t('remove')}
-        </Button>
-      </Popconfirm>
-      <ProblemAlert error={order.error} />
-    </>
+    <Remove
+      name={module}
+      size="small"
+      remove={() => ask(api.DELETE('/api/v1/products/{productKey}/modules/{module}', { params: { path } }))}
+      removed={() => queries.invalidateQueries({ queryKey: ['modules', productKey] })}
+    />
   );
 }
 
@@ -91,22 +84,16 @@ function NewModuleForm({ productKey, open, close }: { productKey: string; open: 
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={t('newModule')} footer={null} destroyOnHidden>
-      <Form layout="vertical" onFinish={(wanted: Wanted) => order.mutate(wanted)}>
-        <Form.Item name="name" label={t('module')} extra={t('module.detail')} rules={[{ required: true, message: t('required') }]}>
-          <Input autoFocus maxLength={64} />
-        </Form.Item>
-        <Form.Item name="alias" label={t('alias')}>
-          <Input maxLength={64} />
-        </Form.Item>
-        <Form.Item name="description" label={t('description')}>
-          <Input maxLength={100} />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('create')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={t('newModule')} open={open} close={close} order={order} submit={t('create')}>
+      <Form.Item name="name" label={t('module')} extra={t('module.detail')} rules={[{ required: true, message: t('required') }]}>
+        <Input autoFocus maxLength={64} />
+      </Form.Item>
+      <Form.Item name="alias" label={t('alias')}>
+        <Input maxLength={64} />
+      </Form.Item>
+      <Form.Item name="description" label={t('description')}>
+        <Input maxLength={100} />
+      </Form.Item>
+    </FormDialog>
   );
 }

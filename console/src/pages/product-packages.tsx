@@ -1,18 +1,17 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Checkbox, Form, Input, Modal, Progress, Segmented, Select, Tag, Upload } from 'antd';
+import { App, Button, Checkbox, Form, Input, Progress, Segmented, Select, Tag, Upload } from 'antd';
 import { useRef, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 
-import { api, ask, Refusal } from '../api/client';
+import { api, ask, given, Refusal } from '../api/client';
 import type { Package } from '../api/types';
 import { forget, upload } from '../api/upload';
 import { NextStep, StateTag, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
+import { FormDialog } from '../parts/form-dialog';
 import { bytes } from '../parts/numbers';
-import { ProblemAlert } from '../parts/problem';
 import { useText } from '../texts';
 import { useModules } from './product-modules';
-import { given } from './products';
 
 export function Packages({ productKey }: { productKey: string }) {
   const { t } = useText();
@@ -91,77 +90,66 @@ function NewPackageForm({ productKey, open, close }: { productKey: string; open:
   };
   const differs = order.error instanceof Refusal && order.error.problem.code === 'imageVersionDiffers';
   return (
-    <Modal
-      open={open}
-      onCancel={stop}
-      afterClose={() => {
-        setFile(null);
-        order.reset();
-      }}
+    <FormDialog
       title={t('newPackage')}
-      footer={null}
-      destroyOnHidden
+      open={open}
+      close={stop}
+      closed={() => setFile(null)}
+      order={order}
+      submit={t('upload')}
+      disabled={!file}
+      initialValues={{ kind: 'full', module: 'default', signMethod: 'md5', needVerify: true }}
     >
-      <Form
-        layout="vertical"
-        onFinish={(wanted: Wanted) => order.mutate(wanted)}
-        initialValues={{ kind: 'full', module: 'default', signMethod: 'md5', needVerify: true }}
-      >
-        <Form.Item label={t('file')} required extra={t('file.detail')}>
-          <Upload
-            maxCount={1}
-            fileList={file ? [{ uid: '1', name: `${file.name} (${bytes(file.size)})` }] : []}
-            onRemove={() => setFile(null)}
-            beforeUpload={(chosen) => {
-              setFile(chosen);
-              setSent(0);
-              return false;
-            }}
-          >
-            <Button>{t('chooseFile')}</Button>
-          </Upload>
+      <Form.Item label={t('file')} required extra={t('file.detail')}>
+        <Upload
+          maxCount={1}
+          fileList={file ? [{ uid: '1', name: `${file.name} (${bytes(file.size)})` }] : []}
+          onRemove={() => setFile(null)}
+          beforeUpload={(chosen) => {
+            setFile(chosen);
+            setSent(0);
+            return false;
+          }}
+        >
+          <Button>{t('chooseFile')}</Button>
+        </Upload>
+      </Form.Item>
+      <Form.Item name="version" label={t('version')} extra={t('version.detail')} rules={[{ required: true, message: t('required') }]}>
+        <Input maxLength={64} />
+      </Form.Item>
+      <Form.Item name="module" label={t('module')}>
+        <Select options={(modules.data ?? []).map(({ name, alias }) => ({ value: name, label: alias ? `${name} (${alias})` : name }))} />
+      </Form.Item>
+      <Form.Item name="kind" label={t('packageKind')}>
+        <Segmented options={(['full', 'diff'] as const).map((value) => ({ value, label: t(`packageKind.${value}`) }))} />
+      </Form.Item>
+      <Form.Item noStyle dependencies={['kind']}>
+        {({ getFieldValue }) =>
+          getFieldValue('kind') === 'diff' && (
+            <Form.Item name="srcVersion" label={t('srcVersion')} rules={[{ required: true, message: t('required') }]}>
+              <Input maxLength={64} />
+            </Form.Item>
+          )
+        }
+      </Form.Item>
+      <Form.Item name="name" label={t('name')} extra={t('packageName.detail')}>
+        <Input maxLength={200} />
+      </Form.Item>
+      <Form.Item name="signMethod" label={t('signMethod')}>
+        <Segmented options={[{ value: 'md5', label: 'MD5' }, { value: 'sha256', label: 'SHA256' }]} />
+      </Form.Item>
+      <Form.Item name="needVerify" valuePropName="checked" extra={t('needVerify.detail')}>
+        <Checkbox>{t('needVerify')}</Checkbox>
+      </Form.Item>
+      {differs && (
+        <Form.Item name="acceptImageVersion" valuePropName="checked">
+          <Checkbox>{t('acceptImageVersion')}</Checkbox>
         </Form.Item>
-        <Form.Item name="version" label={t('version')} extra={t('version.detail')} rules={[{ required: true, message: t('required') }]}>
-          <Input maxLength={64} />
-        </Form.Item>
-        <Form.Item name="module" label={t('module')}>
-          <Select options={(modules.data ?? []).map(({ name, alias }) => ({ value: name, label: alias ? `${name} (${alias})` : name }))} />
-        </Form.Item>
-        <Form.Item name="kind" label={t('packageKind')}>
-          <Segmented options={(['full', 'diff'] as const).map((value) => ({ value, label: t(`packageKind.${value}`) }))} />
-        </Form.Item>
-        <Form.Item noStyle dependencies={['kind']}>
-          {({ getFieldValue }) =>
-            getFieldValue('kind') === 'diff' && (
-              <Form.Item name="srcVersion" label={t('srcVersion')} rules={[{ required: true, message: t('required') }]}>
-                <Input maxLength={64} />
-              </Form.Item>
-            )
-          }
-        </Form.Item>
-        <Form.Item name="name" label={t('name')} extra={t('packageName.detail')}>
-          <Input maxLength={200} />
-        </Form.Item>
-        <Form.Item name="signMethod" label={t('signMethod')}>
-          <Segmented options={[{ value: 'md5', label: 'MD5' }, { value: 'sha256', label: 'SHA256' }]} />
-        </Form.Item>
-        <Form.Item name="needVerify" valuePropName="checked" extra={t('needVerify.detail')}>
-          <Checkbox>{t('needVerify')}</Checkbox>
-        </Form.Item>
-        {differs && (
-          <Form.Item name="acceptImageVersion" valuePropName="checked">
-            <Checkbox>{t('acceptImageVersion')}</Checkbox>
-          </Form.Item>
-        )}
-        <Form.Item name="custom" label={t('custom')}>
-          <Input.TextArea rows={2} maxLength={4096} />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        {order.isPending && file && <Progress percent={Math.floor((100 * sent) / Math.max(file.size, 1))} />}
-        <Button className="after" type="primary" htmlType="submit" disabled={!file} loading={order.isPending}>
-          {t('upload')}
-        </Button>
-      </Form>
-    </Modal>
+      )}
+      <Form.Item name="custom" label={t('custom')}>
+        <Input.TextArea rows={2} maxLength={4096} />
+      </Form.Item>
+      {order.isPending && file && <Progress percent={Math.floor((100 * sent) / Math.max(file.size, 1))} />}
+    </FormDialog>
   );
 }

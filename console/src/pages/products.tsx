@@ -1,14 +1,14 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Modal, Select } from 'antd';
+import { App, Button, Form, Input, Select } from 'antd';
 import { useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 
-import { api, ask } from '../api/client';
+import { api, ask, given } from '../api/client';
 import type { Product } from '../api/types';
 import { NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
+import { FormDialog } from '../parts/form-dialog';
 import { Page } from '../parts/page';
-import { ProblemAlert } from '../parts/problem';
 import { useText } from '../texts';
 
 export default function Products() {
@@ -64,32 +64,21 @@ export function NewProductForm({ open, close }: { open: boolean; close: () => vo
     },
   });
   return (
-    <Modal open={open} onCancel={close} title={t('newProduct')} footer={null} destroyOnHidden>
-      <Form layout="vertical" onFinish={(wanted: Wanted) => order.mutate(wanted)} initialValues={{ nodeType: 'device' }}>
-        <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
-          <Input autoFocus maxLength={200} />
-        </Form.Item>
-        <Form.Item name="productKey" label="ProductKey" extra={t('productKey.detail')}>
-          <Input />
-        </Form.Item>
-        <Form.Item name="nodeType" label={t('nodeType')}>
-          <Select
-            options={(['device', 'gateway'] as const).map((value) => ({ value, label: t(`nodeType.${value}`) }))}
-          />
-        </Form.Item>
-        <Form.Item name="timezone" label={t('timezone')} extra={t('timezone.detail')}>
-          <Input placeholder="Asia/Shanghai" />
-        </Form.Item>
-        <ProblemAlert error={order.error} />
-        <Button className="after" type="primary" htmlType="submit" loading={order.isPending}>
-          {t('create')}
-        </Button>
-      </Form>
-    </Modal>
+    <FormDialog title={t('newProduct')} open={open} close={close} order={order} submit={t('create')} initialValues={{ nodeType: 'device' }}>
+      <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
+        <Input autoFocus maxLength={200} />
+      </Form.Item>
+      <Form.Item name="productKey" label="ProductKey" extra={t('productKey.detail')}>
+        <Input />
+      </Form.Item>
+      <Form.Item name="nodeType" label={t('nodeType')}>
+        <Select
+          options={(['device', 'gateway'] as const).map((value) => ({ value, label: t(`nodeType.${value}`) }))}
+        />
+      </Form.Item>
+      <Form.Item name="timezone" label={t('timezone')} extra={t('timezone.detail')}>
+        <Input placeholder="Asia/Shanghai" />
+      </Form.Item>
+    </FormDialog>
   );
-}
-
-/** What was left empty is not given. */
-export function given<T extends object>(wanted: T): T {
-  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined && value !== '')) as T;
 }

@@ -1,9 +1,8 @@
-import { useQuery } from '@tanstack/react-query';
 import { Button, Card, Descriptions, Segmented } from 'antd';
 import { useSyncExternalStore } from 'react';
 
-import { api, ask } from '../api/client';
 import { signOut } from '../api/session';
+import { useStatus } from '../api/status';
 import { Copy } from '../parts/bits';
 import { LanguageChoice } from '../parts/choices';
 import { Loaded } from '../parts/loaded';
@@ -14,7 +13,7 @@ import { useText } from '../texts';
 export default function Settings() {
   const { t } = useText();
   const chosen = useSyncExternalStore(theme.subscribe, theme.get);
-  const status = useQuery({ queryKey: ['status'], queryFn: () => ask(api.GET('/api/v1/status')) });
+  const status = useStatus();
   return (
     <Page title={t('settings')}>
       <Card title={t('thisBrowser')}>

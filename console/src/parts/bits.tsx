@@ -1,6 +1,6 @@
 import { Button, Empty, Tag, Tooltip, Typography } from 'antd';
 import type { ReactNode } from 'react';
-import { useNavigate } from 'react-router';
+import { Link, useNavigate } from 'react-router';
 
 import { useText } from '../texts';
 
@@ -38,6 +38,12 @@ export function OnlineTag({ device }: { device: { online: boolean; enabled: bool
   if (!device.enabled) return <Tag className="bad">{t('device.disabled')}</Tag>;
   if (device.online) return <Tag className="good">{t('device.online')}</Tag>;
   return <Tag>{device.firstOnlineAt ? t('device.offline') : t('device.neverConnected')}</Tag>;
+}
+
+export const devicePath = (productKey: string, deviceName: string) => `/products/${productKey}/devices/${encodeURIComponent(deviceName)}`;
+
+export function DeviceLink({ productKey, deviceName }: { productKey: string; deviceName: string }) {
+  return <Link to={devicePath(productKey, deviceName)}>{deviceName}</Link>;
 }
 
 /** A value to be pasted elsewhere. */

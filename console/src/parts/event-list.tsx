@@ -4,7 +4,7 @@ import { Link } from 'react-router';
 import { listen } from '../api/live';
 import type { Event } from '../api/types';
 import { useText } from '../texts';
-import { Time } from './bits';
+import { DeviceLink, Time } from './bits';
 import { eventText } from './words';
 
 const SHOWN = 100;
@@ -32,9 +32,7 @@ export function EventRow({ event }: { event: Event }) {
     <div className="row">
       <Time at={event.at} />
       <span>{eventText(text, event)}</span>
-      {productKey && deviceName && (
-        <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
-      )}
+      {productKey && deviceName && <DeviceLink productKey={productKey} deviceName={deviceName} />}
       {productKey && !deviceName && <Link to={`/products/${productKey}`}>{productKey}</Link>}
       {jobId && <Link to={`/jobs/${jobId}`}>{jobId}</Link>}
     </div>

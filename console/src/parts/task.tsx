@@ -2,23 +2,16 @@ import { Progress, type TableColumnsType } from 'antd';
 import { Link } from 'react-router';
 
 import type { Task } from '../api/types';
-import { useText } from '../texts';
-import { StateTag, Time } from './bits';
+import { type Text, useText } from '../texts';
+import { DeviceLink, StateTag, Time } from './bits';
 import { reasonText, waitingText } from './words';
-
-type Text = ReturnType<typeof useText>;
 
 /** The columns of a list of tasks: of a device, naming jobs, or of a job, naming devices. */
 export function taskColumns(t: Text['t'], names: 'job' | 'device'): TableColumnsType<Task> {
   return [
     names === 'job'
       ? { title: t('job'), render: (_, { jobId }) => <Link to={`/jobs/${jobId}`}>{jobId}</Link> }
-      : {
-          title: 'DeviceName',
-          render: (_, { productKey, deviceName }) => (
-            <Link to={`/products/${productKey}/devices/${encodeURIComponent(deviceName)}`}>{deviceName}</Link>
-          ),
-        },
+      : { title: 'DeviceName', render: (_, task) => <DeviceLink {...task} /> },
     { title: t('version'), render: (_, { srcVersion, destVersion }) => `${srcVersion ?? '?'} → ${destVersion}` },
     { title: t('module'), dataIndex: 'module' },
     { title: t('state'), render: (_, { state }) => <StateTag kind="taskState" state={state} /> },
@@ -42,4 +35,3 @@ export function Why({ task }: { task: Task }) {
     </>
   );
 }
-

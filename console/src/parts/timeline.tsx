@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Timeline } from 'antd';
 
-import { api, ask } from '../api/client';
+import { happened } from '../api/events';
 import { all } from '../api/pages';
 import type { Event } from '../api/types';
 import { useText } from '../texts';
@@ -12,7 +12,7 @@ import { eventText } from './words';
 /** What happened to a task, the newest first. */
 export function TaskTimeline({ taskId }: { taskId: string }) {
   const text = useText();
-  const query = useQuery({ queryKey: ['task', taskId, 'events'], queryFn: () => all((cursor) => eventsOf(taskId, cursor)) });
+  const query = useQuery({ queryKey: ['task', taskId, 'events'], queryFn: () => all((cursor) => happened({ taskId }, 200, cursor)) });
   return (
     <Loaded query={query}>
       {(events) => (
@@ -31,12 +31,6 @@ export function TaskTimeline({ taskId }: { taskId: string }) {
       )}
     </Loaded>
   );
-}
-
-async function eventsOf(taskId: string, cursor?: string) {
-  const page = await ask(api.GET('/api/v1/events', { params: { query: { taskId, cursor, limit: 200 } } }));
-  // The last page of events goes on once there are more; here it is the last.
-  return { items: page.items as Event[], nextCursor: page.items.length < 200 ? null : page.nextCursor };
 }
 
 function colour(event: Event): string {

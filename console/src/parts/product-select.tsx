@@ -1,0 +1,30 @@
+import { useQuery } from '@tanstack/react-query';
+import { Select } from 'antd';
+
+import { api, ask } from '../api/client';
+import { all } from '../api/pages';
+import { useText } from '../texts';
+
+export const useProducts = () =>
+  useQuery({
+    queryKey: ['products', 'all'],
+    queryFn: () => all((cursor) => ask(api.GET('/api/v1/products', { params: { query: { cursor, limit: 200 } } }))),
+  });
+
+/** Narrows a list to one product, or to none. */
+export function ProductSelect({ value, use }: { value: string | undefined; use: (productKey: string | undefined) => void }) {
+  const { t } = useText();
+  const products = useProducts();
+  return (
+    <Select
+      aria-label={t('product')}
+      className="field"
+      allowClear
+      showSearch={{ optionFilterProp: 'label' }}
+      placeholder={t('product')}
+      value={value}
+      onChange={use}
+      options={(products.data ?? []).map(({ productKey, name }) => ({ value: productKey, label: name }))}
+    />
+  );
+}
