@@ -200,7 +200,10 @@ impl Server {
         self.check_rate(gateway, subs.len())?;
         // A gateway waits for what its logins before have come to, as others do for their reports.
         let _ = self.queue.flush().await;
-        let found = self.may_log_in(gateway, subs).await?;
+        let mut tx = self.core.store.read().await?;
+        let found = self.proved(&mut tx, gateway, subs).await?;
+        drop(tx);
+        check_own(gateway, subs, &found)?;
         let sessions = subs.iter().zip(&found).map(|(sub, found)| {
             Arc::new(Session {
                 device: found.device,
@@ -219,22 +222,19 @@ impl Server {
             Refusal::Code(TOO_MANY, format!("a gateway may have {most} sub-devices logged in"))
         })?;
         // Who took one away before it was carried found nothing to log out.
-        self.may_log_in(gateway, subs).await.map(drop).inspect_err(|_| {
+        self.still_own(gateway, subs).await.inspect_err(|_| {
             for sub in &found {
                 carrier.drop_off(sub.device);
             }
         })
     }
 
-    /// As [`Self::proved`], of this moment; each is in the gateway's topology.
-    async fn may_log_in(&self, gateway: &Session, subs: &[SubDevice<'_>]) -> Result<Vec<Found>, Refusal> {
+    /// Whether those whose signatures were right may be logged in at this moment.
+    async fn still_own(&self, gateway: &Session, subs: &[SubDevice<'_>]) -> Result<(), Refusal> {
         let mut tx = self.core.store.read().await?;
-        let found = self.proved(&mut tx, gateway, subs).await?;
-        let foreign = |(_, found): &(_, &Found)| found.gateway != Some(gateway.device);
-        match subs.iter().zip(&found).find(foreign) {
-            Some((sub, _)) => Err(of(sub, NO_TOPOLOGY, "it is not in the topology of this gateway")),
-            None => Ok(found),
-        }
+        let found = self.known(&mut tx, gateway, subs).await?;
+        subs.iter().zip(&found).try_for_each(|(sub, found)| check_enabled(sub, found))?;
+        check_own(gateway, subs, &found)
     }
 
     fn check_rate(&self, gateway: &Session, logins: usize) -> Result<(), Refusal> {
@@ -294,9 +294,7 @@ impl Server {
     ) -> Result<Vec<Found>, Refusal> {
         let found = self.known(tx, gateway, subs).await?;
         for (sub, found) in subs.iter().zip(&found) {
-            if !found.enabled {
-                return Err(of(sub, DISABLED, "the device is disabled"));
-            }
+            check_enabled(sub, found)?;
             if !self.is_signed(sub, found) {
                 return Err(of(sub, WRONG_SIGNATURE, "the signature is wrong"));
             }
@@ -366,6 +364,19 @@ async fn check_is_gateway(tx: &mut Tx, gateway: &Session) -> Result<(), Refusal>
     }
     let words = "devices of this product are no gateways: set its node type on the platform";
     Err(Refusal::Code(NOT_A_GATEWAY, words.into()))
+}
+
+fn check_enabled(sub: &SubDevice<'_>, found: &Found) -> Result<(), Refusal> {
+    if found.enabled { Ok(()) } else { Err(of(sub, DISABLED, "the device is disabled")) }
+}
+
+/// Whether all are in the topology of the gateway.
+fn check_own(gateway: &Session, subs: &[SubDevice<'_>], found: &[Found]) -> Result<(), Refusal> {
+    let foreign = |(_, found): &(_, &Found)| found.gateway != Some(gateway.device);
+    match subs.iter().zip(found).find(foreign) {
+        Some((sub, _)) => Err(of(sub, NO_TOPOLOGY, "it is not in the topology of this gateway")),
+        None => Ok(()),
+    }
 }
 
 /// The names of a gateway.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use store::devices::{Login, LoginName};
+use store::devices::{Claimant, Login};
 use store::{Error, Store};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -32,9 +32,9 @@ struct Question {
 }
 
 impl Question {
-    fn name(&self) -> LoginName<'_> {
+    fn name(&self) -> Claimant<'_> {
         let Self { product_key, device_name, client_id, .. } = self;
-        LoginName { product_key, device_name, client_id: client_id.as_deref() }
+        Claimant { product_key, device_name, client_id: client_id.as_deref() }
     }
 }
 

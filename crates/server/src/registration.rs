@@ -9,7 +9,8 @@ use std::sync::Arc;
 use door::{Granted, RegistrationRefusal as Refusal};
 use rollout::{Device, Event, EventKind, Id, Ms, RegistrationScheme};
 use sha2::{Digest as _, Sha256};
-use store::registrations::{Applicant, DeviceToken, Known, KnownDevice};
+use store::devices::Claimant;
+use store::registrations::{DeviceToken, Known, KnownDevice};
 use store::{Error, Owner, Tx};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -45,9 +46,9 @@ struct Wish {
 }
 
 impl Wish {
-    fn applicant(&self) -> Applicant<'_> {
+    fn applicant(&self) -> Claimant<'_> {
         let Self { product_key, device_name, client_id, .. } = self;
-        Applicant { product_key, device_name, client_id: client_id.as_deref() }
+        Claimant { product_key, device_name, client_id: client_id.as_deref() }
     }
 }
 

@@ -20,14 +20,14 @@ pub struct NewDevice {
     pub secret: Sealed,
 }
 
-/// Who logs in.
+/// Who logs in, or registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoginName<'a> {
+pub struct Claimant<'a> {
     /// The product.
     pub product_key: &'a str,
     /// The device.
     pub device_name: &'a str,
-    /// With a token: the client id it was given for.
+    /// The client id that its token was given for, or is to be.
     pub client_id: Option<&'a str>,
 }
 
@@ -92,34 +92,37 @@ pub async fn create(tx: &mut Tx, devices: &[NewDevice]) -> Result<BTreeSet<Id>, 
     tx.bulk_rows(&columns, rows, &statement, &[]).await?.iter().map(|row| row.get(0)).collect()
 }
 
-/// What logins by product key and name are checked against, in the order of the names: one walk down
+/// What logins by product key and name are checked against, in the order of the claimants: one walk down
 /// two indexes for each, and one more for a token.
-pub async fn logins(tx: &mut Tx, names: &[LoginName<'_>]) -> Result<Vec<Option<Login>>, Error> {
-    let columns = [int("place"), text("product_key"), text("name"), text("client_id")];
-    let rows = (0_i64..).zip(names).map(|(place, name)| {
-        let client_id = name.client_id.map_or(Val::Text(None), Val::from);
-        vec![place.into(), name.product_key.into(), name.device_name.into(), client_id]
-    });
+pub async fn logins(tx: &mut Tx, claimants: &[Claimant<'_>]) -> Result<Vec<Option<Login>>, Error> {
     let statement = "select v.place, device.id, device.enabled, device.secret, device_token.hash from v \
                      join product on product.product_key = v.product_key \
                      join device on device.product_id = product.id and device.name = v.name \
                      left join device_token \
                      on device_token.device_id = device.id and device_token.client_id = v.client_id";
-    let mut found = vec![None; names.len()];
-    for row in tx.bulk_rows(&columns, rows.collect(), statement, &[]).await? {
-        let mut fields = row.fields();
-        let place: i64 = fields.next()?;
-        let login = Login {
+    let read = |fields: &mut Fields<'_>| {
+        Ok(Login {
             device: fields.next()?,
             enabled: fields.next()?,
             secret: Sealed(fields.next()?),
             token: fields.next()?,
-        };
-        if let Some(found) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
-            *found = Some(login);
-        }
-    }
-    Ok(found)
+        })
+    };
+    found_for(tx, claimants, statement, read).await
+}
+
+/// What a statement finds for claimants, in their order; see [`Tx::bulk_found`].
+pub(crate) async fn found_for<T>(
+    tx: &mut Tx,
+    claimants: &[Claimant<'_>],
+    statement: &str,
+    read: impl Fn(&mut Fields<'_>) -> Result<T, Error>,
+) -> Result<Vec<Option<T>>, Error> {
+    let rows = claimants.iter().map(|who| {
+        let client_id = who.client_id.map_or(Val::Text(None), Val::from);
+        [who.product_key.into(), who.device_name.into(), client_id]
+    });
+    tx.bulk_found([text("product_key"), text("name"), text("client_id")], rows, statement, read).await
 }
 
 /// A device by its number.

@@ -1,23 +1,11 @@
 //! What a registration is decided by, and the tokens that devices got for one. Events are the caller's to write.
 
-use std::collections::BTreeMap;
-
 use rollout::{Id, Ms};
 
-use crate::record::{int, text};
-use crate::sql::{Fields, Tx, Val};
+use crate::devices::{Claimant, found_for};
+use crate::record::int;
+use crate::sql::{Fields, Tx};
 use crate::{Error, Sealed};
-
-/// Who registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Applicant<'a> {
-    /// The product.
-    pub product_key: &'a str,
-    /// The device.
-    pub device_name: &'a str,
-    /// The client id it wants a token for.
-    pub client_id: Option<&'a str>,
-}
 
 /// What is known of an applicant's product.
 #[derive(Clone, Debug)]
@@ -71,12 +59,7 @@ pub struct DeviceToken {
 }
 
 /// What is known of applicants, in their order; `None`: there is no such product.
-pub async fn known(tx: &mut Tx, applicants: &[Applicant<'_>]) -> Result<Vec<Option<Known>>, Error> {
-    let columns = [int("place"), text("product_key"), text("name"), text("client_id")];
-    let rows = (0_i64..).zip(applicants).map(|(place, who)| {
-        let client_id = who.client_id.map_or(Val::Text(None), Val::from);
-        vec![place.into(), who.product_key.into(), who.device_name.into(), client_id]
-    });
+pub async fn known(tx: &mut Tx, applicants: &[Claimant<'_>]) -> Result<Vec<Option<Known>>, Error> {
     let statement = "select v.place, product.id, product.secret, product.dynamic_registration, \
                      product.without_pre_registration, product.registration_until, \
                      device.id, device.enabled, device.secret, device.first_online_at, device.registration_until, \
@@ -87,13 +70,7 @@ pub async fn known(tx: &mut Tx, applicants: &[Applicant<'_>]) -> Result<Vec<Opti
                      from v join product on product.product_key = v.product_key \
                      left join device on device.product_id = product.id and device.name = v.name \
                      left join topology on topology.device_id = device.id";
-    let mut found = BTreeMap::new();
-    for row in tx.bulk_rows(&columns, rows.collect(), statement, &[]).await? {
-        let mut fields = row.fields();
-        let place: i64 = fields.next()?;
-        found.insert(place, read(&mut fields)?);
-    }
-    Ok((0_i64..).zip(applicants).map(|(place, _)| found.remove(&place)).collect())
+    found_for(tx, applicants, statement, read).await
 }
 
 fn read(fields: &mut Fields<'_>) -> Result<Known, Error> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rollout::{Id, Ms};
 
 use crate::record::{int, text};
-use crate::sql::Tx;
+use crate::sql::{Fields, Tx};
 use crate::{Error, Sealed, Slice};
 
 /// A sub-device's place in a gateway's topology.
@@ -58,29 +58,21 @@ pub struct SubDeviceView {
 
 /// Devices by product key and name, in the order of the names: one walk down three indexes for each.
 pub async fn find(tx: &mut Tx, names: &[(&str, &str)]) -> Result<Vec<Option<SubDevice>>, Error> {
-    let columns = [int("place"), text("product_key"), text("name")];
-    let rows = (0_i64..).zip(names);
-    let rows = rows.map(|(place, (key, name))| vec![place.into(), (*key).into(), (*name).into()]);
     let statement = "select v.place, device.id, device.product_id, device.enabled, device.secret, k.gateway_id \
                      from v join product on product.product_key = v.product_key \
                      join device on device.product_id = product.id and device.name = v.name \
                      left join topology k on k.device_id = device.id";
-    let mut found = vec![None; names.len()];
-    for row in tx.bulk_rows(&columns, rows.collect(), statement, &[]).await? {
-        let mut fields = row.fields();
-        let place: i64 = fields.next()?;
-        let sub = SubDevice {
+    let read = |fields: &mut Fields<'_>| {
+        Ok(SubDevice {
             device: fields.next()?,
             product: fields.next()?,
             enabled: fields.next()?,
             secret: Sealed(fields.next()?),
             gateway: fields.next()?,
-        };
-        if let Some(found) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
-            *found = Some(sub);
-        }
-    }
-    Ok(found)
+        })
+    };
+    let rows = names.iter().map(|(key, name)| [(*key).into(), (*name).into()]);
+    tx.bulk_found([text("product_key"), text("name")], rows, statement, read).await
 }
 
 /// Puts devices under a gateway, whichever they belonged to before.

@@ -3,7 +3,8 @@
 use door::{RegistrationRefusal, Session};
 use rollout::{Event, EventKind, Id, Ms, RegistrationScheme};
 use store::Tx;
-use store::registrations::{Applicant, Known};
+use store::devices::Claimant;
+use store::registrations::Known;
 use wire::message::{GatewayData, SubDevice, SubName};
 use wire::topic::GatewayStep;
 
@@ -132,8 +133,8 @@ impl Server {
     }
 }
 
-fn applicant<'a>(sub: &SubDevice<'a>) -> Applicant<'a> {
-    Applicant { product_key: sub.product_key, device_name: sub.device_name, client_id: None }
+fn applicant<'a>(sub: &SubDevice<'a>) -> Claimant<'a> {
+    Claimant { product_key: sub.product_key, device_name: sub.device_name, client_id: None }
 }
 
 fn why(refusal: RegistrationRefusal) -> Why {

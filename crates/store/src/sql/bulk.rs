@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Row, Tx, Val};
+use super::{Fields, Row, Tx, Val};
 use crate::Error;
-use crate::record::{Column, Record, Table, column_list};
+use crate::record::{Column, Record, Table, column_list, int};
 
 impl Tx {
     /// Runs `with v(columns) as (rows) <statement>`, in as few statements as the engine allows.
@@ -34,6 +34,30 @@ impl Tx {
             out.append(&mut self.rows(sql, args).await?);
         }
         Ok(out)
+    }
+
+    /// What a statement finds for each of these rows, in their order. It sees them as `v`, with a column `place`
+    /// before the others, and gives `place` before what `read` takes.
+    pub(crate) async fn bulk_found<T, const N: usize>(
+        &mut self,
+        columns: [Column; N],
+        rows: impl Iterator<Item = [Val; N]>,
+        statement: &str,
+        read: impl Fn(&mut Fields<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<Option<T>>, Error> {
+        let columns: Vec<Column> = [int("place")].into_iter().chain(columns).collect();
+        let placed = |(place, row): (i64, [Val; N])| [place.into()].into_iter().chain(row).collect();
+        let rows: Vec<Vec<Val>> = (0..).zip(rows).map(placed).collect();
+        let mut found: Vec<Option<T>> = rows.iter().map(|_| None).collect();
+        for row in self.bulk_rows(&columns, rows, statement, &[]).await? {
+            let mut fields = row.fields();
+            let place: i64 = fields.next()?;
+            let record = read(&mut fields)?;
+            if let Some(found) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+                *found = Some(record);
+            }
+        }
+        Ok(found)
     }
 
     fn bulk_statements(

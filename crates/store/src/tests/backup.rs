@@ -10,7 +10,7 @@ use super::sample::{self, JOB, PRODUCT};
 use crate::certificates::{self, DeviceCertificate};
 use crate::committer;
 use crate::configurations::{Configuration, Settings};
-use crate::devices::LoginName;
+use crate::devices::Claimant;
 use crate::idempotency::{self, Answered};
 use crate::record::{column_list, tables};
 use crate::registrations::{DeviceToken, keep_tokens};
@@ -115,7 +115,7 @@ async fn check(store: &Store, rows: &[String]) {
     assert_eq!(file.read(0, 9).await.unwrap(), "abc");
     let second = "cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34";
     assert_eq!(store.blobs().open(second).await.unwrap().read(0, 9).await.unwrap(), "def");
-    let names = [LoginName { product_key: "a1sample", device_name: "lamp0010", client_id: None }];
+    let names = [Claimant { product_key: "a1sample", device_name: "lamp0010", client_id: None }];
     let found = devices::logins(&mut store.read().await.unwrap(), &names).await.unwrap();
     let owner = crate::Owner::Device { product_key: "a1sample", device_name: "lamp0010" };
     assert_eq!(

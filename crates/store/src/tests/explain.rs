@@ -80,12 +80,12 @@ pub(super) fn counted() -> rollout::Changes {
     }
 }
 
-fn login(device_name: &str) -> devices::LoginName<'_> {
-    devices::LoginName { product_key: "a1sample", device_name, client_id: Some("lamp") }
+fn login(device_name: &str) -> devices::Claimant<'_> {
+    devices::Claimant { product_key: "a1sample", device_name, client_id: Some("lamp") }
 }
 
-fn applicant(device_name: &str) -> registrations::Applicant<'_> {
-    registrations::Applicant { product_key: "a1sample", device_name, client_id: Some("lamp") }
+fn applicant(device_name: &str) -> devices::Claimant<'_> {
+    devices::Claimant { product_key: "a1sample", device_name, client_id: Some("lamp") }
 }
 
 fn token(device_id: rollout::Id) -> registrations::DeviceToken {

@@ -6,7 +6,7 @@ use super::home::Home;
 use super::on_both;
 use super::sample::{self, JOB, PACKAGE, PRODUCT};
 use crate::committer::{self, Keys};
-use crate::devices::{Filter, LoginName};
+use crate::devices::{Claimant, Filter};
 use crate::idempotency::{self, Answered};
 use crate::modules::{self, Creation, Module};
 use crate::{Owner, Removal, Sealed, Store, Tx, devices, events, jobs, packages, products, tasks};
@@ -125,7 +125,7 @@ on_both! {
             ("a1sample", "lamp0011"), ("a1sample", "LAMP0011"), ("a1sampl", "lamp0011"), ("", ""),
             ("a1sample", "' or 1=1 --"), ("a1sample", "lamp0010"), ("a1sample", "lamp0011"),
         ];
-        let names = names.map(|(product_key, device_name)| LoginName { product_key, device_name, client_id: None });
+        let names = names.map(|(product_key, device_name)| Claimant { product_key, device_name, client_id: None });
         let found = devices::logins(&mut tx, &names).await.unwrap();
         let ids: Vec<_> = found.iter().map(|login| login.as_ref().map(|l| (l.device, l.enabled))).collect();
         let (ten, eleven) = (Some((10, true)), Some((11, true)));

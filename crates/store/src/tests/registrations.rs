@@ -5,12 +5,12 @@ use rollout::{Product, Session};
 use super::home::Home;
 use super::on_both;
 use super::sample::{self, PRODUCT};
-use crate::devices::LoginName;
-use crate::registrations::{Applicant, DeviceToken, forget_oldest_tokens, keep_tokens, known};
+use crate::devices::Claimant;
+use crate::registrations::{DeviceToken, forget_oldest_tokens, keep_tokens, known};
 use crate::{Owner, Tx, committer, devices, products, topology};
 
-fn applicant<'a>(device_name: &'a str, client_id: Option<&'a str>) -> Applicant<'a> {
-    Applicant { product_key: "a1sample", device_name, client_id }
+fn applicant<'a>(device_name: &'a str, client_id: Option<&'a str>) -> Claimant<'a> {
+    Claimant { product_key: "a1sample", device_name, client_id }
 }
 
 fn token(device_id: i64, client_id: &str, at: i64) -> DeviceToken {
@@ -20,7 +20,7 @@ fn token(device_id: i64, client_id: &str, at: i64) -> DeviceToken {
 /// How many tokens a device has, and the hash of the one for a client id.
 async fn tokens(tx: &mut Tx, device_name: &str, client_id: &str) -> (i64, Option<Vec<u8>>) {
     let found = known(tx, &[applicant(device_name, None)]).await.unwrap().remove(0).unwrap();
-    let name = LoginName { product_key: "a1sample", device_name, client_id: Some(client_id) };
+    let name = Claimant { product_key: "a1sample", device_name, client_id: Some(client_id) };
     let login = devices::logins(tx, &[name]).await.unwrap().remove(0).unwrap();
     (found.device.unwrap().tokens, login.token)
 }
@@ -45,7 +45,7 @@ on_both! {
         keep_tokens(&mut tx, &[token(10, "a", 1), token(10, "b", 2)]).await.unwrap();
         topology::put(&mut tx, &[sample::belonging(11, 10)]).await.unwrap();
 
-        let other = Applicant { product_key: "a2", ..applicant("lamp0010", None) };
+        let other = Claimant { product_key: "a2", ..applicant("lamp0010", None) };
         let asked = [other, applicant("lamp0011", None), applicant("nobody", Some("a")), applicant("lamp0010", Some("a")), applicant("lamp0010", Some("c"))];
         let found = known(&mut tx, &asked).await.unwrap();
         assert_eq!(found.len(), 5);
@@ -83,7 +83,7 @@ on_both! {
         forget_oldest_tokens(&mut tx, &[10]).await.unwrap();
         assert_eq!(tokens(&mut tx, "lamp0010", "b").await, (1, None));
         assert_eq!(tokens(&mut tx, "lamp0011", "a").await, (1, Some(b"a".to_vec())));
-        let plain = LoginName { product_key: "a1sample", device_name: "lamp0011", client_id: None };
+        let plain = Claimant { product_key: "a1sample", device_name: "lamp0011", client_id: None };
         assert_eq!(devices::logins(&mut tx, &[plain]).await.unwrap().remove(0).unwrap().token, None);
         devices::delete(&mut tx, 11).await.unwrap();
         let left = tx.row("select count(*) from device_token", vec![]).await.unwrap().unwrap();
