@@ -77,7 +77,7 @@ impl Decider<'_> {
             let online = self.rows.sessions.contains_key(&device.id);
             filter.matches(&Facts { device, online, tags, versions: &versions, groups }, self.now)
         };
-        job.scope == Scope::All || self.rows.meanings.get(&job.id).is_some_and(meant)
+        job.scope == Scope::All || self.rows.meanings.get(&job.scope).is_some_and(meant)
     }
 
     fn versions_of(&self, device: Id) -> BTreeMap<String, String> {

@@ -280,7 +280,7 @@ pub enum JobState {
 }
 
 /// Which devices a job is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum Scope {
     /// Every enabled device of the product that has ever connected.
@@ -807,7 +807,8 @@ pub enum Timer {
 /// all its unfinished tasks; for each task its device and job; for each job its package and product.
 /// A [`Timer::Push`] needs its job's ready tasks, up to [`crate::push_limit`]. A version report needs the
 /// policies of its product and module, with their matches and meanings; so does each device of a chunk of a
-/// policy's enrolment.
+/// policy's enrolment. A [`crate::Input::ReviseJob`] needs the meaning of the scope that the job gets, for what comes
+/// after it in the batch.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Products by number.
@@ -826,9 +827,8 @@ pub struct Rows {
     pub tasks: BTreeMap<Id, Task>,
     /// Dynamic jobs that may take devices by what these report.
     pub policies: BTreeSet<Id>,
-    /// Whom those of them mean that are for a filter or a group. A group that is gone means nobody, and is not
-    /// here.
-    pub meanings: BTreeMap<Id, Filter>,
+    /// Whom scopes mean that are a filter or a group. A group that is gone means nobody, and is not here.
+    pub meanings: BTreeMap<Scope, Filter>,
     /// If there are such: what their filters ask of the devices.
     pub labels: BTreeMap<Id, Labels>,
     /// How many tasks a dynamic job has made for a device, if any: by job and device.

@@ -481,7 +481,6 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::SkipWave { job, .. }
         | Input::StoodStill { job, .. }
         | Input::CancelSome { job, .. }
-        | Input::ReviseJob { job, .. }
         | Input::PauseJob(job)
         | Input::ResumeJob(job)
         | Input::ConfirmJob(job)
@@ -489,6 +488,10 @@ fn add_keys(keys: &mut Keys, input: &Input) {
         | Input::CloseJob(job)
         | Input::ReupgradeJob(job) => {
             keys.jobs.insert(*job);
+        }
+        Input::ReviseJob { job, to } => {
+            keys.jobs.insert(*job);
+            keys.scopes.extend(to.scope.clone());
         }
         Input::Enrol { job, chunk, .. } => {
             keys.jobs.insert(*job);

@@ -217,6 +217,24 @@ fn a_scope_that_grows_takes_those_it_means_at_once_and_keeps_the_others() {
 }
 
 #[test]
+fn a_chunk_beside_a_change_of_scope_takes_those_the_new_one_means() {
+    let (mut world, job, [first, second, third]) = policy();
+    world.tag(second, "ring", Some("alpha"));
+    let to = |world: &World, scope| {
+        let to = Revision { scope, ..world.revision(job) };
+        Input::ReviseJob { job, to: Box::new(to) }
+    };
+    world.apply(vec![to(&world, Some(Scope::All))]);
+    let mut inputs = vec![to(&world, filter("tag.ring = alpha"))];
+    inputs.extend(world.claim());
+    assert!(matches!(&inputs[..], [_, Input::Enrol { chunk, .. }] if chunk.devices == [first, second]));
+    world.apply(inputs);
+    world.tick();
+    assert_eq!(world.state(job, second), Notified);
+    assert_eq!(world.find_task(job, third), None);
+}
+
+#[test]
 fn source_versions_that_grow_take_those_who_report_them() {
     let (mut world, job, [first, second, third]) = policy();
     world.report(second, DEFAULT_MODULE, "0.9");

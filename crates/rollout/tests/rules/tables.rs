@@ -95,10 +95,7 @@ impl Tables {
 
     /// Whom the scope of a job means, if it is for a filter.
     pub(crate) fn meaning(&self, job: Id) -> Option<Filter> {
-        match &self.jobs[&job].scope {
-            Scope::Filter { filter } => Some(Filter::parse(filter).unwrap()),
-            _ => None,
-        }
+        meaning(&self.jobs[&job].scope)
     }
 
     /// Whether a filter means a device.
@@ -201,6 +198,8 @@ struct Wanted {
     restarts: BTreeSet<Id>,
     /// Dynamic jobs that reports, and devices of an enrolment, may be for.
     policies: BTreeSet<Id>,
+    /// What dynamic jobs are to be for.
+    scopes: Vec<Scope>,
 }
 
 impl Wanted {
@@ -210,6 +209,7 @@ impl Wanted {
             Input::Enrol { job, .. } if tables.jobs.get(job).is_some_and(|j| j.kind == JobKind::Dynamic) => {
                 self.add_policies(|_| true, tables);
             }
+            Input::ReviseJob { to, .. } => self.scopes.extend(to.scope.clone()),
             _ => {}
         }
         match input {
@@ -309,6 +309,8 @@ impl Wanted {
         let packages =
             jobs.values().map(|j| (j.package_id, tables.packages[&j.package_id].clone())).collect();
         let of_device = |id: &Id| self.devices.contains(id);
+        let scopes = self.policies.iter().map(|job| tables.jobs[job].scope.clone()).chain(self.scopes);
+        let meanings = scopes.filter_map(|scope| meaning(&scope).map(|filter| (scope, filter))).collect();
         Rows {
             products: BTreeMap::from([(PRODUCT, tables.product.clone())]),
             packages,
@@ -317,7 +319,7 @@ impl Wanted {
             sessions: pick(&tables.sessions, of_device),
             versions: pick(&tables.versions, |(device, _)| of_device(device)),
             tasks,
-            meanings: self.policies.iter().filter_map(|job| Some((*job, tables.meaning(*job)?))).collect(),
+            meanings,
             labels: pick(&tables.labels, of_device),
             policies: self.policies,
             matches,
@@ -333,4 +335,12 @@ impl Wanted {
 
 fn pick<K: Ord + Clone, V: Clone>(table: &BTreeMap<K, V>, wanted: impl Fn(&K) -> bool) -> BTreeMap<K, V> {
     table.iter().filter(|(key, _)| wanted(key)).map(|(key, row)| (key.clone(), row.clone())).collect()
+}
+
+/// Whom a scope means that is a filter.
+fn meaning(scope: &Scope) -> Option<Filter> {
+    match scope {
+        Scope::Filter { filter } => Some(Filter::parse(filter).unwrap()),
+        _ => None,
+    }
 }

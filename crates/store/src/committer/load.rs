@@ -1,6 +1,6 @@
 //! The rows a batch decides upon.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::{Id, Job, JobKind, Ms, Rows, Scope, Session, TIME_ZONE_TAG, Task, TaskState};
 
@@ -29,6 +29,8 @@ pub struct Keys {
     pub reports: BTreeSet<(Id, String)>,
     /// Whether devices of a dynamic job's enrolment are among these.
     pub enrols_policy: bool,
+    /// What dynamic jobs are to be for.
+    pub scopes: BTreeSet<Scope>,
 }
 
 impl Keys {
@@ -172,21 +174,23 @@ async fn overtaken(tx: &mut Tx, tasks: &[Id]) -> Result<BTreeSet<Id>, Error> {
 
 /// Whom policies mean that are for a filter or a group, and what their filters ask of the devices.
 async fn load_meanings(tx: &mut Tx, keys: &Keys, rows: &mut Rows) -> Result<(), Error> {
-    let mut of_groups = Vec::new();
-    for job in rows.policies.iter().filter_map(|job| rows.jobs.get(job)) {
-        match &job.scope {
-            Scope::Filter { filter } => drop(rows.meanings.insert(job.id, groups::parsed(filter)?)),
-            Scope::Group { group, .. } => of_groups.push((job.id, *group)),
-            Scope::All | Scope::Named | Scope::Percent { .. } => {}
-        }
+    let of_policies = rows.policies.iter().filter_map(|job| rows.jobs.get(job)).map(|job| &job.scope);
+    let scopes: BTreeSet<&Scope> = of_policies.chain(&keys.scopes).collect();
+    let group_of = |scope: &Scope| if let Scope::Group { group, .. } = scope { Some(*group) } else { None };
+    let ids: BTreeSet<Id> = scopes.iter().copied().filter_map(group_of).collect();
+    let of_groups: Vec<Group> = tx.select_in("id", &list(&ids), "").await?;
+    let mut meanings = BTreeMap::new();
+    for scope in scopes {
+        let found = match scope {
+            Scope::Filter { filter } => Some(groups::parsed(filter)?),
+            Scope::Group { group, .. } => {
+                of_groups.iter().find(|g| g.id == *group).map(groups::filter_of).transpose()?
+            }
+            Scope::All | Scope::Named | Scope::Percent { .. } => None,
+        };
+        meanings.extend(found.map(|filter| (scope.clone(), filter)));
     }
-    let ids: BTreeSet<Id> = of_groups.iter().map(|(_, group)| *group).collect();
-    let found: Vec<Group> = tx.select_in("id", &list(&ids), "").await?;
-    for (job, group) in of_groups {
-        if let Some(group) = found.iter().find(|g| g.id == group) {
-            rows.meanings.insert(job, groups::filter_of(group)?);
-        }
-    }
+    rows.meanings = meanings;
     if rows.meanings.is_empty() {
         return Ok(());
     }

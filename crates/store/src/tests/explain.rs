@@ -120,6 +120,7 @@ on_both! {
             packages: [PACKAGE].into(),
             reports: [(10, "default".into())].into(),
             enrols_policy: false,
+            scopes: [].into(),
         };
         let task = sample::task(100, JOB, 10);
         let changes = rollout::Changes {

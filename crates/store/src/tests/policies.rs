@@ -74,16 +74,21 @@ on_both! {
         tags::set(&mut tx, &[sample::tag(10, "ring", "beta"), sample::tag(11, "ring", "beta")]).await.unwrap();
         let group = |group| Scope::Group { group, name: String::new() };
         let scopes = [Scope::All, Scope::Filter { filter: "tag.ring = beta".into() }, group(501), group(502), group(503)];
-        for (id, scope) in (8..).zip(scopes) {
+        for (id, scope) in (8..).zip(scopes.clone()) {
             let job = Job { kind: JobKind::Dynamic, scope, ..sample::job(id) };
             jobs::create(&mut tx, &job, &[]).await.unwrap();
         }
         let reports = [(10, "default".into()), (11, "MCU".into())].into();
-        let keys = Keys { devices: [10, 11, 12].into(), reports, ..Keys::default() };
-        let rows = committer::load(&mut tx, &keys, 9).await.unwrap();
-        let meant: Vec<_> = rows.meanings.iter().map(|(job, filter)| (*job, filter.to_string())).collect();
-        let expected = [(9, "tag.ring = \"beta\""), (10, "group = \"g501\""), (11, "has tag.ring")];
-        assert_eq!(meant, expected.map(|(job, filter)| (job, filter.to_owned())), "a group that is gone means nobody");
+        let to_be = Scope::Filter { filter: "not has tag.ring".into() };
+        let keys =
+            Keys { devices: [10, 11, 12].into(), reports, scopes: [to_be.clone()].into(), ..Keys::default() };
+        let mut rows = committer::load(&mut tx, &keys, 9).await.unwrap();
+        let mut meaning = |scope: &Scope| rows.meanings.remove(scope).map(|filter| filter.to_string());
+        let meant = scopes.each_ref().map(&mut meaning);
+        let expected = [None, Some("tag.ring = \"beta\""), Some("group = \"g501\""), Some("has tag.ring"), None];
+        assert_eq!(meant, expected.map(|filter| filter.map(str::to_owned)), "a group that is gone means nobody");
+        assert_eq!(meaning(&to_be).as_deref(), Some("not has tag.ring"));
+        assert!(rows.meanings.is_empty());
         let tags = [("ring".to_owned(), "beta".to_owned())].into();
         let labels = [
             (10, Labels { tags, groups: ["g501".to_owned()].into() }),
