@@ -2,10 +2,9 @@
 
 A real `otaru serve` is started in a temporary folder, and a stranger connects so that something is counted.
 
-usage: OTARU_BIN=path/to/otaru python tests/metrics.py
+usage: OTARU_BIN=path/to/otaru python -m tests.metrics
 """
 
-import os
 import pathlib
 import socket
 import subprocess
@@ -16,13 +15,9 @@ import urllib.request
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-OTARU = os.environ["OTARU_BIN"]
+from tests.harness import OTARU, check
+
 ROOT = pathlib.Path(__file__).parent.parent
-
-
-def check(condition, what):
-    if not condition:
-        sys.exit(f"error: {what}")
 
 
 def started(folder):

@@ -75,9 +75,7 @@ task_is() { [ "$(task_state "$1" "$2")" = "$3" ]; }
 
 finish() {
   local status=$?
-  [ -z "${sub:-}" ] || kill "$sub" 2>/dev/null || true
-  [ -z "${server:-}" ] || kill "$server" 2>/dev/null || true
-  wait 2>/dev/null || true
+  stop_jobs
   if [ "$status" != 0 ] && [ -f "$DIR/log" ]; then
     printf -- '-- the last lines of otaru serve:\n' >&2
     tail -n 30 "$DIR/log" >&2

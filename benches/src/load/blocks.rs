@@ -379,8 +379,9 @@ fn read_packet(stream: &mut impl Read) -> anyhow::Result<Vec<u8>> {
 }
 
 fn check_frame(bytes: &[u8], expected: &[u8]) -> anyhow::Result<usize> {
-    let Packet::Publish(publish) = packets::parse(bytes)? else {
-        bail!("a block was expected, not {:?}", packets::parse(bytes)?)
+    let publish = match packets::parse(bytes)? {
+        Packet::Publish(publish) => publish,
+        other => bail!("a block was expected, not {other:?}"),
     };
     match Frame::parse(publish.payload)? {
         Frame::Block { data, .. } if data == expected => Ok(bytes.len()),

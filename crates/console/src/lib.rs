@@ -21,7 +21,7 @@ static BUILT: Files = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const ABSENT: &str = "This otaru was built without its web page. To have it, with Node.js 20 or later, in the checkout:\n\n  \
+const ABSENT: &str = "This otaru was built without its web page. To have it, with Node.js 20.19 or later, in the checkout:\n\n  \
                       console/build.sh\n  cargo build --release -p otaru\n";
 
 /// Answers whatever path with the page, or one of its files.

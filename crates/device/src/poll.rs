@@ -181,7 +181,8 @@ impl Updater<'_> {
                 Some(Step::Ask(ask))
             }
             Err(stalled) => {
-                let (offset, seconds) = (stalled.offset, self.config.reply_timeout / 100 * WAITS as u32 / 10);
+                let (offset, seconds) =
+                    (stalled.offset, self.config.reply_timeout.saturating_mul(WAITS as u32) / 1000);
                 let text = format_args!("the block at {offset} did not come within {seconds} s");
                 self.fail(Failure::Download, describe(text));
                 None

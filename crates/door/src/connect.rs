@@ -36,7 +36,7 @@ const MAX_CONNECT: usize = USUAL_CONNECT + 64 * 1024;
 const MAX_READS: usize = 64;
 
 /// How long the platform may think about a login; a device waits about as long for its CONNACK.
-pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a newer session lets the older one of its device end. Only a platform that cannot write
 /// needs as long.
@@ -208,7 +208,7 @@ impl<P: Platform> Door<P> {
         certificate: &Fingerprint,
         named: Option<Username<'_>>,
     ) -> Result<Bearer, Refusal> {
-        let bearer = self.in_time(self.platform.bearer(certificate)).await?;
+        let bearer = self.in_time(self.platform.bearer(certificate), Refusal::Unavailable).await?;
         let is_it = |user: Username<'_>| {
             *bearer.product_key == *user.product_key && *bearer.device_name == *user.device_name
         };
@@ -222,7 +222,7 @@ impl<P: Platform> Door<P> {
         login: &Login<'_>,
         stream: &mut S,
     ) -> Result<Result<Admitted, Refusal>, Why> {
-        let verdict = self.in_time(self.platform.authenticate(login)).await;
+        let verdict = self.in_time(self.platform.authenticate(login), Refusal::Unavailable).await;
         let origin = Origin::of(login.peer.ip());
         let user = Username { device_name: login.device_name, product_key: login.product_key };
         match verdict {
@@ -287,9 +287,13 @@ impl<P: Platform> Door<P> {
         asked.await
     }
 
-    /// The same; who would wait too long is told nothing.
-    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        timeout(LOGIN_TIMEOUT, self.in_turn(asked)).await.unwrap_or(Err(Refusal::Unavailable))
+    /// The same; who would wait too long is refused as `late`.
+    pub(crate) async fn in_time<T, E>(
+        &self,
+        asked: impl Future<Output = Result<T, E>>,
+        late: E,
+    ) -> Result<T, E> {
+        timeout(LOGIN_TIMEOUT, self.in_turn(asked)).await.unwrap_or(Err(late))
     }
 }
 

@@ -8,12 +8,11 @@ use bytes::BytesMut;
 use mqtt::{Connect, Packet, QoS, frame_len};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
-use wire::Emit as _;
 use wire::credentials::{AuthType, ClientId, SignMethod, Username};
 use wire::json::RawStr;
 use wire::message;
 
-use crate::connect::{LOGIN_TIMEOUT, username};
+use crate::connect::username;
 use crate::counters::count;
 use crate::origin::Origin;
 use crate::outbox::Outbox;
@@ -21,7 +20,7 @@ use crate::serve::{Channel, Door};
 use crate::socket::turn;
 use crate::terms::Terms;
 use crate::turned::Why;
-use crate::{Granted, Platform, Registration, RegistrationRefusal};
+use crate::{Granted, Platform, Registration, RegistrationRefusal, unkept};
 
 /// How long a device has to read what it got; then its connection is closed.
 const LINGER: Duration = Duration::from_secs(15);
@@ -50,7 +49,8 @@ impl<P: Platform> Door<P> {
         let turn = self.throttle.failed_in_turn(key, Instant::now()).ok_or(Why::ThrottleFull)?;
         let mut gone = std::pin::pin!(gone);
         self.delay(turn, origin, gone.as_mut()).await?;
-        let refusal = match self.ask(registration).await {
+        let asked = self.platform.register(registration);
+        let refusal = match self.in_time(asked, RegistrationRefusal::Unavailable).await {
             Ok(granted) => return Ok(granted),
             Err(refusal) => refusal,
         };
@@ -64,11 +64,6 @@ impl<P: Platform> Door<P> {
     /// Whether secrets may be sent there.
     pub(crate) fn is_private(&self, channel: Channel) -> bool {
         channel != Channel::Clear || self.config.register_in_clear
-    }
-
-    async fn ask(&self, registration: &Registration<'_>) -> Result<Granted, RegistrationRefusal> {
-        let asked = self.in_turn(self.platform.register(registration));
-        timeout(LOGIN_TIMEOUT, asked).await.unwrap_or(Err(RegistrationRefusal::Unavailable))
     }
 }
 
@@ -118,10 +113,7 @@ pub(crate) struct Registered {
 impl Registered {
     pub(crate) fn new(terms: Terms, registration: &Registration<'_>, granted: &Granted) -> Result<Self, Why> {
         let message = registration.registered(granted)?;
-        let mut payload = String::new();
-        // A string takes everything.
-        let _ = message.emit(&mut payload);
-        Ok(Self { terms, topic: message.topic(), payload })
+        Ok(Self { terms, topic: message.topic(), payload: unkept::text(&message) })
     }
 
     /// Sends CONNACK and the message, and lets the device read them.

@@ -318,6 +318,17 @@ impl Unit {
         self.changes.events.push(event);
     }
 
+    /// The same, of this moment.
+    pub(crate) fn told(
+        &mut self,
+        product_id: Id,
+        device_id: Option<Id>,
+        job_id: Option<Id>,
+        kind: EventKind,
+    ) {
+        self.tell(Event { at: self.now, product_id, device_id, job_id, task_id: None, kind });
+    }
+
     async fn ids(&mut self, streams: usize) -> Result<UnitIds, Error> {
         let streams = u32::try_from(streams).unwrap_or(u32::MAX);
         let next = if streams == 0 { 0 } else { committer::reserve_streams(&mut self.tx, streams).await? };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use door::{Carrier, Downlink, Session, TooMany};
-use rollout::{Event, EventKind, GatewayName, Id, NodeType};
+use rollout::{EventKind, GatewayName, Id, NodeType};
 use store::topology::{self, Belonging, DeviceName, SubDevice as Found};
 use store::{Owner, Tx};
 use tracing::{debug, error};
@@ -350,8 +350,7 @@ impl Unit {
         for (device, product_id) in moved {
             let from = before.remove(&device).map(told);
             let to = gateway.map(|gateway| told(gateway.name.clone()));
-            let (at, device_id, kind) = (self.now, Some(device), EventKind::GatewayChanged { from, to });
-            self.tell(Event { at, product_id, device_id, job_id: None, task_id: None, kind });
+            self.told(product_id, Some(device), None, EventKind::GatewayChanged { from, to });
         }
         Ok(ids)
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use door::{Granted, RegistrationRefusal as Refusal};
-use rollout::{Device, Event, EventKind, Id, Ms, RegistrationScheme};
+use rollout::{Device, EventKind, Id, Ms, RegistrationScheme};
 use sha2::{Digest as _, Sha256};
 use store::devices::Claimant;
 use store::registrations::{DeviceToken, Known, KnownDevice};
@@ -180,7 +180,7 @@ async fn grant(core: &Arc<Core>, questions: &[Question]) -> Result<Vec<Answer>, 
     let mut batch = Batch::default();
     let mut answers = Vec::with_capacity(questions.len());
     for (Question { wish, .. }, known) in questions.iter().zip(&known) {
-        answers.push(batch.take(&unit, wish, known.as_ref()));
+        answers.push(batch.take(&mut unit, wish, known.as_ref()));
     }
     batch.write(&mut unit).await?;
     unit.commit().await?;
@@ -194,11 +194,10 @@ struct Batch {
     /// Devices whose oldest token makes room.
     full: Vec<Id>,
     tokens: Vec<DeviceToken>,
-    events: Vec<Event>,
 }
 
 impl Batch {
-    fn take(&mut self, unit: &Unit, wish: &Wish, known: Option<&Known>) -> Answer {
+    fn take(&mut self, unit: &mut Unit, wish: &Wish, known: Option<&Known>) -> Answer {
         let verdict = judge(&unit.core, wish, known, unit.now)?;
         let known = known.ok_or(Refusal::UnknownProduct)?;
         let (granted, device) = match (verdict, &known.device) {
@@ -223,7 +222,8 @@ impl Batch {
             None => RegistrationScheme::Register,
             Some(_) => RegistrationScheme::Regnwl,
         };
-        self.tell(unit, known.product, device, EventKind::DeviceRegistered { scheme, again, gateway: None });
+        let kind = EventKind::DeviceRegistered { scheme, again, gateway: None };
+        unit.told(known.product, Some(device), None, kind);
         Ok(granted)
     }
 
@@ -239,7 +239,7 @@ impl Batch {
     }
 
     /// A device that nobody has made; like all others it has a secret, which an operator may use.
-    fn make_device(&mut self, unit: &Unit, wish: &Wish, product: Id) -> Result<Id, Refusal> {
+    fn make_device(&mut self, unit: &mut Unit, wish: &Wish, product: Id) -> Result<Id, Refusal> {
         let Wish { product_key, device_name, .. } = wish;
         let owner = Owner::Device { product_key, device_name };
         let secret = unit.core.store.keyring().seal(owner, random_text(SECRET_LEN).as_bytes());
@@ -250,23 +250,16 @@ impl Batch {
         let device = Device::new(unit.core.next_id(), product, device_name.clone(), unit.now);
         let id = device.id;
         self.devices.push(store::devices::NewDevice { device, secret });
-        self.tell(unit, product, id, EventKind::DeviceCreated { device_name: device_name.clone() });
+        let kind = EventKind::DeviceCreated { device_name: device_name.clone() };
+        unit.told(product, Some(id), None, kind);
         Ok(id)
     }
 
-    fn tell(&mut self, unit: &Unit, product_id: Id, device: Id, kind: EventKind) {
-        let event =
-            Event { at: unit.now, product_id, device_id: Some(device), job_id: None, task_id: None, kind };
-        self.events.push(event);
-    }
-
     async fn write(self, unit: &mut Unit) -> Result<(), Error> {
-        let Self { devices, full, tokens, events } = self;
+        let Self { devices, full, tokens } = self;
         store::devices::create(&mut unit.tx, &devices).await?;
         store::registrations::forget_oldest_tokens(&mut unit.tx, &full).await?;
-        store::registrations::keep_tokens(&mut unit.tx, &tokens).await?;
-        events.into_iter().for_each(|event| unit.tell(event));
-        Ok(())
+        store::registrations::keep_tokens(&mut unit.tx, &tokens).await
     }
 }
 

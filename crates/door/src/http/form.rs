@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use wire::credentials::Username;
+use wire::credentials::{valid_device_name, valid_product_key};
 
 /// The form by which a device registers over HTTP (docs/protocol.md 2.9), its names well formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +40,11 @@ impl Form {
             sign: sign.ok_or("sign is missing")?,
             sign_method,
         };
-        let user = format!("{}&{}", form.device_name, form.product_key);
-        Username::parse(&user).map_err(|_| "productKey or deviceName is none")?;
-        Ok(form)
+        if valid_product_key(&form.product_key) && valid_device_name(&form.device_name) {
+            Ok(form)
+        } else {
+            Err("productKey or deviceName is none")
+        }
     }
 }
 

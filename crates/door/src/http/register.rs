@@ -3,8 +3,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 
-use wire::Emit as _;
-use wire::credentials::{SignMethod, Username};
+use wire::credentials::SignMethod;
 use wire::json::RawStr;
 use wire::message::RegistrationReply;
 
@@ -14,6 +13,7 @@ use super::head::Head;
 use crate::counters::count;
 use crate::serve::{Channel, Door};
 use crate::turned::{Turned, Who, Why};
+use crate::unkept::text;
 use crate::{Platform, Registration, RegistrationRefusal};
 
 /// A refusal as it travels.
@@ -58,9 +58,11 @@ impl<P: Platform> Door<P> {
         let granted = self.register(&registration, peer, channel, pending()).await;
         granted.and_then(|granted| self.reply(&registration, &granted)).map_err(|why| {
             let refused = refused(&why);
-            let user = Username { product_key: &form.product_key, device_name: &form.device_name };
-            let user = user.to_string();
-            let who = Who::default().named(Some(&user));
+            let who = Who {
+                product_key: Some(&form.product_key),
+                device_name: Some(&form.device_name),
+                ..Who::default()
+            };
             self.turn_away(peer, &Turned { why, who });
             refused
         })
@@ -74,7 +76,7 @@ impl<P: Platform> Door<P> {
     }
 
     fn reply(&self, registration: &Registration<'_>, granted: &crate::Granted) -> Result<String, Why> {
-        let body = written(&RegistrationReply::Granted(registration.registered(granted)?));
+        let body = text(&RegistrationReply::Granted(registration.registered(granted)?));
         count(&self.counters.registrations);
         Ok(body)
     }
@@ -101,14 +103,7 @@ fn refused(why: &Why) -> Refused {
     }
 }
 
-fn refusal((code, text): Refused) -> String {
-    let message = RawStr::plain(text).unwrap_or_default();
-    written(&RegistrationReply::Refused { code, message })
-}
-
-fn written(reply: &RegistrationReply<'_>) -> String {
-    let mut body = String::new();
-    // A string takes everything.
-    let _ = reply.emit(&mut body);
-    body
+fn refusal((code, message): Refused) -> String {
+    let message = RawStr::plain(message).unwrap_or_default();
+    text(&RegistrationReply::Refused { code, message })
 }

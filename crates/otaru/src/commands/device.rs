@@ -37,12 +37,8 @@ pub(crate) enum Command {
     Disable(Named),
     /// Let a device register again for a while, as after a factory reset has erased its secret
     AllowRegistration {
-        /// Key of the product
-        #[arg(value_name = "PK")]
-        product_key: String,
-        /// Name of the device
-        #[arg(value_name = "DN")]
-        device_name: String,
+        #[command(flatten)]
+        named: Named,
         #[command(flatten)]
         allowance: product::Allowance,
     },
@@ -145,13 +141,8 @@ pub(crate) struct Cancel {
 
 impl Named {
     pub(super) fn path(&self) -> String {
-        path(&self.product_key, &self.device_name)
+        format!("{}/devices/{}", product::path(&self.product_key), segment(&self.device_name))
     }
-}
-
-/// The device's place in the API.
-fn path(product_key: &str, device_name: &str) -> String {
-    format!("{}/devices/{}", product::path(product_key), segment(device_name))
 }
 
 pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
@@ -177,9 +168,9 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Certificate(order) => certificate::run(order, client),
         Command::Enable(named) => enable(&named, true, client),
         Command::Disable(named) => enable(&named, false, client),
-        Command::AllowRegistration { product_key, device_name, allowance } => {
-            let device: Device = allowance.send(&path(&product_key, &device_name), client)?;
-            allowance.format.show(&device, show)
+        Command::AllowRegistration { named, allowance } => {
+            let device: Device = allowance.send(&named.path(), client)?;
+            named.format.show(&device, show)
         }
         Command::Remove(named) => {
             client.delete(&named.path())?;

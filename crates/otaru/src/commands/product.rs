@@ -39,6 +39,8 @@ pub(crate) enum Command {
         product_key: String,
         #[command(flatten)]
         allowance: Allowance,
+        #[command(flatten)]
+        format: Format,
     },
     /// Remove a product without devices and packages
     Remove {
@@ -107,8 +109,6 @@ pub(crate) struct Allowance {
     /// For how long, at most 43200, which is 30 days; 0 ends it
     #[arg(long, value_name = "N", default_value_t = 60)]
     minutes: i64,
-    #[command(flatten)]
-    pub(super) format: Format,
 }
 
 impl Allowance {
@@ -168,9 +168,9 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
                 ]);
             })
         }
-        Command::AllowRegistration { product_key, allowance } => {
+        Command::AllowRegistration { product_key, allowance, format } => {
             let product: Product = allowance.send(&path(&product_key), client)?;
-            allowance.format.show(&product, show)
+            format.show(&product, show)
         }
         Command::Remove { product_key } => {
             client.delete(&path(&product_key))?;

@@ -1,7 +1,7 @@
 //! Sub-devices that get their secrets through their gateway (docs/protocol.md 9).
 
 use door::{RegistrationRefusal, Session};
-use rollout::{Event, EventKind, Id, Ms, RegistrationScheme};
+use rollout::{EventKind, Id, Ms, RegistrationScheme};
 use store::Tx;
 use store::devices::Claimant;
 use store::registrations::Known;
@@ -61,11 +61,10 @@ impl Server {
         }
         let mut unit = self.core.unit().await?;
         let verdicts = self.judge(&mut unit.tx, gateway, step, subs, unit.now).await?;
+        let (scheme, name) = (RegistrationScheme::Register, told(gateway_name(gateway)));
         for Registered { device, product, again, .. } in verdicts.iter().flatten().filter(|r| !r.is_known) {
-            let (scheme, gateway) = (RegistrationScheme::Register, Some(told(gateway_name(gateway))));
-            let kind = EventKind::DeviceRegistered { scheme, again: *again, gateway };
-            let (at, product_id, device_id) = (unit.now, *product, Some(*device));
-            unit.tell(Event { at, product_id, device_id, job_id: None, task_id: None, kind });
+            let kind = EventKind::DeviceRegistered { scheme, again: *again, gateway: Some(name.clone()) };
+            unit.told(*product, Some(*device), None, kind);
         }
         unit.commit().await?;
         Ok(verdicts)

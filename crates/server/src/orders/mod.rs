@@ -59,7 +59,7 @@ pub use warning::Warning;
 
 pub(crate) use devices::find_device;
 pub(crate) use products::random_text;
-use rollout::{Event, EventKind, Id, Product};
+use rollout::{Id, Product};
 
 use store::Tx;
 
@@ -113,18 +113,6 @@ async fn product_in(tx: &mut Tx, product_key: &str) -> Result<Product, OrderErro
 }
 
 impl Unit {
-    /// Tells of an order.
-    fn told(&mut self, product: Id, device: Option<Id>, job: Option<Id>, kind: EventKind) {
-        self.tell(Event {
-            at: self.now,
-            product_id: product,
-            device_id: device,
-            job_id: job,
-            task_id: None,
-            kind,
-        });
-    }
-
     async fn finish(mut self) -> Result<(), OrderError> {
         self.use_key().await?;
         self.commit().await.map_err(failed("commit"))
