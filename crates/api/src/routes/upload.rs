@@ -147,6 +147,8 @@ async fn once(
 ) -> Answer<Response> {
     let mut hash = fingerprint(parts);
     let mut upload = api.server.start_package(product_key, new.into()).await;
+    // Dropped before the upload: who sees that its file is gone may send it again under its key.
+    let claim = claim;
     let received = receive(body, upload.as_mut().ok(), Some(&mut hash)).await?;
     let hash = finish(hash);
     if let Some(answer) = claim.answered(&api, &hash).await? {

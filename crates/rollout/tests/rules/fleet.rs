@@ -210,14 +210,16 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Whether a task ended as its device's fate wants it. Who fails and was not reached by the last notice has not begun.
+/// Whether a task ended as its device's fate wants it. Who fails and was not reached by the last notice has not begun;
+/// and on a bad link the last try of who fails may end on a block that did not come (-2).
 pub(crate) fn as_fated(fate: Fate, task: &Task) -> bool {
     let reason = task.reason.as_ref().unwrap();
     let not_begun = matches!(reason, Reason::StartTimeout { .. } | Reason::TooManyPushes { .. });
+    let not_loaded = not_begun || matches!(reason, Reason::DeviceFailed { step: -2, .. });
     match fate {
         Fate::Good | Fate::Hiccup => *reason == Reason::Success,
-        Fate::WornOut => not_begun || matches!(reason, Reason::DeviceFailed { step: -4, .. }),
-        Fate::FallsBack | Fate::Strange => not_begun || matches!(reason, Reason::RolledBack { .. }),
+        Fate::WornOut => not_loaded || matches!(reason, Reason::DeviceFailed { step: -4, .. }),
+        Fate::FallsBack | Fate::Strange => not_loaded || matches!(reason, Reason::RolledBack { .. }),
         Fate::Deaf => not_begun,
         Fate::Bricked => matches!(reason, Reason::Timeout { .. }),
     }
