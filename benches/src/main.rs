@@ -57,12 +57,13 @@ enum Part {
     Rollouts,
     Tls,
     Gateway,
+    Device,
 }
 
 type Measure = fn(&Bench) -> anyhow::Result<String>;
 
 /// In the order of the page.
-const PARTS: [(Part, Measure); 8] = [
+const PARTS: [(Part, Measure); 9] = [
     (Part::Blocks, Bench::blocks),
     (Part::Downloads, Bench::downloads),
     (Part::Sessions, Bench::sessions),
@@ -71,6 +72,7 @@ const PARTS: [(Part, Measure); 8] = [
     (Part::Rollouts, Bench::rollouts),
     (Part::Tls, Bench::tls),
     (Part::Gateway, Bench::gateway),
+    (Part::Device, Bench::device),
 ];
 
 #[derive(Args)]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds firmware/qemu-riscv32 and runs tests/qemu/updates.py with it.
-# usage: OTARU_BIN=path/to/otaru tests/qemu/updates.sh [RNG_SEED]
+# usage: OTARU_BIN=path/to/otaru tests/qemu/updates.sh [--upgrade-only] [RNG_SEED]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/lib.sh

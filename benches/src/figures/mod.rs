@@ -1,6 +1,7 @@
 //! The measurements, each giving a section of the page.
 
 mod blocks;
+mod device;
 mod downloads;
 mod gateway;
 mod reports;

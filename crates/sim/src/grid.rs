@@ -33,27 +33,22 @@ pub fn speed(block: u32, window: usize, conditions: Conditions) -> Result<u64, S
     Ok(FILE as u64 / device.download.max(1))
 }
 
-/// The page docs/device-speed.md.
-pub fn page() -> Result<String, String> {
-    let mut page = String::from(
-        "# How fast a device downloads\n\n\
-        KB a second of a download of 1 MiB in blocks over MQTT, for a device with so many receive buffers, each of a\n\
-        block and 512 bytes. The updater takes as many of them as the link makes use of. In virtual time: only the link\n\
-        costs time. Written by `cargo run -p otaru-sim --example grid`; a test fails when it is out of date.\n",
-    );
+/// The tables of docs/performance.md, part "A device".
+pub fn tables() -> Result<String, String> {
+    let mut tables = String::new();
     for (round_trip, rate) in [(300, 0), (50, 0), (300, 64_000)] {
         let limit = if rate == 0 { String::new() } else { format!(", {} KB a second at most", rate / 1000) };
-        let _ = write!(page, "\n## {round_trip} ms round trip{limit}\n\n| block | lost |");
-        page.extend(WINDOWS.map(|window| format!(" {window} |")));
-        let _ = writeln!(page, "\n| --- | --- |{}", " --- |".repeat(WINDOWS.len()));
+        let _ = write!(tables, "\n### {round_trip} ms round trip{limit}\n\n| block | lost |");
+        tables.extend(WINDOWS.map(|window| format!(" {window} |")));
+        let _ = writeln!(tables, "\n| --- | --- |{}", " --- |".repeat(WINDOWS.len()));
         for (block, lose) in BLOCKS.into_iter().flat_map(|block| [0, 1, 5].map(|lose| (block, lose))) {
-            let _ = write!(page, "| {} KiB | {lose} % |", block >> 10);
+            let _ = write!(tables, "| {} KiB | {lose} % |", block >> 10);
             for window in WINDOWS {
                 let conditions = Conditions { round_trip, rate, lose, ..Conditions::default() };
-                let _ = write!(page, " {} |", speed(block, window, conditions)?);
+                let _ = write!(tables, " {} |", speed(block, window, conditions)?);
             }
-            page.push('\n');
+            tables.push('\n');
         }
     }
-    Ok(page)
+    Ok(tables)
 }
