@@ -31,6 +31,15 @@ for option in "$@"; do
   options+=("$option")
 done
 
+if [[ ! "$*" =~ --only || "$*" =~ console ]]; then
+  need_command npm npm
+  need_command chromium chromium
+  # Where figures mean nothing, the page that is there will do.
+  [ "$build" = debug ] && [ -d console/node_modules ] && [ -d console/dist/web ] || console/build.sh
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+fi
+
 if [ "$build" = debug ]; then
   cargo build --locked -q --workspace --all-targets
 else

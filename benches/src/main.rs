@@ -58,12 +58,13 @@ enum Part {
     Tls,
     Gateway,
     Device,
+    Console,
 }
 
 type Measure = fn(&Bench) -> anyhow::Result<String>;
 
 /// In the order of the page.
-const PARTS: [(Part, Measure); 9] = [
+const PARTS: [(Part, Measure); 10] = [
     (Part::Blocks, Bench::blocks),
     (Part::Downloads, Bench::downloads),
     (Part::Sessions, Bench::sessions),
@@ -73,6 +74,7 @@ const PARTS: [(Part, Measure); 9] = [
     (Part::Tls, Bench::tls),
     (Part::Gateway, Bench::gateway),
     (Part::Device, Bench::device),
+    (Part::Console, Bench::console),
 ];
 
 #[derive(Args)]

@@ -111,6 +111,11 @@ impl Otaru {
         self.setup.devices
     }
 
+    /// Where operators and their pages go.
+    pub(crate) fn operators(&self) -> String {
+        format!("http://{}", self.setup.operators)
+    }
+
     /// The product and its devices.
     pub(crate) fn fill(&self, devices: usize) -> anyhow::Result<()> {
         self.post("/products", &json!({"name": "Bench", "productKey": PRODUCT, "nodeType": "gateway"}))?;
@@ -195,7 +200,7 @@ impl Otaru {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}/api/v1{path}", self.setup.operators)
+        format!("{}/api/v1{path}", self.operators())
     }
 
     fn bearer(&self) -> String {

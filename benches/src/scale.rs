@@ -31,6 +31,12 @@ pub(crate) struct Scale {
     pub(crate) visit_within: Duration,
     /// Sub-devices of one gateway.
     pub(crate) subs: usize,
+    /// Devices that the console shows, and tasks of its job: a power of ten.
+    pub(crate) console_devices: usize,
+    pub(crate) console_tasks: usize,
+    /// Pages that are live, and for how long.
+    pub(crate) live_pages: usize,
+    pub(crate) live_seconds: u64,
 }
 
 impl Scale {
@@ -53,6 +59,10 @@ impl Scale {
         visitors: 500,
         visit_within: Duration::from_secs(5),
         subs: 2_000,
+        console_devices: 1_000_000,
+        console_tasks: 100_000,
+        live_pages: 100,
+        live_seconds: 20,
     };
 
     pub(crate) const SMALLEST: Self = Self {
@@ -74,5 +84,9 @@ impl Scale {
         visitors: 50,
         visit_within: Duration::from_secs(1),
         subs: 120,
+        console_devices: 1_000,
+        console_tasks: 100,
+        live_pages: 5,
+        live_seconds: 2,
     };
 }

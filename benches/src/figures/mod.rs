@@ -1,6 +1,7 @@
 //! The measurements, each giving a section of the page.
 
 mod blocks;
+mod console;
 mod device;
 mod downloads;
 mod gateway;

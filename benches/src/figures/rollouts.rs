@@ -106,7 +106,7 @@ impl Bench {
         Ok(())
     }
 
-    fn add_fleet(&self, data: &Path, database: &str, count: usize) -> anyhow::Result<()> {
+    pub(crate) fn add_fleet(&self, data: &Path, database: &str, count: usize) -> anyhow::Result<()> {
         let mut command = Command::new(self.examples.join("fleet"));
         command.arg(data).args([database, PRODUCT, OLD, &count.to_string()]);
         let output = command.output().context("cannot run the example `fleet`")?;
