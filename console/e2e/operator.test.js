@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, Platform, until } from './harness.js';
+
+/** Bytes that the page sends at once. */
+const PIECE = 4 * 1024 * 1024;
 
 let platform;
 let browser;
@@ -117,10 +120,13 @@ test('what is said of a product and of a device is changed', async () => {
   await page.getByRole('heading', { name: 'Changed' }).waitFor();
 
   await page.getByRole('link', { name: 'lamp-0001' }).click();
+  await page.getByRole('button', { name: 'Change tags' }).click();
   await page.getByRole('combobox', { name: 'Tags' }).fill('region=eu');
   await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('region=eu', { exact: true }).waitFor();
   const device = () => platform.api('GET', `/products/${productKey}/devices/lamp-0001`);
-  await until('the tag', async () => (await device()).tags.region === 'eu');
+  assert.deepEqual((await device()).tags, { region: 'eu' });
   await order(page, 'Disable');
   await page.getByText('Disabled', { exact: true }).waitFor();
   assert.equal((await device()).enabled, false);
@@ -157,8 +163,201 @@ test('an upload that is cut goes on where it was', async () => {
   await page.getByLabel('Version', { exact: true }).fill('2.0.0');
   await page.getByRole('button', { name: 'Upload', exact: true }).click();
   await page.getByText(createHash('md5').update(content).digest('hex')).waitFor();
-  const piece = 4 * 1024 * 1024;
-  assert.deepEqual(offsets, [0, piece, 2 * piece, 3 * piece, 4 * piece, 4 * piece]);
+  assert.deepEqual(offsets, [0, PIECE, 2 * PIECE, 3 * PIECE, 4 * PIECE, 4 * PIECE]);
+  await page.close();
+});
+
+test('a package of several files goes up file by file, and each goes on where it was', async () => {
+  const productKey = await product('Many files', []);
+  const contents = { 'app.bin': Buffer.alloc(10 * 1024 * 1024, 'app'), 'boot, new.bin': Buffer.alloc(1_000, 'boot') };
+  const files = Object.keys(contents).map((name) => join(platform.folder, name));
+  for (const file of files) writeFileSync(file, contents[basename(file)]);
+  const page = await browser.page(platform.token);
+  const offsets = [];
+  let cut = true;
+  await page.route('**/api/v1/uploads/*', async (route) => {
+    const request = route.request();
+    if (request.method() !== 'PATCH') return route.continue();
+    const offset = Number(await request.headerValue('upload-offset'));
+    offsets.push(offset);
+    // Gone in the middle, with the dialog.
+    return cut && offset === 2 * PIECE ? route.abort() : route.continue();
+  });
+  const choose = async () => {
+    await page.goto(`/products/${productKey}/packages`);
+    await page.getByRole('button', { name: 'Upload package' }).click();
+    await page.locator('input[type=file]').setInputFiles(files);
+    await page.getByText('travel over HTTP only').waitFor();
+    await page.getByLabel('Version', { exact: true }).fill('2.0.0');
+    await page.getByLabel('Verify on test devices first').uncheck();
+    await page.getByRole('button', { name: 'Upload', exact: true }).click();
+  };
+  await choose();
+  await until('80 % of it', () => offsets.includes(2 * PIECE));
+  cut = false;
+  await choose();
+  await page.getByRole('heading', { name: 'default 2.0.0' }).waitFor();
+  assert.deepEqual(offsets.filter((offset) => offset > 0).slice(0, 3), [PIECE, 2 * PIECE, 2 * PIECE]);
+  for (const [name, content] of Object.entries(contents)) {
+    const row = page.getByRole('row', { name: name.replace(',', '_') });
+    await row.getByText(createHash('md5').update(content).digest('hex')).waitFor();
+  }
+  await page.getByRole('link', { name: 'New job' }).click();
+  await page.getByRole('button', { name: 'Next', exact: true }).click();
+  await page.getByText('Rate, retries, timeouts and more').click();
+  assert.ok(await page.getByLabel('HTTP(S)').isChecked());
+  await page.close();
+});
+
+test('two operators change the same, and choose field by field', async () => {
+  const productKey = await product('Both', ['lamp-0001']);
+  const first = await browser.page(platform.token);
+  const second = await browser.page(platform.token);
+  const path = `/products/${productKey}`;
+  const dialog = (page) => page.getByRole('dialog');
+  const closed = (page) => dialog(page).waitFor({ state: 'hidden' });
+  for (const page of [first, second]) {
+    await page.goto(path);
+    await page.getByRole('button', { name: 'Change', exact: true }).click();
+  }
+  await dialog(first).getByLabel('Name').fill('Of the first');
+  await dialog(first).getByLabel('Seconds a device has').fill('20');
+  await dialog(first).getByRole('button', { name: 'Save' }).click();
+  await closed(first);
+  await dialog(second).getByLabel('Name').fill('Of the second');
+  await dialog(second).getByLabel('Seconds a device has').fill('30');
+  await dialog(second).getByLabel('Time zone').fill('Asia/Shanghai');
+  await dialog(second).getByRole('button', { name: 'Save' }).click();
+  await second.getByText('Somebody else changed the same').first().waitFor();
+  assert.equal((await platform.api('GET', path)).timezone, undefined, 'nothing of it is saved yet');
+  assert.ok(await dialog(second).getByRole('button', { name: 'Save' }).isDisabled());
+  await second.getByLabel('Mine: Of the second').check();
+  await second.getByLabel('Theirs: 20').check();
+  await dialog(second).getByRole('button', { name: 'Save' }).click();
+  await closed(second);
+  const { name, settleSeconds, timezone } = await platform.api('GET', path);
+  assert.deepEqual({ name, settleSeconds, timezone }, { name: 'Of the second', settleSeconds: 20, timezone: 'Asia/Shanghai' });
+
+  for (const page of [first, second]) {
+    await page.goto(`${path}/devices/lamp-0001`);
+    await page.getByRole('button', { name: 'Change tags' }).click();
+    await page.getByRole('combobox', { name: 'Tags' }).fill(page === first ? 'region=eu' : 'region=us');
+    await page.keyboard.press('Enter');
+  }
+  await dialog(first).getByRole('button', { name: 'Save' }).click();
+  await closed(first);
+  await dialog(second).getByRole('button', { name: 'Save' }).click();
+  await second.getByLabel('Theirs: eu').check();
+  await dialog(second).getByRole('button', { name: 'Save' }).click();
+  await closed(second);
+  assert.deepEqual((await platform.api('GET', `${path}/devices/lamp-0001`)).tags, { region: 'eu' });
+  await first.close();
+  await second.close();
+});
+
+test('devices are put into a group and taken out, and its filter is changed', async () => {
+  const productKey = await product('Grouping', ['lamp-0001', 'lamp-0002', 'lamp-0003']);
+  const page = await browser.page(platform.token);
+  await page.goto(`/products/${productKey}/groups`);
+  await page.getByRole('button', { name: 'Add group' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('first / 一');
+  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByRole('heading', { name: 'first / 一' }).waitFor();
+  await page.getByText('No devices in this group yet').waitFor();
+
+  await page.getByRole('button', { name: 'Add devices' }).click();
+  await page.getByRole('textbox', { name: 'By names' }).fill('lamp-0001, lamp-0002\nnobody');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add devices' }).click();
+  await page.getByText('2 added, 0 were in it, 1 refused').waitFor();
+  await page.getByRole('row', { name: /nobody/ }).waitFor();
+  await page.getByRole('textbox', { name: 'By names' }).fill('region,deviceName\neu,lamp-0003\n');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add devices' }).click();
+  await page.getByText('1 added, 0 were in it, 0 refused').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByText('3 devices').waitFor();
+  await page.getByRole('row', { name: /lamp-0002/ }).getByRole('button', { name: 'Take out' }).click();
+  await page.getByRole('button', { name: 'OK' }).click();
+  await page.getByRole('link', { name: 'lamp-0002' }).waitFor({ state: 'hidden' });
+  await page.getByText('2 devices').waitFor();
+
+  await platform.api('POST', `/products/${productKey}/groups`, { name: 'few', filter: 'name like lamp-0001' });
+  await page.goto(`/products/${productKey}/groups`);
+  await page.getByRole('link', { name: 'few' }).click();
+  await page.getByRole('link', { name: 'lamp-0001' }).waitFor();
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByRole('dialog').getByLabel('Filter').fill('name like lamp-0003');
+  await page.getByRole('dialog').getByLabel('Description').fill('Only one');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('link', { name: 'lamp-0003' }).waitFor();
+  await page.getByText('Only one').waitFor();
+  await page.close();
+});
+
+test('a device registers again, comes in by a certificate, and is behind a gateway', async () => {
+  const productKey = await product('Behind', ['meter-0001']);
+  const gateways = await platform.api('POST', '/products', { name: 'Gateways', nodeType: 'gateway' });
+  await platform.api('POST', `/products/${gateways.productKey}/devices`, { deviceName: 'gate-0001' });
+  const page = await browser.page(platform.token);
+  await page.goto(`/products/${gateways.productKey}/devices/gate-0001`);
+  await page.getByText('No sub-devices behind this gateway yet').waitFor();
+  await page.getByRole('button', { name: 'Add sub-device' }).click();
+  await page.getByRole('dialog').getByLabel('Product').fill('Behind');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByLabel('DeviceName').fill('meter-0001');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add sub-device' }).click();
+  await page.getByRole('link', { name: 'meter-0001' }).click();
+  await page.getByRole('heading', { name: 'meter-0001' }).waitFor();
+  await page.getByRole('link', { name: 'gate-0001' }).waitFor();
+
+  await page.getByRole('button', { name: 'Register again' }).click();
+  await page.getByLabel('For how many minutes').fill('30');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Registering again is allowed until').waitFor();
+  const device = await platform.api('GET', `/products/${productKey}/devices/meter-0001`);
+  assert.ok(Date.parse(device.registrationAllowedUntil) > Date.now());
+
+  await page.getByRole('button', { name: 'Set certificate' }).click();
+  const file = join(platform.folder, 'meter.pem');
+  writeFileSync(file, `-----BEGIN CERTIFICATE-----\n${Buffer.from('a certificate').toString('base64')}\n-----END CERTIFICATE-----\n`);
+  await page.locator('input[type=file]').setInputFiles(file);
+  const sha256 = createHash('sha256').update('a certificate').digest('hex');
+  await page.waitForFunction((sha256) => document.querySelector('textarea')?.value === sha256, sha256);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-copy="SHA-256"]').getByText(sha256).waitFor();
+  await page.getByRole('button', { name: 'Take certificate away' }).click();
+  await page.getByRole('button', { name: 'OK' }).click();
+  await page.getByText('None: the device comes in by its secret.').waitFor();
+
+  await page.goto(`/products/${productKey}`);
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByLabel('Devices may register (one secret per product)').check();
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Show ProductSecret' }).click();
+  await page.locator('[data-copy="ProductSecret"]').waitFor();
+  await page.close();
+});
+
+test('what happened begins with the newest and goes back to the first', async () => {
+  const names = Array.from({ length: 60 }, (_, at) => `lamp-${String(at + 1).padStart(4, '0')}`);
+  const productKey = await product('History', names);
+  const page = await browser.page(platform.token);
+  await page.goto('/events');
+  await page.getByRole('combobox', { name: 'Product' }).fill('History');
+  await page.keyboard.press('Enter');
+  const events = page.getByRole('list', { name: 'Events' }).getByRole('listitem');
+  await events.first().getByText('lamp-0060').waitFor();
+  await page.getByText('The product was made').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Load older' }).click();
+  await events.last().getByText('The product was made').waitFor();
+  assert.equal(await events.count(), 61);
+  await platform.api('PATCH', `/products/${productKey}/devices/lamp-0007`, { enabled: false });
+  await events.first().getByText('The device may connect: false').waitFor();
+  assert.equal(await events.count(), 62);
+
+  await page.goto('/health');
+  await page.getByText('Reports waiting to be written').waitFor();
+  await page.getByText('Time to write a batch, mean').waitFor();
+  await page.getByText('otaru_events_total').waitFor();
   await page.close();
 });
 

@@ -12,6 +12,10 @@ export async function furnish(platform) {
   for (const deviceName of names) await platform.api('POST', `/products/${productKey}/devices`, { deviceName });
   await platform.api('PATCH', `/products/${productKey}/devices/lamp-0001`, { tags: { region: 'eu', ring: 'canary' } });
   await platform.api('PATCH', `/products/${productKey}/devices/lamp-0012`, { enabled: false });
+  await platform.api('POST', `/products/${productKey}/groups/canary/members`, { deviceNames: names.slice(0, 3) });
+  const gateways = await platform.api('POST', '/products', { name: 'Gateway', nodeType: 'gateway' });
+  await platform.api('POST', `/products/${gateways.productKey}/devices`, { deviceName: 'gate-0001' });
+  await platform.api('POST', `/products/${gateways.productKey}/devices/gate-0001/sub-devices`, { productKey, deviceName: names[10] });
   await platform.api('POST', `/products/${productKey}/configuration/versions`, { interval: 60, server: 'eu' });
   const devices = await Promise.all(names.slice(0, 10).map((name) => platform.device(productKey, name)));
   await Promise.all(devices.map((device) => device.version('1.0.0')));
@@ -35,9 +39,11 @@ export async function furnish(platform) {
     packages: `/products/${productKey}/packages`,
     modules: `/products/${productKey}/modules`,
     groups: `/products/${productKey}/groups`,
+    group: `/products/${productKey}/groups/canary`,
     configuration: `/products/${productKey}/configuration`,
     analysis: `/products/${productKey}/analysis`,
     device: `/products/${productKey}/devices/lamp-0001`,
+    gateway: `/products/${gateways.productKey}/devices/gate-0001`,
     package: `/packages/${packageId}`,
     'new-job': `/packages/${packageId}/new-job`,
     jobs: '/jobs',

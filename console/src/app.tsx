@@ -22,6 +22,7 @@ const Overview = lazy(() => import('./pages/overview'));
 const Products = lazy(() => import('./pages/products'));
 const ProductPage = lazy(() => import('./pages/product'));
 const DevicePage = lazy(() => import('./pages/device'));
+const GroupPage = lazy(() => import('./pages/group'));
 const PackagePage = lazy(() => import('./pages/package'));
 const Jobs = lazy(() => import('./pages/jobs'));
 const NewJobPage = lazy(() => import('./pages/new-job'));
@@ -84,6 +85,7 @@ function Pages() {
       <Route path="products" element={<Products />} />
       <Route path="products/:productKey/:tab?" element={<ProductPage />} />
       <Route path="products/:productKey/devices/:deviceName" element={<DevicePage />} />
+      <Route path="products/:productKey/groups/:group" element={<GroupPage />} />
       <Route path="packages/:packageId" element={<PackagePage />} />
       <Route path="packages/:packageId/new-job" element={<NewJobPage />} />
       <Route path="jobs" element={<Jobs />} />

@@ -2,6 +2,13 @@ import type { components } from './schema';
 
 type Schemas = components['schemas'];
 
+/** What became of an order on many devices. */
+export interface Bulk {
+  changed: number;
+  unchanged: number;
+  refused: { line: number; deviceName: string; problem: Problem }[];
+}
+
 export type Configuration = Schemas['Configuration'];
 export type ConfigurationVersion = Schemas['ConfigurationVersion'];
 export type Counts = Schemas['Counts'];
@@ -17,6 +24,7 @@ export type Module = Schemas['Module'];
 export type NewJob = Schemas['NewJob'];
 export type NewScope = Schemas['NewScope'];
 export type Package = Schemas['Package'];
+export type PackageFile = Schemas['PackageFile'];
 /** Why something was refused; its `type` is always `about:blank` and tells nothing. */
 export type Problem = Omit<Schemas['Problem'], 'type'>;
 
@@ -27,6 +35,7 @@ export interface Import {
 }
 
 export type Product = Schemas['Product'];
+export type SubDevice = Schemas['SubDevice'];
 export type Task = Schemas['Task'];
 export type TaskState = Schemas['TaskState'];
 export type Terms = Schemas['Terms'];

@@ -1,26 +1,30 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Select, Tag } from 'antd';
+import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Tag } from 'antd';
 import { useState } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { Link, useNavigate, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
 import { useStatus } from '../api/status';
 import type { Device, Task } from '../api/types';
-import { Copy, NextStep, OnlineTag, Time } from '../parts/bits';
+import { Copy, DeviceLink, groupPath, NextStep, OnlineTag, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
+import { History } from '../parts/event-list';
 import { Loaded } from '../parts/loaded';
 import { MessageLog } from '../parts/message-log';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
+import { isAllowed, RegisterAgain } from '../parts/register-again';
 import { Remove } from '../parts/remove';
-import { tagChange } from '../parts/tags';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
 import { useText } from '../texts';
+import { Certificate } from './device-certificate';
+import { SubDevices } from './device-gateway';
+import { Tags } from './device-tags';
 import { useProduct } from './product';
 
-interface Path {
+export interface Path {
   productKey: string;
   deviceName: string;
 }
@@ -63,7 +67,12 @@ export default function DevicePage() {
                 more={(task) => <TaskTimeline taskId={task.id} />}
               />
             </Card>
+            {product.data?.nodeType === 'gateway' && <SubDevices path={path} />}
             <MessageLog path={path} />
+            <Card title={t('events')}>
+              <History of={path} size={20} />
+            </Card>
+            <Certificate path={path} />
           </>
         )}
       </Loaded>
@@ -88,6 +97,14 @@ function Actions({ path, device }: { path: Path; device: Device }) {
       >
         <Button loading={enable.isPending}>{t(device.enabled ? 'disable' : 'enable')}</Button>
       </Popconfirm>
+      <RegisterAgain
+        until={device.registrationAllowedUntil}
+        detail={t('registerAgain.device')}
+        send={(minutes) =>
+          ask(api.POST('/api/v1/products/{productKey}/devices/{deviceName}/allow-registration', { params: { path }, body: { minutes } }))
+        }
+        sent={() => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] })}
+      />
       <Remove
         name={path.deviceName}
         remove={() => ask(api.DELETE('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } }))}
@@ -113,7 +130,11 @@ function Facts({ path, device }: { path: Path; device: Device }) {
           },
           { key: 'first', label: t('firstOnlineAt'), children: <Time at={device.firstOnlineAt} /> },
           { key: 'created', label: t('createdAt'), children: <Time at={device.createdAt} /> },
-          { key: 'groups', label: t('groups'), children: device.groups.map((group) => <Tag key={group}>{group}</Tag>) },
+          ...(device.gateway ? [{ key: 'gateway', label: t('nodeType.gateway'), children: <DeviceLink {...device.gateway} /> }] : []),
+          ...(isAllowed(device.registrationAllowedUntil)
+            ? [{ key: 'again', label: t('registerAgain.until'), children: <Time at={device.registrationAllowedUntil} /> }]
+            : []),
+          { key: 'groups', label: t('groups'), children: <Groups productKey={path.productKey} names={device.groups} /> },
           {
             key: 'tags',
             label: t('tags'),
@@ -138,35 +159,15 @@ function Facts({ path, device }: { path: Path; device: Device }) {
   );
 }
 
-/** Tags as `name=value`, changed one by one. */
-function Tags({ path, tags }: { path: Path; tags: Device['tags'] }) {
-  const { t } = useText();
-  const queries = useQueryClient();
-  const shown = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
-  const order = useMutation({
-    mutationFn: (wanted: string[]) =>
-      ask(
-        api.PATCH('/api/v1/products/{productKey}/devices/{deviceName}', {
-          params: { path },
-          body: { tags: tagChange(tags, wanted) },
-        }),
-      ),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] }),
-  });
+function Groups({ productKey, names }: { productKey: string; names: string[] }) {
+  if (names.length === 0) return <>–</>;
   return (
-    <div>
-      <Select
-        mode="tags"
-        className="field wide"
-        aria-label={t('tags')}
-        placeholder="region=eu"
-        open={false}
-        suffixIcon={null}
-        loading={order.isPending}
-        value={shown}
-        onChange={(wanted) => order.mutate(wanted)}
-      />
-      <ProblemAlert error={order.error} />
+    <div className="row">
+      {names.map((group) => (
+        <Link key={group} to={groupPath({ productKey, group })}>
+          {group}
+        </Link>
+      ))}
     </div>
   );
 }

@@ -66,7 +66,7 @@ export function draftFor(of: Package): Draft {
     needConfirm: false,
     needPush: true,
     multiModule: false,
-    protocol: 'mqtt',
+    protocol: of.files ? 'http' : 'mqtt',
   };
 }
 

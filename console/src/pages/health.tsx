@@ -2,75 +2,134 @@ import { useQuery } from '@tanstack/react-query';
 import { Card, Statistic } from 'antd';
 import { useEffect, useState } from 'react';
 
-import { api, ask } from '../api/client';
+import { asProblem, fetchAs, Refusal } from '../api/client';
 import { Spark } from '../parts/chart';
 import { DataTable } from '../parts/data-table';
 import { Loaded } from '../parts/loaded';
-import { bytes, rates, type Sample } from '../parts/numbers';
+import { growth, means, type Metric, metricsOf, rates, type Sample, sum } from '../parts/metrics';
+import { bytes } from '../parts/numbers';
 import { Page } from '../parts/page';
-import { useText } from '../texts';
+import { type Text, type TextKey, useText } from '../texts';
 
 const PACE_MS = 2_000;
 const SHOWN = 60;
 
-/** What is counted that shows how the platform is doing, as so many a second. */
-const RATES = ['blocks', 'block_bytes', 'reports', 'commits', 'pushes', 'http_bytes'] as const;
+interface Gauge {
+  title: TextKey;
+  points: (samples: readonly Sample[]) => number[];
+  shown: (value: number, text: Text, now: Sample) => string;
+}
+
+const level = (name: string) => (samples: readonly Sample[]) => samples.map((sample) => sum(sample, name));
+const rate = (name: string) => (samples: readonly Sample[]) => rates(samples, name);
+const mean = (name: string) => (samples: readonly Sample[]) => means(samples, name);
+const aSecond = (value: number, { n }: Text) => `${n(Math.round(value))}/s`;
+const bytesASecond = (value: number) => `${bytes(Math.round(value))}/s`;
+
+const DEVICES: Gauge[] = [
+  { title: 'devicesConnected', points: level('otaru_sessions'), shown: (value, { n }) => n(value) },
+  { title: 'gauge.arrivals', points: rate('otaru_sessions_started_total'), shown: aSecond },
+  { title: 'gauge.reports', points: rate('otaru_batch_reports_sum'), shown: aSecond },
+  { title: 'gauge.pushes', points: rate('otaru_pushes_total'), shown: aSecond },
+  { title: 'gauge.blocks', points: rate('otaru_blocks_total'), shown: aSecond },
+  { title: 'gauge.blockBytes', points: rate('otaru_block_bytes_total'), shown: bytesASecond },
+  { title: 'gauge.httpBytes', points: rate('otaru_http_bytes_total'), shown: bytesASecond },
+  { title: 'gauge.refusals', points: rate('otaru_refusals_total'), shown: aSecond },
+];
+
+const PLATFORM: Gauge[] = [
+  {
+    title: 'gauge.waiting',
+    points: level('otaru_reports_waiting'),
+    shown: (value, { t, n }, now) => t('ofCount', { part: n(value), whole: n(sum(now, 'otaru_reports_waiting_limit')) }),
+  },
+  { title: 'gauge.commits', points: rate('otaru_commit_duration_seconds_count'), shown: aSecond },
+  { title: 'gauge.commitTime', points: mean('otaru_commit_duration_seconds'), shown: (seconds) => `${(1_000 * seconds).toFixed(1)} ms` },
+  { title: 'gauge.batch', points: mean('otaru_batch_reports'), shown: (value) => value.toFixed(1) },
+  { title: 'gauge.databaseErrors', points: (samples) => growth(samples, 'otaru_database_errors_total'), shown: (_, { n }, now) => n(sum(now, 'otaru_database_errors_total')) },
+  { title: 'gauge.cpu', points: rate('process_cpu_seconds_total'), shown: (cores) => `${Math.round(100 * cores)} %` },
+  { title: 'gauge.memory', points: level('process_resident_memory_bytes'), shown: (value) => bytes(value) },
+  {
+    title: 'gauge.files',
+    points: level('process_open_fds'),
+    shown: (value, { t, n }, now) => t('ofCount', { part: n(value), whole: n(sum(now, 'process_max_fds')) }),
+  },
+];
 
 export default function Health() {
-  const { t, n } = useText();
+  const { t } = useText();
   const [samples, setSamples] = useState<Sample[]>([]);
-  const status = useQuery({
-    queryKey: ['status', 'health'],
-    queryFn: () => ask(api.GET('/api/v1/status')),
-    refetchInterval: PACE_MS,
-  });
+  const measured = useQuery({ queryKey: ['metrics'], queryFn: measure, refetchInterval: PACE_MS });
   const ready = useQuery({ queryKey: ['ready'], queryFn: readiness, refetchInterval: PACE_MS, retry: false });
-  const { data, dataUpdatedAt } = status;
+  const { data } = measured;
   useEffect(() => {
-    if (!data) return;
-    const sample = { at: dataUpdatedAt, sessions: data.sessions, counters: data.counters };
-    setSamples((before) => [...before, sample].slice(-SHOWN));
-  }, [data, dataUpdatedAt]);
-  const rate = (name: string) => rates(samples, name);
-  const shown = (name: (typeof RATES)[number], value: number) => (name.endsWith('bytes') ? `${bytes(value)}/s` : `${n(Math.round(value))}/s`);
+    if (data) setSamples((before) => (before.at(-1) === data ? before : [...before, data].slice(-SHOWN)));
+  }, [data]);
   return (
     <Page title={t('health')}>
-      <Loaded query={status}>
-        {({ sessions, counters, version }) => (
+      <Loaded query={measured}>
+        {(now) => (
           <>
-            <div className="grid">
-              <Card>
-                <Statistic title={t('ready')} value={ready.data ?? '…'} />
-                <p>Otaru {version}</p>
-              </Card>
-              <Card>
-                <Statistic title={t('devicesConnected')} value={n(sessions)} />
-                <Spark label={t('devicesConnected')} points={samples.map((sample) => sample.sessions)} />
-              </Card>
-              {RATES.map((name) => (
-                <Card key={name}>
-                  <Statistic title={t(`counter.${name}`)} value={shown(name, rate(name).at(-1) ?? 0)} />
-                  <Spark label={t(`counter.${name}`)} points={rate(name)} />
-                </Card>
-              ))}
-            </div>
-            <Card title={t('counters')}>
-              <DataTable
-                aria-label={t('counters')}
-                size="small"
-                rowKey="name"
-                dataSource={Object.entries(counters).filter(([, count]) => count > 0).map(([name, count]) => ({ name, count }))}
-                columns={[
-                  { title: t('name'), render: (_, { name }) => <span className="code">{name}</span> },
-                  { title: t('count'), render: (_, { count }) => n(count) },
-                ]}
-              />
+            <Card>
+              <Statistic title={t('ready')} value={ready.data ?? '…'} />
+              <p>Otaru {now.metrics.find(({ name }) => name === 'otaru_build_info')?.labels['version']}</p>
             </Card>
+            <Gauges title={t('gauges.devices')} of={DEVICES} samples={samples} now={now} />
+            <Gauges title={t('gauges.platform')} of={PLATFORM} samples={samples} now={now} />
+            <Counters of={now} />
           </>
         )}
       </Loaded>
     </Page>
   );
+}
+
+function Gauges({ title, of, samples, now }: { title: string; of: Gauge[]; samples: Sample[]; now: Sample }) {
+  const text = useText();
+  return (
+    <section aria-label={title}>
+      <h2 className="section">{title}</h2>
+      <div className="grid four">
+        {of.map((gauge) => {
+          const points = gauge.points(samples);
+          return (
+            <Card key={gauge.title} size="small">
+              <Statistic title={text.t(gauge.title)} value={gauge.shown(points.at(-1) ?? 0, text, now)} />
+              <Spark label={text.t(gauge.title)} points={points} />
+            </Card>
+          );
+        })}
+      </div>
+    </section>
+  );
+}
+
+/** What has been counted since the start, as `/metrics` calls it. */
+function Counters({ of }: { of: Sample }) {
+  const { t, n } = useText();
+  const counted = of.metrics.filter(({ name, value }) => name.startsWith('otaru_') && name.endsWith('_total') && value > 0);
+  const key = ({ name, labels }: Metric) => [name, ...Object.entries(labels).map(([label, value]) => `${label}=${value}`)].join(' ');
+  return (
+    <Card title={t('counters')}>
+      <DataTable<Metric>
+        aria-label={t('counters')}
+        size="small"
+        rowKey={key}
+        dataSource={counted}
+        columns={[
+          { title: t('name'), render: (_, metric) => <span className="code">{key(metric)}</span> },
+          { title: t('count'), render: (_, { value }) => n(value) },
+        ]}
+      />
+      <p>{t('counters.detail')}</p>
+    </Card>
+  );
+}
+
+async function measure(): Promise<Sample> {
+  const response = await fetchAs(new Request('/metrics'));
+  if (!response.ok) throw new Refusal(asProblem(await response.json().catch(() => null), response));
+  return { at: Date.now(), metrics: metricsOf(await response.text()) };
 }
 
 async function readiness(): Promise<string> {

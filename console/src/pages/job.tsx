@@ -10,6 +10,7 @@ import type { Job, Task, TaskState } from '../api/types';
 import { NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
+import { History } from '../parts/event-list';
 import { Ended, JobState, STATES, total } from '../parts/job-table';
 import { Loaded } from '../parts/loaded';
 import { span } from '../parts/numbers';
@@ -44,6 +45,9 @@ export default function JobPage() {
             <Results job={job} />
             <Tasks job={job} />
             <Facts job={job} />
+            <Card title={t('events')}>
+              <History of={{ jobId }} size={20} />
+            </Card>
           </>
         )}
       </Loaded>

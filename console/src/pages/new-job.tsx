@@ -78,7 +78,7 @@ function Wizard({ of }: { of: Package }) {
       />
       <Form layout="vertical">
         {step === 0 && <Scope of={of} draft={draft} set={set} />}
-        {step === 1 && <Strategy draft={draft} set={set} />}
+        {step === 1 && <Strategy of={of} draft={draft} set={set} />}
         {step === 2 && <Check of={of} draft={draft} matched={forecast.data?.matched ?? 0} />}
       </Form>
       <Card title={t('dryRun')} aria-live="polite">
@@ -251,7 +251,7 @@ function Csv({ draft, set }: Part) {
 
 type NumberKey = { [K in keyof Draft]-?: number extends Draft[K] ? K : never }[keyof Draft];
 
-function Strategy({ draft, set }: Part) {
+function Strategy({ of, draft, set }: Part & { of: Package }) {
   const { t } = useText();
   const number = (key: Exclude<NumberKey, 'percent'>, usual: ReactNode, max?: number) => (
     <Form.Item label={t(`terms.${key}`)} extra={usual}>
@@ -316,8 +316,9 @@ function Strategy({ draft, set }: Part) {
                     options={(['keep', 'replace', 'queue'] as const).map((value) => ({ value, label: t(`overwrite.${value}`) }))}
                   />
                 </Form.Item>
-                <Form.Item label={t('protocol')}>
+                <Form.Item label={t('protocol')} extra={of.files && t('files.several')}>
                   <Segmented<Draft['protocol']>
+                    disabled={!!of.files}
                     value={draft.protocol}
                     onChange={(protocol) => set({ protocol })}
                     options={[{ value: 'mqtt', label: 'MQTT' }, { value: 'http', label: 'HTTP(S)' }]}

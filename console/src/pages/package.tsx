@@ -3,8 +3,9 @@ import { Alert, Card, Descriptions, Tag } from 'antd';
 import { useNavigate, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
-import type { Package } from '../api/types';
+import type { Package, PackageFile } from '../api/types';
 import { Copy, LinkButton, NextStep, StateTag, Time } from '../parts/bits';
+import { DataTable } from '../parts/data-table';
 import { JobTable } from '../parts/job-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
@@ -39,6 +40,7 @@ export default function PackagePage() {
             {isUnproven(of) && <Alert type="info" showIcon title={t('package.unproven')} />}
             {of.state === 'VERIFYING' && <Alert type="info" showIcon title={t('package.verifying')} />}
             <Facts of={of} />
+            {of.files && <Files of={of.files} />}
             <Card title={t('jobs')}>
               <JobTable
                 of={['jobs', 'package', packageId]}
@@ -71,6 +73,26 @@ function Actions({ of }: { of: Package }) {
   );
 }
 
+function Files({ of }: { of: PackageFile[] }) {
+  const { t } = useText();
+  return (
+    <Card title={t('files')}>
+      <DataTable
+        aria-label={t('files')}
+        size="small"
+        rowKey="fileName"
+        dataSource={of}
+        columns={[
+          { title: t('file'), dataIndex: 'fileName' },
+          { title: t('size'), render: (_, { size }) => bytes(size) },
+          { title: 'MD5', render: (_, { md5 }) => <Copy name="MD5" value={md5} /> },
+          { title: 'SHA-256', render: (_, { sha256 }) => <Copy name="SHA-256" value={sha256} /> },
+        ]}
+      />
+    </Card>
+  );
+}
+
 function Facts({ of }: { of: Package }) {
   const { t } = useText();
   return (
@@ -83,11 +105,17 @@ function Facts({ of }: { of: Package }) {
           { key: 'module', label: t('module'), children: of.module },
           { key: 'kind', label: t('packageKind'), children: t(of.srcVersion ? 'packageKind.diff' : 'packageKind.full') },
           ...(of.srcVersion ? [{ key: 'src', label: t('srcVersion'), children: <Tag>{of.srcVersion}</Tag> }] : []),
-          { key: 'file', label: t('file'), children: `${of.fileName} (${bytes(of.size)})` },
+          ...(of.files
+            ? [{ key: 'files', label: t('files'), children: t('files.count', { count: of.files.length, size: bytes(of.size) }) }]
+            : [{ key: 'file', label: t('file'), children: `${of.fileName} (${bytes(of.size)})` }]),
           ...(of.imageVersion ? [{ key: 'image', label: t('imageVersion'), children: of.imageVersion }] : []),
           { key: 'sign', label: t('signMethod'), children: of.signMethod.toUpperCase() },
-          { key: 'md5', label: 'MD5', children: <Copy name="MD5" value={of.md5} /> },
-          { key: 'sha256', label: 'SHA-256', children: <Copy name="SHA-256" value={of.sha256} /> },
+          ...(of.files
+            ? []
+            : [
+                { key: 'md5', label: 'MD5', children: <Copy name="MD5" value={of.md5} /> },
+                { key: 'sha256', label: 'SHA-256', children: <Copy name="SHA-256" value={of.sha256} /> },
+              ]),
           { key: 'id', label: 'ID', children: <Copy name="ID" value={of.id} /> },
           { key: 'created', label: t('createdAt'), children: <Time at={of.createdAt} /> },
           ...(of.custom ? [{ key: 'custom', label: t('custom'), children: <span className="code">{of.custom}</span> }] : []),

@@ -3,16 +3,16 @@ import { App, Button, Form, Input, Modal, Select, Tag } from 'antd';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
 
-import { api, ask, given, Refusal } from '../api/client';
+import { api, ask, given } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all } from '../api/pages';
 import type { Device, Import } from '../api/types';
 import { DeviceLink, devicePath, NextStep, OnlineTag, Time } from '../parts/bits';
 import { CsvFile } from '../parts/csv-file';
 import { CursorTable } from '../parts/cursor-table';
-import { DataTable } from '../parts/data-table';
 import { FormDialog } from '../parts/form-dialog';
-import { ProblemAlert, problemText } from '../parts/problem';
+import { ProblemAlert } from '../parts/problem';
+import { Refused } from '../parts/refused';
 import { useText } from '../texts';
 
 interface Narrowed {
@@ -240,25 +240,12 @@ function ImportForm({ productKey, open, close }: { productKey: string; open: boo
 }
 
 function Imported({ outcome }: { outcome: Import }) {
-  const text = useText();
-  const { t } = text;
+  const { t } = useText();
   const refused = outcome.results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []));
   return (
     <div className="stack" role="status">
       <strong>{t('importDevices.outcome', { created: outcome.created, refused: outcome.refused })}</strong>
-      {refused.length > 0 && (
-        <DataTable
-          size="small"
-          rowKey="line"
-          dataSource={refused}
-          pagination={{ pageSize: 10, hideOnSinglePage: true }}
-          columns={[
-            { title: t('line'), dataIndex: 'line' },
-            { title: 'DeviceName', render: (_, { deviceName }) => <span className="code">{deviceName}</span> },
-            { title: t('problem'), render: (_, { problem }) => problemText(text, new Refusal(problem)) },
-          ]}
-        />
-      )}
+      <Refused of={refused} />
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Checkbox, Form, Input, Progress, Segmented, Select, Tag, Upload } from 'antd';
+import { Alert, App, Button, Checkbox, Form, Input, Segmented, Select, Tag, Upload, type UploadFile } from 'antd';
 import { useRef, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 
@@ -44,6 +44,19 @@ export function Packages({ productKey }: { productKey: string }) {
   );
 }
 
+type Chosen = File & { uid: string };
+
+/** Of several files the platform reads the names with commas between them. */
+const namesOf = (files: File[]) => (files.length === 1 ? files[0]!.name : files.map(({ name }) => name.replaceAll(',', '_')).join(','));
+
+/** A file as the list shows it, with so much of it sent if it is on its way. */
+function listed(file: Chosen, sent: number | null): UploadFile {
+  const shown = { uid: file.uid, name: `${file.name} (${bytes(file.size)})` };
+  if (sent === null) return shown;
+  const percent = Math.floor((100 * sent) / Math.max(file.size, 1));
+  return { ...shown, status: sent < file.size ? 'uploading' : 'done', percent };
+}
+
 interface Wanted {
   kind: 'full' | 'diff';
   name?: string;
@@ -62,19 +75,23 @@ function NewPackageForm({ productKey, open, close }: { productKey: string; open:
   const navigate = useNavigate();
   const queries = useQueryClient();
   const modules = useModules(productKey);
-  const [file, setFile] = useState<File | null>(null);
-  const [sent, setSent] = useState(0);
+  const [files, setFiles] = useState<Chosen[]>([]);
+  const [sent, setSent] = useState<Record<string, number>>({});
   const ending = useRef<AbortController | null>(null);
+  const several = files.length > 1;
   const order = useMutation({
     mutationFn: async ({ kind, ...wanted }: Wanted) => {
-      ending.current = new AbortController();
-      const uploadId = await upload(file!, setSent, ending.current.signal);
-      const srcVersion = kind === 'diff' ? wanted.srcVersion : undefined;
-      const query = { ...given({ ...wanted, srcVersion }), fileName: file!.name, uploadId };
+      const { signal } = (ending.current = new AbortController());
+      const ids: string[] = [];
+      for (const file of files) {
+        ids.push(await upload(file, (bytes) => setSent((before) => ({ ...before, [file.uid]: bytes })), signal));
+      }
+      const srcVersion = kind === 'diff' && !several ? wanted.srcVersion : undefined;
+      const query = { ...given({ ...wanted, srcVersion }), fileName: namesOf(files), uploadId: ids.join(',') };
       const made = await ask(
         api.POST('/api/v1/products/{productKey}/packages', { params: { path: { productKey }, query }, body: '', bodySerializer: () => '' }),
       );
-      forget(file!);
+      files.forEach(forget);
       return made;
     },
     onSuccess: ({ id }) => {
@@ -94,37 +111,41 @@ function NewPackageForm({ productKey, open, close }: { productKey: string; open:
       title={t('newPackage')}
       open={open}
       close={stop}
-      closed={() => setFile(null)}
+      closed={() => setFiles([])}
       order={order}
       submit={t('upload')}
-      disabled={!file}
+      disabled={files.length === 0}
       initialValues={{ kind: 'full', module: 'default', signMethod: 'md5', needVerify: true }}
     >
-      <Form.Item label={t('file')} required extra={t('file.detail')}>
+      <Form.Item label={t('files')} required extra={t('files.detail')}>
         <Upload
-          maxCount={1}
-          fileList={file ? [{ uid: '1', name: `${file.name} (${bytes(file.size)})` }] : []}
-          onRemove={() => setFile(null)}
-          beforeUpload={(chosen) => {
-            setFile(chosen);
-            setSent(0);
+          multiple
+          disabled={order.isPending}
+          fileList={files.map((file) => listed(file, order.isPending ? (sent[file.uid] ?? 0) : null))}
+          onRemove={({ uid }) => setFiles((before) => before.filter((file) => file.uid !== uid))}
+          beforeUpload={(file) => {
+            setFiles((before) => [...before, file]);
             return false;
           }}
         >
-          <Button>{t('chooseFile')}</Button>
+          <Button>{t('chooseFiles')}</Button>
         </Upload>
       </Form.Item>
+      {several && <Alert type="info" showIcon title={t('files.several')} />}
       <Form.Item name="version" label={t('version')} extra={t('version.detail')} rules={[{ required: true, message: t('required') }]}>
         <Input maxLength={64} />
       </Form.Item>
       <Form.Item name="module" label={t('module')}>
         <Select options={(modules.data ?? []).map(({ name, alias }) => ({ value: name, label: alias ? `${name} (${alias})` : name }))} />
       </Form.Item>
-      <Form.Item name="kind" label={t('packageKind')}>
-        <Segmented options={(['full', 'diff'] as const).map((value) => ({ value, label: t(`packageKind.${value}`) }))} />
-      </Form.Item>
+      {!several && (
+        <Form.Item name="kind" label={t('packageKind')}>
+          <Segmented options={(['full', 'diff'] as const).map((value) => ({ value, label: t(`packageKind.${value}`) }))} />
+        </Form.Item>
+      )}
       <Form.Item noStyle dependencies={['kind']}>
         {({ getFieldValue }) =>
+          !several &&
           getFieldValue('kind') === 'diff' && (
             <Form.Item name="srcVersion" label={t('srcVersion')} rules={[{ required: true, message: t('required') }]}>
               <Input maxLength={64} />
@@ -149,7 +170,6 @@ function NewPackageForm({ productKey, open, close }: { productKey: string; open:
       <Form.Item name="custom" label={t('custom')}>
         <Input.TextArea rows={2} maxLength={4096} />
       </Form.Item>
-      {order.isPending && file && <Progress percent={Math.floor((100 * sent) / Math.max(file.size, 1))} />}
     </FormDialog>
   );
 }

@@ -1,13 +1,15 @@
 import { useQuery } from '@tanstack/react-query';
+import { Alert } from 'antd';
 import { lazy, Suspense } from 'react';
 import { NavLink, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
-import { Copy } from '../parts/bits';
+import { Copy, Time } from '../parts/bits';
 import { Loaded } from '../parts/loaded';
 import { Page } from '../parts/page';
+import { isAllowed } from '../parts/register-again';
 import { useText } from '../texts';
-import { ProductOrders } from './product-change';
+import { ProductOrders, ProductSecret } from './product-change';
 import { Devices } from './product-devices';
 import Modules from './product-modules';
 import { Packages } from './product-packages';
@@ -37,12 +39,24 @@ export default function ProductPage() {
   return (
     <Page title={product.data?.name ?? productKey} within={[{ text: t('products'), to: '/products' }]} actions={product.data && <ProductOrders product={product.data} />}>
       <Loaded query={product}>
-        {() => (
+        {({ dynamicRegistration, registrationAllowedUntil }) => (
           <>
             <div className="row">
               <span>ProductKey</span>
               <Copy name="ProductKey" value={productKey} />
+              {dynamicRegistration && <ProductSecret productKey={productKey} />}
             </div>
+            {isAllowed(registrationAllowedUntil) && (
+              <Alert
+                type="info"
+                showIcon
+                title={
+                  <>
+                    {t('registerAgain.until')} <Time at={registrationAllowedUntil} />
+                  </>
+                }
+              />
+            )}
             <nav className="places" aria-label={product.data?.name ?? productKey}>
               {places.map(([place, label]) => (
                 <NavLink key={place} to={`/products/${productKey}/${place}`} className={() => (place === tab ? 'active' : '')}>

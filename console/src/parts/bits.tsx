@@ -42,6 +42,8 @@ export function OnlineTag({ device }: { device: { online: boolean; enabled: bool
 
 export const devicePath = (productKey: string, deviceName: string) => `/products/${productKey}/devices/${encodeURIComponent(deviceName)}`;
 
+export const groupPath = ({ productKey, group }: { productKey: string; group: string }) => `/products/${productKey}/groups/${encodeURIComponent(group)}`;
+
 export function DeviceLink({ productKey, deviceName }: { productKey: string; deviceName: string }) {
   return <Link to={devicePath(productKey, deviceName)}>{deviceName}</Link>;
 }

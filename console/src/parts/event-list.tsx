@@ -1,40 +1,115 @@
-import { useEffect, useState } from 'react';
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { Button } from 'antd';
+import { type ReactNode, useEffect, useState } from 'react';
 import { Link } from 'react-router';
 
+import { happened } from '../api/events';
+import { isWanted, merged, type WantedEvents } from '../api/history';
 import { listen } from '../api/live';
 import type { Event } from '../api/types';
 import { useText } from '../texts';
-import { DeviceLink, Time } from './bits';
+import { DeviceLink, NextStep, Time } from './bits';
+import { Loaded } from './loaded';
 import { eventText } from './words';
 
+/** Events that came while the page was open and are shown; the older of them are to be asked for again. */
 const SHOWN = 100;
 
+const newestFirst = (more: readonly Event[], before: readonly Event[]) => [...[...more].reverse(), ...before].slice(0, SHOWN);
+
 /** What happens while the page is open, the newest first. */
-export function EventList({ wanted = () => true }: { wanted?: (event: Event) => boolean }) {
+export function EventList() {
   const { t } = useText();
   const [events, setEvents] = useState<Event[]>([]);
-  useEffect(() => listen((more) => setEvents((before) => [...[...more].reverse(), ...before].slice(0, SHOWN))), []);
-  const shown = events.filter(wanted);
-  if (shown.length === 0) return <p>{t('events.waiting')}</p>;
+  useEffect(() => listen((more) => setEvents((before) => newestFirst(more, before))), []);
+  if (events.length === 0) return <p>{t('events.waiting')}</p>;
   return (
     <div className="log" role="log" aria-label={t('events')} tabIndex={0}>
-      {shown.map((event) => (
+      {events.map((event) => (
         <EventRow key={event.seq} event={event} />
       ))}
     </div>
   );
 }
 
-export function EventRow({ event }: { event: Event }) {
+interface Props {
+  of: WantedEvents;
+  /** Events asked for at once. */
+  size?: number;
+  /** An event, as a row if absent. */
+  show?: (event: Event) => ReactNode;
+}
+
+/** What happened, from what happens back to the oldest that is kept. */
+export function History({ of, size = 50, show = (event) => <EventRow event={event} of={of} /> }: Props) {
+  // Other events begin anew.
+  return <HistoryOf key={JSON.stringify(of)} of={of} size={size} show={show} />;
+}
+
+function HistoryOf({ of, size, show }: Required<Props>) {
+  const { t } = useText();
+  const queries = useQueryClient();
+  const [live, setLive] = useState<Event[]>([]);
+  const [{ productKey, deviceName, jobId, taskId }] = useState(of);
+  useEffect(() => {
+    const wanted = { productKey, deviceName, ...(jobId && { jobId }), ...(taskId && { taskId }) };
+    return listen((more) => {
+      const fitting = more.filter((event) => isWanted(event, wanted));
+      if (fitting.length > 0) setLive((before) => newestFirst(fitting, before));
+    });
+  }, [productKey, deviceName, jobId, taskId]);
+  const queryKey = ['events', of];
+  const query = useInfiniteQuery({
+    queryKey,
+    queryFn: ({ pageParam }) => happened(of, size, pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: ({ nextCursor }) => nextCursor ?? undefined,
+    refetchInterval: false,
+    staleTime: 0,
+    gcTime: 0,
+  });
+  // So many came that some were let go: what is between these and what was asked for is not known any more.
+  const broken = live.length === SHOWN;
+  const older = async () => {
+    if (!broken) return query.fetchNextPage();
+    setLive([]);
+    return queries.resetQueries({ queryKey });
+  };
+  return (
+    <Loaded query={query}>
+      {({ pages }) => {
+        const events = broken ? live : merged(live, pages.flatMap(({ items }) => items));
+        if (events.length === 0) return <NextStep text={t('events.none')} />;
+        return (
+          <>
+            <ol className="history" aria-label={t('events')} reversed>
+              {events.map((event) => (
+                <li key={event.seq}>{show(event)}</li>
+              ))}
+            </ol>
+            {(broken || query.hasNextPage) && (
+              <Button className="after" loading={query.isFetching} onClick={() => void older()}>
+                {t('events.older')}
+              </Button>
+            )}
+          </>
+        );
+      }}
+    </Loaded>
+  );
+}
+
+/** An event, without what the page is about anyway. */
+function EventRow({ event, of = {} }: { event: Event; of?: WantedEvents }) {
   const text = useText();
   const { productKey, deviceName, jobId } = event;
   return (
     <div className="row">
       <Time at={event.at} />
       <span>{eventText(text, event)}</span>
-      {productKey && deviceName && <DeviceLink productKey={productKey} deviceName={deviceName} />}
-      {productKey && !deviceName && <Link to={`/products/${productKey}`}>{productKey}</Link>}
-      {jobId && <Link to={`/jobs/${jobId}`}>{jobId}</Link>}
+      {productKey && deviceName && !of.deviceName && <DeviceLink productKey={productKey} deviceName={deviceName} />}
+      {productKey && !deviceName && !of.productKey && !of.jobId && <Link to={`/products/${productKey}`}>{productKey}</Link>}
+      {jobId && !of.jobId && <Link to={`/jobs/${jobId}`}>{jobId}</Link>}
     </div>
   );
 }

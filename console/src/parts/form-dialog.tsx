@@ -1,5 +1,5 @@
 import type { UseMutationResult } from '@tanstack/react-query';
-import { Button, Form, type FormProps, Modal } from 'antd';
+import { Button, Form, type FormInstance, type FormProps, Modal } from 'antd';
 import type { ReactNode } from 'react';
 
 import { ProblemAlert } from './problem';
@@ -12,25 +12,29 @@ interface Props<Wanted> {
   closed?: () => void;
   /** Carries out what was filled in. */
   order: UseMutationResult<unknown, Error, Wanted>;
+  /** Whether the fields themselves tell why it was refused. */
+  quiet?: boolean;
   /** What the button says. */
   submit: string;
   disabled?: boolean;
   initialValues?: FormProps['initialValues'];
+  /** For whoever sets a field itself. */
+  form?: FormInstance;
   /** The fields. */
   children: ReactNode;
 }
 
 /** A dialog that is filled in and sent off. Each time it opens it is as new. */
-export function FormDialog<Wanted>({ title, open, close, closed, order, submit, disabled, initialValues, children }: Props<Wanted>) {
+export function FormDialog<Wanted>({ title, open, close, closed, order, quiet, submit, disabled, initialValues, form, children }: Props<Wanted>) {
   const afterClose = () => {
     order.reset();
     closed?.();
   };
   return (
     <Modal open={open} onCancel={close} afterClose={afterClose} title={title} footer={null} destroyOnHidden>
-      <Form layout="vertical" initialValues={initialValues} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
+      <Form {...(form && { form })} layout="vertical" initialValues={initialValues} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
         {children}
-        <ProblemAlert error={order.error} />
+        <ProblemAlert error={quiet ? null : order.error} />
         <Button className="after" type="primary" htmlType="submit" disabled={disabled} loading={order.isPending}>
           {submit}
         </Button>

@@ -19,19 +19,3 @@ export function span(seconds: number): string {
   if (first < 0) return '0 s';
   return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
 }
-
-/** What the platform had counted at a moment, in milliseconds. */
-export interface Sample {
-  at: number;
-  sessions: number;
-  counters: Record<string, number>;
-}
-
-/** How fast a counter grew from each sample to the next; a restart of the platform begins at nothing. */
-export function rates(samples: readonly Sample[], name: string): number[] {
-  return samples.slice(1).map((sample, at) => {
-    const before = samples[at]!;
-    const grown = (sample.counters[name] ?? 0) - (before.counters[name] ?? 0);
-    return Math.max(0, grown) / Math.max((sample.at - before.at) / 1_000, 0.001);
-  });
-}

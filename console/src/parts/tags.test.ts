@@ -1,9 +1,7 @@
 import { expect, test } from 'vitest';
 
-import { tagChange } from './tags';
+import { tagsOf } from './tags';
 
-test('only what changed of the tags is changed', () => {
-  const now = { region: 'eu', ring: 'canary' };
-  expect(tagChange(now, ['region=eu', 'ring=canary'])).toEqual({});
-  expect(tagChange(now, ['region=us', 'note = a=b'])).toEqual({ region: 'us', ring: null, note: 'a=b' });
+test('tags are read as they are written', () => {
+  expect(tagsOf(['region=eu', 'note = a=b', 'region = us', 'empty'])).toEqual({ region: 'us', note: 'a=b', empty: '' });
 });

@@ -1,11 +1,8 @@
-/** What to change so that a device has the tags that are wanted, each as `name=value`; null removes one. */
-export function tagChange(now: Record<string, string>, wanted: readonly string[]): Record<string, string | null> {
-  const change: Record<string, string | null> = {};
-  for (const name of Object.keys(now)) change[name] = null;
-  for (const tag of wanted) {
+/** Tags that are written as `name=value`; of a name written twice the last is meant. */
+export function tagsOf(written: readonly string[]): Record<string, string> {
+  const tags = written.map((tag): [string, string] => {
     const [name = '', ...value] = tag.split('=');
-    change[name.trim()] = value.join('=').trim();
-  }
-  for (const [name, value] of Object.entries(now)) if (change[name] === value) delete change[name];
-  return change;
+    return [name.trim(), value.join('=').trim()];
+  });
+  return Object.fromEntries(tags);
 }

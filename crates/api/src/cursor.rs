@@ -21,6 +21,7 @@ pub(crate) enum List {
     Configurations,
     DeviceConfigurations,
     SubDevices,
+    LatestEvents,
 }
 
 /// What a list is sorted by.

@@ -159,7 +159,7 @@ async fn after_a_kill_nobody_waits_for_slots_and_nobody_is_told_before_it_report
     let world = World::with(otaru_server::rollout::Limits { downloads: 1, ..Default::default() }).await;
     world.product().await;
     let patience = otaru_server::ProductChange { grace_ms: Some(3_600_000), ..Default::default() };
-    world.server.change_product("a1TestPk001", patience).await.unwrap();
+    world.server.change_product("a1TestPk001", patience, |_| Ok(())).await.unwrap();
     let keys = [world.device("dev001").await, world.device("dev002").await];
     let mut devices = Vec::new();
     for key in &keys {

@@ -98,7 +98,7 @@ async fn a_device_that_does_not_report_is_told_after_its_grace() {
     let world = World::new().await;
     world.product().await;
     let change = ProductChange { grace_ms: Some(5_000), ..ProductChange::default() };
-    world.server.change_product("a1TestPk001", change).await.unwrap();
+    world.server.change_product("a1TestPk001", change, |_| Ok(())).await.unwrap();
     let key = world.device("dev001").await;
     let package = world.package("2.0.0", &[7; 300]).await;
     world.job(&package, &["dev001"]).await;

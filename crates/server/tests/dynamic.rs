@@ -120,7 +120,7 @@ async fn join(world: &World, group: &str, device: &str) {
 
 async fn tag(world: &World, device: &str, name: &str, value: &str) {
     let tags = TagChange::from([(name.to_owned(), Some(value.to_owned()))]);
-    world.server.tag_device(PRODUCT, device, tags).await.unwrap();
+    world.server.tag_device(PRODUCT, device, tags, |_| Ok(())).await.unwrap();
 }
 
 async fn taken(world: &World, job: &Job) -> Vec<String> {
@@ -196,7 +196,7 @@ async fn a_policy_of_a_filter_follows_tags_versions_and_the_groups_filter() {
     other = Device::online(&world, &key, "1.0.0").await;
     other.ask_nothing_pushed().await;
     let change = GroupChange { filter: Some("name like dev*".into()), ..GroupChange::default() };
-    world.server.change_group(PRODUCT, "eu", change).await.unwrap();
+    world.server.change_group(PRODUCT, "eu", change, |_| Ok(())).await.unwrap();
     other.report("1.0.0").await;
     other.notice().await;
     assert_eq!(taken(&world, &job).await, ["dev001", "dev003"]);

@@ -21,7 +21,7 @@ async fn world() -> World {
     let world = World::new().await;
     world.product().await;
     let change = ProductChange { node_type: Some(NodeType::Gateway), ..ProductChange::default() };
-    world.server.change_product(PK, change).await.unwrap();
+    world.server.change_product(PK, change, |_| Ok(())).await.unwrap();
     let new = NewProduct { name: "meter".into(), product_key: Some(SUB.into()), ..NewProduct::default() };
     world.server.create_product(new).await.unwrap();
     world
@@ -251,7 +251,7 @@ async fn what_is_wrong_with_a_request_is_answered_with_its_code() {
     gateway.nothing_more().await;
 
     let change = ProductChange { node_type: Some(NodeType::Device), ..ProductChange::default() };
-    world.server.change_product(PK, change).await.unwrap();
+    world.server.change_product(PK, change, |_| Ok(())).await.unwrap();
     assert_eq!(add(&mut gateway, &subs[..1]).await["code"], 403);
     until_online(&world, &subs[0], false).await;
 }
@@ -453,7 +453,7 @@ async fn a_device_may_come_by_itself_and_by_its_gateway() {
 
 async fn let_register(world: &World, product_key: &str) {
     let change = ProductChange { dynamic_registration: Some(true), ..ProductChange::default() };
-    world.server.change_product(product_key, change).await.unwrap();
+    world.server.change_product(product_key, change, |_| Ok(())).await.unwrap();
 }
 
 /// What a sub-device signs with its product's secret.
@@ -545,7 +545,7 @@ async fn a_registration_by_a_gateway_is_refused_with_its_code() {
         assert_eq!(ask(&mut gateway, REGISTER, params).await["code"], 460);
     }
     let change = ProductChange { node_type: Some(NodeType::Device), ..ProductChange::default() };
-    world.server.change_product(PK, change).await.unwrap();
+    world.server.change_product(PK, change, |_| Ok(())).await.unwrap();
     assert_eq!(ask(&mut gateway, REGISTER, unsigned(&subs[0])).await["code"], 403);
 }
 

@@ -19,7 +19,7 @@ async fn world() -> (World, Package) {
         drop(Device::online(&world, &key, "1.0.0").await);
         let region = if n % 2 == 0 { "eu" } else { "us" };
         let tags = TagChange::from([("region".to_owned(), Some(region.to_owned()))]);
-        world.server.tag_device(PRODUCT, &name, tags).await.unwrap();
+        world.server.tag_device(PRODUCT, &name, tags, |_| Ok(())).await.unwrap();
     }
     world.device("dev009").await;
     let package = world.package("2.0.0", b"x").await;

@@ -24,7 +24,7 @@ async fn world(devices: u32) -> (World, Vec<(DeviceKey, Device)>, Package) {
 }
 
 async fn change(world: &World, job: &Job, change: JobChange) -> Job {
-    world.server.change_job(job.id, change).await.unwrap()
+    world.server.change_job(job.id, change, |_| Ok(())).await.unwrap()
 }
 
 fn terms(terms: TermsChange) -> JobChange {
@@ -40,7 +40,7 @@ async fn a_changed_scope_takes_those_online_at_once_also_after_a_kill() {
     let (world, mut devices, package) = world(3).await;
     for (n, region) in ["eu", "us", "us"].into_iter().enumerate() {
         let tags = TagChange::from([("region".to_owned(), Some(region.to_owned()))]);
-        world.server.tag_device(PRODUCT, &format!("dev00{n}"), tags).await.unwrap();
+        world.server.tag_device(PRODUCT, &format!("dev00{n}"), tags, |_| Ok(())).await.unwrap();
     }
     let filter = |text: &str| NewScope::Filter(text.into());
     let new = NewJob {
@@ -65,7 +65,7 @@ async fn a_changed_scope_takes_those_online_at_once_also_after_a_kill() {
     change(&world, &job, us).await;
     device.notice().await;
     let wrong = JobChange { scope: Some(NewScope::Percent { thousandths: 1 }), ..JobChange::default() };
-    assert_eq!(world.server.change_job(job.id, wrong).await.unwrap_err().code, "policyInvalid");
+    assert_eq!(world.server.change_job(job.id, wrong, |_| Ok(())).await.unwrap_err().code, "policyInvalid");
 }
 
 #[tokio::test]
@@ -120,6 +120,6 @@ async fn rate_tags_and_end_change_while_devices_wait() {
     world
         .until(&job, "ended", |_, tasks| tasks.iter().any(|t| t.reason == Some(Reason::ScheduleEnded)))
         .await;
-    let late = world.server.change_job(job.id, JobChange::default()).await.unwrap_err();
+    let late = world.server.change_job(job.id, JobChange::default(), |_| Ok(())).await.unwrap_err();
     assert_eq!(late.code, "jobEnded");
 }

@@ -27,7 +27,7 @@ async fn set(world: &World, dynamic_registration: bool, without_pre_registration
         without_pre_registration: Some(without_pre_registration),
         ..ProductChange::default()
     };
-    world.server.change_product(PK, change).await.unwrap();
+    world.server.change_product(PK, change, |_| Ok(())).await.unwrap();
 }
 
 fn sign(product_secret: &str, device_name: &str) -> String {

@@ -24,7 +24,7 @@ async fn in_berlin() -> (World, DeviceKey, Device, Package) {
 
 async fn zone(world: &World, name: Option<&str>) {
     let change = ProductChange { timezone: Some(name.map(Into::into)), ..ProductChange::default() };
-    world.server.change_product(PK, change).await.unwrap();
+    world.server.change_product(PK, change, |_| Ok(())).await.unwrap();
 }
 
 fn window(days: u8, from: u16, to: u16) -> Vec<Window> {
@@ -75,7 +75,7 @@ async fn the_windows_opening_wakes_who_is_there_also_after_a_kill() {
 async fn a_devices_own_zone_goes_before_its_products() {
     let (world, _, mut device, package) = in_berlin().await;
     let tokyo = [("timezone".to_owned(), Some("Asia/Tokyo".to_owned()))];
-    world.server.tag_device(PK, "dev001", tokyo.into()).await.unwrap();
+    world.server.tag_device(PK, "dev001", tokyo.into(), |_| Ok(())).await.unwrap();
     let job = enrolled(&world, &package, nights()).await;
     let opens_at = START + 3 * HOUR;
     assert_eq!(waiting(&world, &job).await, Some(Waiting::OutsideWindow { opens_at }));
@@ -125,7 +125,7 @@ async fn windows_that_contradict_are_refused_before_anything_is_made() {
     world.server.create_job(NewJob { terms, ..new_job(&package) }).await.unwrap();
     device.nothing_more().await;
     let change = ProductChange { timezone: Some(Some("Berlin".into())), ..ProductChange::default() };
-    let error = world.server.change_product(PK, change).await.unwrap_err();
+    let error = world.server.change_product(PK, change, |_| Ok(())).await.unwrap_err();
     assert_eq!(error.code, "timeZoneUnknown");
     assert!(
         error.to_string().contains("\"Berlin\"") && error.to_string().contains("Europe/Berlin"),

@@ -3,7 +3,7 @@
 use rollout::{Event, Id, Ms};
 
 use crate::sql::{Fields, Tx, Val};
-use crate::{Error, counter};
+use crate::{Error, Slice, counter};
 
 /// An event and its number. Numbers have no gaps and grow in the order of the commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,22 @@ impl Filter {
 
 /// Events after the one numbered `after` (0 for the first), at most `limit`.
 pub async fn list(tx: &mut Tx, filter: Filter, after: i64, limit: u32) -> Result<Vec<Numbered>, Error> {
+    select(tx, filter, "seq > ? order by seq limit ?", [after.into(), limit.into()]).await
+}
+
+/// Events before the one numbered `before`, or the last ones; the newest first.
+pub async fn latest(
+    tx: &mut Tx,
+    filter: Filter,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Slice<Numbered, i64>, Error> {
+    let args = [before.unwrap_or(i64::MAX).into(), (i64::from(limit) + 1).into()];
+    let items = select(tx, filter, "seq < ? order by seq desc limit ?", args).await?;
+    Ok(Slice::cut(items, limit, |numbered: &Numbered| numbered.seq))
+}
+
+async fn select(tx: &mut Tx, filter: Filter, part: &str, of_part: [Val; 2]) -> Result<Vec<Numbered>, Error> {
     let (of, mut args): (_, Vec<Val>) = match filter {
         Filter::All => ("", vec![]),
         Filter::Product(id) => ("product_id = ? and", vec![id.into()]),
@@ -54,10 +70,9 @@ pub async fn list(tx: &mut Tx, filter: Filter, after: i64, limit: u32) -> Result
             vec![id.into(), id.into()],
         ),
     };
-    args.extend([after.into(), limit.into()]);
-    let sql = format!(
-        "select seq, at, product_id, device_id, job_id, task_id, kind from event where {of} seq > ? order by seq limit ?"
-    );
+    args.extend(of_part);
+    let sql =
+        format!("select seq, at, product_id, device_id, job_id, task_id, kind from event where {of} {part}");
     tx.rows(sql, args).await?.iter().map(|row| read(&mut row.fields())).collect()
 }
 

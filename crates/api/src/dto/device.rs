@@ -113,6 +113,18 @@ pub struct DeviceChange {
     /// digits, `.`, `_`, `-`; values of 1 to 256 characters. `timezone` must be an IANA name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, Option<String>>,
+    /// What it was like when a change of tags was thought of: if one of these tags is otherwise now, nothing is changed
+    /// and the answer is 409 `changedMeanwhile` with `now`, what those are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedTags>,
+}
+
+/// Tags as somebody saw them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedTags {
+    /// Values by name; null is a tag that is not there.
+    pub tags: BTreeMap<String, Option<String>>,
 }
 
 /// The certificate by which a device may come in.

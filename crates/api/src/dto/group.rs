@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Expected;
 use crate::{Problem, time};
 
 /// Devices under one name.
@@ -52,6 +53,10 @@ pub struct GroupChange {
     /// Who is in it, if it has a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// What it was like when the change was thought of: if one of these members is otherwise now, nothing is changed and
+    /// the answer is 409 `changedMeanwhile` with `now`, what those are.
+    #[serde(default, skip_serializing_if = "Expected::is_empty")]
+    pub expected: Expected,
 }
 
 /// Devices to add to a group, or to take out of it: exactly one of the two.

@@ -4,7 +4,7 @@ use server::rollout;
 use utoipa::ToSchema;
 
 use super::terms::{kbit, ms, some_limit};
-use super::{NewScope, Tag, Window, given};
+use super::{Expected, NewScope, Tag, Window, given};
 use crate::{Problem, time};
 
 /// What to change of a job; absent members stay. It holds for all that happens from now on, also to the tasks
@@ -28,6 +28,10 @@ pub struct JobChange {
     pub terms: TermsChange,
     /// Takes a notice that devices with 2 KB buffers cannot receive, if `tags` make it so large.
     pub allow_large_notice: bool,
+    /// What it was like when the change was thought of: if one of these members is otherwise now, nothing is changed and
+    /// the answer is 409 `changedMeanwhile` with `now`, what those are.
+    #[serde(skip_serializing_if = "Expected::is_empty")]
+    pub expected: Expected,
 }
 
 /// What to change of a job's [`Terms`](super::Terms); absent members stay.

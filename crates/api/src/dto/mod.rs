@@ -6,6 +6,7 @@
 mod configuration;
 mod device;
 mod event;
+mod expected;
 mod forecast;
 mod gateway;
 mod group;
@@ -28,6 +29,7 @@ mod window;
 pub use configuration::*;
 pub use device::*;
 pub use event::*;
+pub use expected::*;
 pub use forecast::*;
 pub use gateway::*;
 pub use group::*;

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::rollout;
 use utoipa::ToSchema;
 
-use super::given;
+use super::{Expected, given};
 use crate::time;
 
 /// Whether devices speak for others too.
@@ -102,6 +102,10 @@ pub struct ProductChange {
     /// See [`Product::without_pre_registration`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_pre_registration: Option<bool>,
+    /// What it was like when the change was thought of: if one of these members is otherwise now, nothing is changed and
+    /// the answer is 409 `changedMeanwhile` with `now`, what those are.
+    #[serde(default, skip_serializing_if = "Expected::is_empty")]
+    pub expected: Expected,
 }
 
 /// What a product's devices register with.

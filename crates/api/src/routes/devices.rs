@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use serde_json::json;
 use server::{DeviceFilter, IdKind, Paging};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -7,8 +10,8 @@ use utoipa_axum::routes;
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
-    Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery, Import,
-    ImportResult, Login, NewDevice, Page, PageQuery, RegistrationAllowance, Tagging, Task,
+    Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery,
+    Expected, Import, ImportResult, Login, NewDevice, Page, PageQuery, RegistrationAllowance, Tagging, Task,
 };
 use crate::extract::{Json, Path, Query, list};
 
@@ -139,6 +142,8 @@ async fn get_device(
 }
 
 /// Enable or disable a device, change its tags
+///
+/// With `expected` the tags change only if nobody has changed those meanwhile.
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}/devices/{deviceName}", tag = "devices",
     params(("productKey" = String, Path, description = "The product."),
         ("deviceName" = String, Path, description = "The device.")),
@@ -150,7 +155,9 @@ async fn change_device(
     Json(change): Json<DeviceChange>,
 ) -> Answer<axum::Json<Device>> {
     if !change.tags.is_empty() {
-        api.server.tag_device(&product_key, &device_name, change.tags).await?;
+        let expected = change.expected.map_or_else(Expected::default, Expected::from);
+        let check = |tags: &BTreeMap<String, String>| expected.check(&json!({ "tags": tags }));
+        api.server.tag_device(&product_key, &device_name, change.tags, check).await?;
     }
     if let Some(enabled) = change.enabled {
         api.server.set_device_enabled(&product_key, &device_name, enabled).await?;

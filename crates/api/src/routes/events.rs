@@ -2,14 +2,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::Sse;
-use server::{EventFilter, EventPage, IdKind};
+use server::{EventFilter, EventPage, IdKind, Slice};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
 use crate::Problem;
 use crate::cursor::{self, List, paging};
-use crate::dto::{Event, EventQuery, FollowQuery, Page};
+use crate::dto::{Event, EventOrder, EventQuery, FollowQuery, Page};
 use crate::extract::{Query, id};
 use crate::live::{Follower, names_of};
 
@@ -19,22 +19,36 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// List what happened
 ///
-/// The oldest first. Even the last page has a `nextCursor`, with which to ask for what happened since. Events are
-/// kept as long as the platform's setting `keep-events` says: a cursor that points before the oldest is answered with
-/// 410 `eventsDropped`, for some were missed; ask without a cursor to go on with the oldest that is kept.
+/// The oldest first: even the last page then has a `nextCursor`, with which to ask for what happened since. With
+/// `order=desc` the newest first, down to the oldest that is kept. Events are kept as long as the platform's setting
+/// `keep-events` says: a cursor to what came after one that is no longer kept is answered with 410 `eventsDropped`,
+/// for some were missed; ask without a cursor to go on with the oldest that is kept.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, body = Page<Event>, description = "Events, in the order they became known.")))]
+    responses((status = 200, body = Page<Event>, description = "Events, in the order they became known, or against it.")))]
 async fn list_events(
     State(api): State<Api>,
     Query(query): Query<EventQuery>,
 ) -> Answer<axum::Json<Page<Event>>> {
-    let paging = paging::<i64>(List::Events, query.cursor.as_deref(), query.limit)?;
     let EventQuery { product_key, device_name, job_id, task_id, .. } = &query;
     let filter = filter([product_key, device_name, job_id, task_id])?;
-    let EventPage { items, next } = api.server.events(filter, paging.after, paging.limit).await?;
+    let list = match query.order.unwrap_or_default() {
+        EventOrder::Asc => List::Events,
+        EventOrder::Desc => List::LatestEvents,
+    };
+    let paging = paging::<i64>(list, query.cursor.as_deref(), query.limit)?;
+    let (items, next) = match list {
+        List::LatestEvents => {
+            let Slice { items, next } = api.server.latest_events(filter, paging).await?;
+            (items, next)
+        }
+        _ => {
+            let EventPage { items, next } = api.server.events(filter, paging.after, paging.limit).await?;
+            (items, Some(next))
+        }
+    };
     let names = names_of(&api.server, &items).await?;
     let items = items.into_iter().map(|numbered| Event::of(numbered, &names)).collect();
-    Ok(axum::Json(Page { items, next_cursor: Some(cursor::encode(List::Events, &next)) }))
+    Ok(axum::Json(Page { items, next_cursor: next.map(|next| cursor::encode(list, &next)) }))
 }
 
 /// Follow what happens

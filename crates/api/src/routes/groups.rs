@@ -60,6 +60,8 @@ async fn get_group(
 }
 
 /// Change a group
+///
+/// With `expected` only if nobody has changed it meanwhile.
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}/groups/{group}", tag = "groups",
     params(("productKey" = String, Path, description = "The product."),
         ("group" = String, Path, description = "The group's name.")),
@@ -68,9 +70,11 @@ async fn get_group(
 async fn change_group(
     State(api): State<Api>,
     Path((product_key, group)): Path<(String, String)>,
-    Json(change): Json<GroupChange>,
+    Json(mut change): Json<GroupChange>,
 ) -> Answer<axum::Json<Group>> {
-    Ok(axum::Json(api.server.change_group(&product_key, &group, change.into()).await?.into()))
+    let expected = std::mem::take(&mut change.expected);
+    let check = |now: &server::Group| expected.check(&Group::from(now.clone()));
+    Ok(axum::Json(api.server.change_group(&product_key, &group, change.into(), check).await?.into()))
 }
 
 /// Remove a group

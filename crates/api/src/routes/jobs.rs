@@ -81,6 +81,7 @@ async fn get_job(State(api): State<Api>, Path(job): Path<String>) -> Answer<axum
 ///
 /// For all that happens from now on, also to the tasks that are there. None of them is taken back: those of devices
 /// that the job is no longer for stay. What a job does not change is refused with `fieldFixed`, naming the field.
+/// With `expected` the job is changed only if nobody has changed it meanwhile.
 #[utoipa::path(patch, path = "/api/v1/jobs/{jobId}", tag = "jobs",
     params(("jobId" = String, Path, description = "The job.")),
     request_body = JobChange,
@@ -91,8 +92,12 @@ async fn change_job(
     Json(body): Json<Map<String, Value>>,
 ) -> Answer<axum::Json<Job>> {
     JobChange::check_fixed(&body)?;
-    let change: JobChange = parse(Value::Object(body).to_string().as_bytes())?;
-    answer(&api, api.server.change_job(id(IdKind::Job, &job)?, change.try_into()?).await?).await
+    let mut change: JobChange = parse(Value::Object(body).to_string().as_bytes())?;
+    let id = id(IdKind::Job, &job)?;
+    let names = api.names_of(api.server.job(id).await?.product_id).await?;
+    let expected = std::mem::take(&mut change.expected);
+    let check = |now: &rollout::Job| expected.check(&Job::of(now.clone(), &names));
+    answer(&api, api.server.change_job(id, change.try_into()?, check).await?).await
 }
 
 /// Cancel a job

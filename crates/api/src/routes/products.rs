@@ -1,5 +1,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
+use server::rollout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,6 +53,8 @@ async fn get_product(State(api): State<Api>, Path(product_key): Path<String>) ->
 }
 
 /// Change a product
+///
+/// With `expected` only if nobody has changed it meanwhile.
 #[utoipa::path(patch, path = "/api/v1/products/{productKey}", tag = "products",
     params(("productKey" = String, Path, description = "The product.")),
     request_body = ProductChange,
@@ -59,9 +62,11 @@ async fn get_product(State(api): State<Api>, Path(product_key): Path<String>) ->
 async fn change_product(
     State(api): State<Api>,
     Path(product_key): Path<String>,
-    Json(change): Json<ProductChange>,
+    Json(mut change): Json<ProductChange>,
 ) -> Answer<axum::Json<Product>> {
-    Ok(axum::Json(api.server.change_product(&product_key, change.into()).await?.into()))
+    let expected = std::mem::take(&mut change.expected);
+    let check = |now: &rollout::Product| expected.check(&Product::from(now.clone()));
+    Ok(axum::Json(api.server.change_product(&product_key, change.into(), check).await?.into()))
 }
 
 /// Get what a product's devices register with

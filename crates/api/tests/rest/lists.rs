@@ -108,6 +108,82 @@ async fn events_tell_what_was_ordered_and_go_on_from_a_cursor() {
 }
 
 #[tokio::test]
+async fn events_are_told_from_the_newest_back_to_the_first() {
+    let platform = Platform::with_product().await;
+    for module in ["MCU", "BLE", "GPS"] {
+        platform.made("/products/a1TestPk001/modules", &format!(r#"{{"name":"{module}"}}"#)).await;
+    }
+    for (which, last) in
+        [("", 5), ("&productKey=a1TestPk001", 5), ("&productKey=a1TestPk001&deviceName=lamp-1", 2)]
+    {
+        let (mut seqs, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = platform.get(&format!("/events?order=desc&limit=2{which}{cursor}")).await;
+            assert_eq!(page.status, StatusCode::OK, "{}", page.json);
+            seqs.extend(page.json["items"].as_array().unwrap().iter().map(|e| e["seq"].as_i64().unwrap()));
+            let Some(next) = page.json["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let first = if last == 2 { 2 } else { 1 };
+        assert_eq!(seqs, (first..=last).rev().collect::<Vec<_>>(), "{which}");
+    }
+    let forwards = platform.get("/events?limit=1").await.json;
+    let cursor = forwards["nextCursor"].as_str().unwrap();
+    assert_eq!(platform.get(&format!("/events?order=desc&cursor={cursor}")).await.problem(), "badCursor");
+    assert_eq!(platform.get("/events?order=down").await.problem(), "badQuery");
+}
+
+/// What two operators change at once is lost by neither.
+#[tokio::test]
+async fn what_was_changed_meanwhile_is_not_written_over() {
+    let platform = Platform::with_product().await;
+    let package = platform.package().await;
+    platform.made("/products/a1TestPk001/groups", r#"{"name":"eu","filter":"tag.region = eu"}"#).await;
+    let new = format!(r#"{{"packageId":"{package}","kind":"STATIC","scope":{{"kind":"named","deviceNames":["lamp-1"]}}}}"#);
+    let job = platform.made("/jobs", &new).await["job"]["id"].as_str().unwrap().to_owned();
+    let change = async |path: &str, body: &str| platform.send(request(Method::PATCH, path, body)).await;
+    for (path, first, second, still, now) in [
+        (
+            "/products/a1TestPk001",
+            r#"{"name":"Tram","expected":{"name":"Lamp"}}"#,
+            r#"{"name":"Bus","expected":{"name":"Lamp"}}"#,
+            r#"{"timezone":"Europe/Berlin","expected":{"timezone":null}}"#,
+            serde_json::json!({"name": "Tram"}),
+        ),
+        (
+            "/products/a1TestPk001/groups/eu",
+            r#"{"filter":"tag.region = us","expected":{"filter":"tag.region = eu"}}"#,
+            r#"{"filter":"tag.region = cn","expected":{"filter":"tag.region = eu"}}"#,
+            r#"{"description":"Few","expected":{"description":null}}"#,
+            serde_json::json!({"filter": "tag.region = us"}),
+        ),
+        (
+            "/products/a1TestPk001/devices/lamp-1",
+            r#"{"tags":{"region":"eu"},"expected":{"tags":{"region":null}}}"#,
+            r#"{"tags":{"region":"us"},"expected":{"tags":{"region":null}}}"#,
+            r#"{"tags":{"ring":"beta"},"expected":{"tags":{"ring":null}}}"#,
+            serde_json::json!({"tags.region": "eu"}),
+        ),
+        (
+            &format!("/jobs/{job}"),
+            r#"{"terms":{"attempts":5},"expected":{"terms":{"attempts":3}}}"#,
+            r#"{"terms":{"attempts":1},"expected":{"terms":{"attempts":3}}}"#,
+            r#"{"timeoutMinutes":60,"expected":{"timeoutMinutes":null}}"#,
+            serde_json::json!({"terms.attempts": 5}),
+        ),
+    ] {
+        let answer = change(path, first).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.json);
+        let before = platform.get(path).await.json;
+        let refused = change(path, second).await;
+        assert_eq!((refused.status, refused.problem()), (StatusCode::CONFLICT, "changedMeanwhile"), "{path}");
+        assert_eq!(refused.json["params"]["now"], now, "{path}");
+        assert_eq!(platform.get(path).await.json, before, "{path}");
+        assert_eq!(change(path, still).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn things_are_changed_and_removed() {
     let platform = Platform::with_product().await;
     let change = r#"{"name":"Tram","settleSeconds":5,"graceSeconds":0}"#;

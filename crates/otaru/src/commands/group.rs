@@ -107,7 +107,8 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             named.format.list::<Device>(client, &path, &[("group", &named.name)], &HEAD, row)
         }
         Command::Change(Described { named, what }) => {
-            let change = GroupChange { description: what.desc, filter: what.filter };
+            let change =
+                GroupChange { description: what.desc, filter: what.filter, ..GroupChange::default() };
             named.format.show(&client.patch::<Group>(&named.path(), &change)?, show)
         }
         Command::Remove(named) => {

@@ -155,6 +155,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
                 timezone: if set.no_timezone { Some(None) } else { set.timezone.map(Some) },
                 dynamic_registration: set.dynamic_registration,
                 without_pre_registration: set.without_pre_registration,
+                ..ProductChange::default()
             };
             let product: Product = client.patch(&path(&set.product_key), &change)?;
             set.format.show(&product, show)

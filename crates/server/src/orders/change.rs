@@ -73,10 +73,17 @@ impl TermsChange {
 }
 
 impl Server {
-    /// Changes a job, for all that happens from now on; none of its tasks is taken back.
-    pub async fn change_job(&self, id: Id, change: JobChange) -> Result<Job, OrderError> {
+    /// Changes a job, for all that happens from now on; none of its tasks is taken back. Unless `check` refuses the
+    /// job as it is.
+    pub async fn change_job(
+        &self,
+        id: Id,
+        change: JobChange,
+        check: impl FnOnce(&Job) -> Result<(), OrderError> + Send,
+    ) -> Result<Job, OrderError> {
         let mut unit = self.begin().await?;
         let job = job_in(&mut unit.tx, id).await?;
+        check(&job)?;
         let package = package_in(&mut unit.tx, job.package_id).await?;
         let product =
             store::products::get(&mut unit.tx, job.product_id).await.map_err(failed("read products"))?;

@@ -1,11 +1,11 @@
 //! What happened, and how the platform is.
 
 use rollout::Id;
-use store::Tx;
 use store::events::{Filter as Which, Numbered};
+use store::{Slice, Tx};
 
 use super::devices::find_device;
-use super::{failed, product_in};
+use super::{Paging, failed, product_in};
 use crate::Server;
 use crate::error::OrderError;
 
@@ -61,6 +61,17 @@ impl Server {
         let mut tx = self.read().await?;
         let filter = resolve(&mut tx, filter).await?;
         page(&mut tx, filter, after, limit).await
+    }
+
+    /// Events before a number, or the last ones; the newest first, down to the oldest that is kept.
+    pub async fn latest_events(
+        &self,
+        filter: EventFilter<'_>,
+        paging: Paging<i64>,
+    ) -> Result<Slice<Numbered, i64>, OrderError> {
+        let mut tx = self.read().await?;
+        let which = resolve(&mut tx, filter).await?;
+        store::events::latest(&mut tx, which, paging.after, paging.limit).await.map_err(failed("read events"))
     }
 
     /// As [`Self::events`], for who asks again and again.

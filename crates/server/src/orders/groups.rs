@@ -125,17 +125,19 @@ impl Server {
         group_in(&mut tx, &product, name).await
     }
 
-    /// Changes what a group is, or the filter of one that has one.
+    /// Changes what a group is, or the filter of one that has one; unless `check` refuses the group as it is.
     pub async fn change_group(
         &self,
         product_key: &str,
         name: &str,
         change: GroupChange,
+        check: impl FnOnce(&Group) -> Result<(), OrderError> + Send,
     ) -> Result<Group, OrderError> {
         check_description(change.description.as_ref())?;
         let mut unit = self.begin().await?;
         let product = product_in(&mut unit.tx, product_key).await?;
         let mut group = group_in(&mut unit.tx, &product, name).await?;
+        check(&group)?;
         if let Some(filter) = &change.filter {
             if group.filter.is_none() {
                 let text = format!(

@@ -109,11 +109,13 @@ impl Server {
         self.find_product(product_key).await
     }
 
-    /// Changes what people call a product, the patience the rules have with its devices, or who may register.
+    /// Changes what people call a product, the patience the rules have with its devices, or who may register;
+    /// unless `check` refuses the product as it is.
     pub async fn change_product(
         &self,
         product_key: &str,
         change: ProductChange,
+        check: impl FnOnce(&Product) -> Result<(), OrderError> + Send,
     ) -> Result<Product, OrderError> {
         let write = failed("change a product");
         if let Some(name) = &change.name {
@@ -124,6 +126,7 @@ impl Server {
         let timezone = change.timezone.map(check_zone).transpose()?;
         let mut unit = self.begin().await?;
         let mut product = product_in(&mut unit.tx, product_key).await?;
+        check(&product)?;
         product.name = change.name.unwrap_or(product.name);
         let was_gateway = product.node_type == NodeType::Gateway;
         product.node_type = change.node_type.unwrap_or(product.node_type);

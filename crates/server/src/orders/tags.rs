@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::{EventKind, Id, TIME_ZONE_TAG};
+use rollout::{EventKind, Id, Product, TIME_ZONE_TAG};
 use store::tags::{DeviceTag, Tags};
 
 use super::bulk::{Bulk, CHUNK, Refused, check_length, csv_invalid, sheet};
@@ -56,15 +56,16 @@ pub fn csv_tags(file: &[u8]) -> Result<Vec<DeviceTagChange>, OrderError> {
 }
 
 impl Server {
-    /// Changes the tags of one device.
+    /// Changes the tags of one device, unless `check` refuses those it has.
     pub async fn tag_device(
         &self,
         product_key: &str,
         device_name: &str,
         tags: TagChange,
+        check: impl Fn(&Tags) -> Result<(), OrderError> + Sync,
     ) -> Result<(), OrderError> {
         let change = DeviceTagChange { line: 1, device_name: device_name.to_owned(), tags };
-        let mut done = self.tag_devices(product_key, vec![change]).await?;
+        let mut done = self.tag_all(product_key, vec![change], &check).await?;
         done.refused.pop().map_or(Ok(()), |refused| Err(refused.error))
     }
 
@@ -74,18 +75,30 @@ impl Server {
         product_key: &str,
         changes: Vec<DeviceTagChange>,
     ) -> Result<Bulk, OrderError> {
+        self.tag_all(product_key, changes, &|_| Ok(())).await
+    }
+
+    async fn tag_all(
+        &self,
+        product_key: &str,
+        changes: Vec<DeviceTagChange>,
+        check: Check<'_>,
+    ) -> Result<Bulk, OrderError> {
         check_length(changes.len())?;
         let product = self.find_product(product_key).await?;
         let mut done = Bulk::default();
         for chunk in changes.chunks(CHUNK) {
             let mut unit = self.begin().await?;
             product_in(&mut unit.tx, product_key).await?;
-            unit.tag_chunk(product.id, product_key, chunk, &mut done).await?;
+            unit.tag_chunk(&product, chunk, check, &mut done).await?;
             unit.finish().await?;
         }
         Ok(done)
     }
 }
+
+/// Refuses to change the tags of a device that has these.
+type Check<'a> = &'a (dyn Fn(&Tags) -> Result<(), OrderError> + Sync);
 
 /// The tags of a chunk's devices, before and after.
 #[derive(Default)]
@@ -98,14 +111,14 @@ struct Chunk {
 impl Unit {
     async fn tag_chunk(
         &mut self,
-        product: Id,
-        product_key: &str,
+        product: &Product,
         changes: &[DeviceTagChange],
+        check: Check<'_>,
         done: &mut Bulk,
     ) -> Result<(), OrderError> {
         let write = failed("change tags");
         let names: Vec<String> = changes.iter().map(|change| change.device_name.clone()).collect();
-        let ids = store::devices::ids_of(&mut self.tx, product, &names).await.map_err(&write)?;
+        let ids = store::devices::ids_of(&mut self.tx, product.id, &names).await.map_err(&write)?;
         let devices: Vec<Id> = ids.values().copied().collect();
         store::devices::lock(&mut self.tx, &devices).await.map_err(&write)?;
         let present = store::tags::of(&mut self.tx, &devices).await.map_err(&write)?;
@@ -113,12 +126,12 @@ impl Unit {
         for change in changes {
             let device = ids.get(&change.device_name).copied();
             let event = match device {
-                Some(device) => chunk.change(product, device, change),
-                None => Err(unknown_device(product_key, &change.device_name)),
+                Some(device) => chunk.change(product.id, device, change, check),
+                None => Err(unknown_device(&product.product_key, &change.device_name)),
             };
             match event {
                 Ok(Some(kind)) => {
-                    self.told(product, device, None, kind);
+                    self.told(product.id, device, None, kind);
                     done.changed += 1;
                 }
                 Ok(None) => done.unchanged += 1,
@@ -143,8 +156,10 @@ impl Chunk {
         product_id: Id,
         device_id: Id,
         change: &DeviceTagChange,
+        check: Check<'_>,
     ) -> Result<Option<EventKind>, OrderError> {
         let present = self.present.entry(device_id).or_default();
+        check(present)?;
         let mut after = present.clone();
         for (name, value) in &change.tags {
             match value {
@@ -226,6 +241,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const FREELY: Check<'static> = &|_| Ok(());
+
     fn change(tags: &[(&str, Option<&str>)]) -> DeviceTagChange {
         let tags = tags.iter().map(|(name, value)| ((*name).into(), value.map(Into::into))).collect();
         DeviceTagChange { line: 1, device_name: "dev001".into(), tags }
@@ -237,7 +254,8 @@ mod tests {
         chunk.present.insert(7, [("a".to_owned(), "1".to_owned())].into());
         let steps: [&[(&str, Option<&str>)]; 4] =
             [&[("a", None), ("b", Some("2"))], &[("a", Some("1"))], &[("b", None)], &[("b", None)]];
-        let told: Vec<bool> = steps.map(|tags| chunk.change(1, 7, &change(tags)).unwrap().is_some()).into();
+        let told: Vec<bool> =
+            steps.map(|tags| chunk.change(1, 7, &change(tags), FREELY).unwrap().is_some()).into();
         assert_eq!(told, [true, true, true, false]);
         assert_eq!(chunk.set.keys().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(chunk.unset.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["b"]);
@@ -246,7 +264,7 @@ mod tests {
     #[test]
     fn tags_have_bounds_and_a_time_zone_is_one() {
         let refused = |name: &str, value: &str| {
-            Chunk::default().change(1, 7, &change(&[(name, Some(value))])).unwrap_err().code
+            Chunk::default().change(1, 7, &change(&[(name, Some(value))]), FREELY).unwrap_err().code
         };
         let long = "x".repeat(LONGEST_TAG_VALUE + 1);
         assert_eq!(refused("", "v"), "tagNameInvalid");
@@ -257,15 +275,15 @@ mod tests {
         assert_eq!(refused("a", &long), "tagValueInvalid");
         assert_eq!(refused("timezone", "Europe/Nowhere"), "timeZoneUnknown");
         assert_eq!(refused("TimeZone", "Europe/Berlin"), "tagNameInvalid");
-        let gone = Chunk::default().change(1, 7, &change(&[("TimeZone", None)])).unwrap();
+        let gone = Chunk::default().change(1, 7, &change(&[("TimeZone", None)]), FREELY).unwrap();
         assert!(gone.is_none(), "what is there already can be removed");
         let zone = change(&[("timezone", Some("Asia/Shanghai"))]);
-        assert!(Chunk::default().change(1, 7, &zone).unwrap().is_some());
+        assert!(Chunk::default().change(1, 7, &zone, FREELY).unwrap().is_some());
         let many = DeviceTagChange {
             tags: (0..=MOST_TAGS).map(|n| (format!("t{n}"), Some("v".into()))).collect(),
             ..change(&[])
         };
-        assert_eq!(Chunk::default().change(1, 7, &many).unwrap_err().code, "tooManyTags");
+        assert_eq!(Chunk::default().change(1, 7, &many, FREELY).unwrap_err().code, "tooManyTags");
     }
 
     #[test]

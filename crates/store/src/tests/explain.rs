@@ -234,6 +234,11 @@ on_both! {
             events::list(&mut tx, events::Filter::Device(10), 1, 10),
             events::list(&mut tx, events::Filter::Job(JOB), 1, 10),
             events::list(&mut tx, events::Filter::Task(10), 1, 10),
+            events::latest(&mut tx, events::Filter::All, None, 10),
+            events::latest(&mut tx, events::Filter::Product(PRODUCT), Some(9), 10),
+            events::latest(&mut tx, events::Filter::Device(10), Some(9), 10),
+            events::latest(&mut tx, events::Filter::Job(JOB), Some(9), 10),
+            events::latest(&mut tx, events::Filter::Task(10), Some(9), 10),
             idempotency::forget(&mut tx, 5),
         );
         drop(tx);

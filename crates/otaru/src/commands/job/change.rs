@@ -143,6 +143,7 @@ impl Change {
                 tags: list(self.tag, self.no_tags),
             },
             allow_large_notice: self.allow_large_notice,
+            ..JobChange::default()
         }
     }
 }
