@@ -32,7 +32,8 @@ export function FormDialog<Wanted>({ title, open, close, closed, order, quiet, s
   };
   return (
     <Modal open={open} onCancel={close} afterClose={afterClose} title={title} footer={null} destroyOnHidden>
-      <Form {...(form && { form })} layout="vertical" initialValues={initialValues} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
+      {/* Named, so that no field's id hides a property of the form's element, as nodeType would. */}
+      <Form name="dialog" {...(form && { form })} layout="vertical" initialValues={initialValues} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
         {children}
         <ProblemAlert error={quiet ? null : order.error} />
         <Button className="after" type="primary" htmlType="submit" disabled={disabled} loading={order.isPending}>

@@ -139,7 +139,9 @@ async fn what_was_changed_meanwhile_is_not_written_over() {
     let platform = Platform::with_product().await;
     let package = platform.package().await;
     platform.made("/products/a1TestPk001/groups", r#"{"name":"eu","filter":"tag.region = eu"}"#).await;
-    let new = format!(r#"{{"packageId":"{package}","kind":"STATIC","scope":{{"kind":"named","deviceNames":["lamp-1"]}}}}"#);
+    let new = format!(
+        r#"{{"packageId":"{package}","kind":"STATIC","scope":{{"kind":"named","deviceNames":["lamp-1"]}}}}"#
+    );
     let job = platform.made("/jobs", &new).await["job"]["id"].as_str().unwrap().to_owned();
     let change = async |path: &str, body: &str| platform.send(request(Method::PATCH, path, body)).await;
     for (path, first, second, still, now) in [

@@ -337,7 +337,12 @@ on_both! {
         ] {
             let found = events::list(&mut tx, filter, 0, 10).await.unwrap();
             assert_eq!(found.iter().map(|e| e.seq).collect::<Vec<_>>(), wanted, "{filter:?}");
+            let mut back = events::latest(&mut tx, filter, None, 10).await.unwrap();
+            back.items.reverse();
+            assert_eq!((back.items, back.next), (found, None), "{filter:?}");
         }
+        let back = events::latest(&mut tx, events::Filter::All, Some(5), 2).await.unwrap();
+        assert_eq!((back.items.iter().map(|e| e.seq).collect::<Vec<_>>(), back.next), (vec![4, 3], Some(3)));
         let found = events::list(&mut tx, events::Filter::All, 2, 2).await.unwrap();
         assert_eq!(found.iter().map(|e| e.seq).collect::<Vec<_>>(), [3, 4]);
         drop(tx);
