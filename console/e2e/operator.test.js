@@ -92,6 +92,14 @@ test('an import tells what is wrong with each line, in both languages', async ()
   await page.keyboard.press('Escape');
   await page.getByRole('link', { name: 'lamp-0002' }).waitFor();
 
+  await page.getByRole('button', { name: 'Change tags' }).click();
+  await lines.fill('deviceName,region,ring\nlamp-0001,eu,canary\nnobody,us,\nlamp-0003,欧洲,\n');
+  await page.getByRole('dialog').getByRole('button', { name: 'Change tags' }).click();
+  await page.getByText('2 changed, 0 were so, 1 refused').waitFor();
+  await page.getByRole('row', { name: /nobody/ }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('row', { name: /lamp-0001/ }).getByText('ring=canary').waitFor();
+
   await page.goto('/settings');
   await page.getByText('中文').click();
   await page.getByRole('heading', { name: '设置' }).waitFor();

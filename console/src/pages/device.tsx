@@ -6,7 +6,7 @@ import { Link, useNavigate, useParams } from 'react-router';
 import { api, ask } from '../api/client';
 import { useStatus } from '../api/status';
 import type { Device, Task } from '../api/types';
-import { Copy, DeviceLink, groupPath, NextStep, OnlineTag, Time } from '../parts/bits';
+import { Copy, DeviceLink, groupPath, LinkButton, NextStep, OnlineTag, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
 import { History } from '../parts/event-list';
@@ -57,12 +57,16 @@ export default function DevicePage() {
                 get={(cursor) =>
                   ask(
                     api.GET('/api/v1/products/{productKey}/devices/{deviceName}/tasks', {
-                      params: { path, query: { cursor } },
+                      params: { path, query: { order: 'desc', cursor } },
                     }),
                   )
                 }
                 rowKey={(task) => task.id}
-                empty={<NextStep text={t('deviceTasks.empty')} />}
+                empty={
+                  <NextStep text={t('deviceTasks.empty')}>
+                    <LinkButton to={`/products/${productKey}/packages`}>{t('packages')}</LinkButton>
+                  </NextStep>
+                }
                 columns={taskColumns(t, 'job')}
                 more={(task) => <TaskTimeline taskId={task.id} />}
               />
@@ -237,6 +241,7 @@ function Values({ of }: { of: [string, string][] }) {
       size="small"
       bordered
       column={1}
+      styles={{ label: { width: 140 } }}
       items={of.map(([name, value]) => ({ key: name, label: name, children: <Copy name={name} value={value} /> }))}
     />
   );

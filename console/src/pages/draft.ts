@@ -62,7 +62,7 @@ export function draftFor(of: Package): Draft {
     windows: [],
     startAt: '',
     endAt: '',
-    overwrite: 'keep',
+    overwrite: 'queue',
     needConfirm: false,
     needPush: true,
     multiModule: false,
@@ -172,6 +172,7 @@ export function summary({ t, n, language }: Text, draft: Draft, of: Package, mat
   }
   said.push(draft.needPush ? t('summary.rate', { rate: draft.ratePerMinute ?? 10_000 }) : t('summary.noPush'));
   if (draft.needConfirm) said.push(t('summary.confirm'));
+  said.push(t(`overwrite.${draft.overwrite}.summary`));
   said.push(t('summary.attempts', { attempts: draft.attempts ?? 3 }));
   if (draft.timeoutMinutes !== undefined) said.push(t('summary.timeout', { minutes: draft.timeoutMinutes }));
   return said;

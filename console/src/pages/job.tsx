@@ -7,7 +7,7 @@ import { api, ask } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all } from '../api/pages';
 import type { Job, Task, TaskState } from '../api/types';
-import { NextStep, Time } from '../parts/bits';
+import { Copy, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
 import { History } from '../parts/event-list';
@@ -19,7 +19,7 @@ import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
-import { haltText } from '../parts/words';
+import { haltText, termText } from '../parts/words';
 import { useText } from '../texts';
 import { JobChange } from './job-change';
 import { usePackage } from './package';
@@ -299,7 +299,8 @@ function TaskOrders({ task }: { task: Task }) {
 }
 
 function Facts({ job }: { job: Job }) {
-  const { t, n, code } = useText();
+  const text = useText();
+  const { t, n, code } = text;
   const { scope, terms } = job;
   const scopeText = t(`summary.scope.${scope.kind}`, {
     percent: 'percent' in scope ? scope.percent : '',
@@ -312,7 +313,7 @@ function Facts({ job }: { job: Job }) {
       <Descriptions
         column={{ xs: 1, md: 2 }}
         items={[
-          { key: 'id', label: 'ID', children: <span className="code">{job.id}</span> },
+          { key: 'id', label: 'ID', children: <Copy name="ID" value={job.id} /> },
           { key: 'package', label: t('package'), children: <Link to={`/packages/${job.packageId}`}>{job.packageId}</Link> },
           { key: 'product', label: t('product'), children: <Link to={`/products/${job.productKey}`}>{job.productKey}</Link> },
           { key: 'kind', label: t('jobKind'), children: code('jobKind', job.kind) },
@@ -325,7 +326,7 @@ function Facts({ job }: { job: Job }) {
           ...told.map(([key, value]) => ({
             key,
             label: code('terms', key),
-            children: <span className="code">{typeof value === 'object' ? JSON.stringify(value) : String(value)}</span>,
+            children: termText(text, key, value!),
           })),
         ]}
       />

@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Alert, Card, Descriptions, Tag } from 'antd';
 import { useNavigate, useParams } from 'react-router';
 
@@ -58,12 +58,20 @@ export default function PackagePage() {
 function Actions({ of }: { of: Package }) {
   const { t } = useText();
   const navigate = useNavigate();
+  const queries = useQueryClient();
   const path = { packageId: of.id };
   return (
     <>
       <LinkButton primary to={`/packages/${of.id}/new-job`}>
         {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
       </LinkButton>
+      <Remove
+        name={of.name}
+        what={t('cancelJobs')}
+        sure={t('cancelJobs.sure')}
+        remove={() => ask(api.POST('/api/v1/packages/{packageId}/cancel', { params: { path } }))}
+        removed={() => queries.invalidateQueries({ queryKey: ['jobs'] })}
+      />
       <Remove
         name={of.name}
         remove={() => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path } }))}
@@ -107,7 +115,7 @@ function Facts({ of }: { of: Package }) {
           ...(of.srcVersion ? [{ key: 'src', label: t('srcVersion'), children: <Tag>{of.srcVersion}</Tag> }] : []),
           ...(of.files
             ? [{ key: 'files', label: t('files'), children: t('files.count', { count: of.files.length, size: bytes(of.size) }) }]
-            : [{ key: 'file', label: t('file'), children: `${of.fileName} (${bytes(of.size)})` }]),
+            : [{ key: 'file', label: t('file'), children: of.fileName ? `${of.fileName} (${bytes(of.size)})` : bytes(of.size) }]),
           ...(of.imageVersion ? [{ key: 'image', label: t('imageVersion'), children: of.imageVersion }] : []),
           { key: 'sign', label: t('signMethod'), children: of.signMethod.toUpperCase() },
           ...(of.files

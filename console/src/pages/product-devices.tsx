@@ -14,6 +14,7 @@ import { FormDialog } from '../parts/form-dialog';
 import { ProblemAlert } from '../parts/problem';
 import { Refused } from '../parts/refused';
 import { useText } from '../texts';
+import { TagsForm } from './product-tags';
 
 interface Narrowed {
   prefix?: string;
@@ -24,7 +25,7 @@ interface Narrowed {
 export function Devices({ productKey }: { productKey: string }) {
   const { t } = useText();
   const [narrowed, setNarrowed] = useState<Narrowed>({});
-  const [open, setOpen] = useState<'one' | 'many' | null>(null);
+  const [open, setOpen] = useState<'one' | 'many' | 'tags' | null>(null);
   const get = (cursor?: string, limit?: number) =>
     ask(
       api.GET('/api/v1/products/{productKey}/devices', {
@@ -39,9 +40,10 @@ export function Devices({ productKey }: { productKey: string }) {
           {t('newDevice')}
         </Button>
         <Button onClick={() => setOpen('many')}>{t('importDevices')}</Button>
+        <Button onClick={() => setOpen('tags')}>{t('changeTags')}</Button>
         <Export name={`${productKey}-devices.csv`} get={(cursor) => get(cursor, 200)} />
-        <Narrow productKey={productKey} use={setNarrowed} />
       </div>
+      <Narrow productKey={productKey} use={setNarrowed} />
       <CursorTable<Device>
         of={['devices', productKey, narrowed]}
         label={t('devices')}
@@ -54,14 +56,15 @@ export function Devices({ productKey }: { productKey: string }) {
           { title: t('versions'), render: (_, { versions }) => <Versions versions={versions} /> },
           {
             title: t('tags'),
-            render: (_, { tags }) => Object.entries(tags).map(([key, value]) => <Tag key={key}>{`${key}=${value}`}</Tag>),
+            render: (_, { tags }) => <Tags of={Object.entries(tags).map(([key, value]) => `${key}=${value}`)} />,
           },
-          { title: t('groups'), render: (_, { groups }) => groups.map((group) => <Tag key={group}>{group}</Tag>) },
+          { title: t('groups'), render: (_, { groups }) => <Tags of={groups} /> },
           { title: t('lastSeen'), render: (_, device) => <Time at={device.online ? device.lastOnlineAt : device.lastOfflineAt} /> },
         ]}
       />
       <NewDeviceForm productKey={productKey} open={open === 'one'} close={() => setOpen(null)} />
       <ImportForm productKey={productKey} open={open === 'many'} close={() => setOpen(null)} />
+      <TagsForm productKey={productKey} open={open === 'tags'} close={() => setOpen(null)} />
     </div>
   );
 }
@@ -69,12 +72,16 @@ export function Devices({ productKey }: { productKey: string }) {
 export function Versions({ versions }: { versions: Device['versions'] }) {
   const { t } = useText();
   if (versions.length === 0) return <>{t('neverReported')}</>;
+  return <Tags of={versions.map(({ module, version }) => (module === 'default' ? version : `${module} ${version}`))} />;
+}
+
+function Tags({ of }: { of: string[] }) {
   return (
-    <>
-      {versions.map(({ module, version }) => (
-        <Tag key={module}>{module === 'default' ? version : `${module} ${version}`}</Tag>
+    <div className="row">
+      {of.map((text) => (
+        <Tag key={text}>{text}</Tag>
       ))}
-    </>
+    </div>
   );
 }
 

@@ -26,7 +26,7 @@ export function Packages({ productKey }: { productKey: string }) {
       <CursorTable<Package>
         of={['packages', productKey]}
         label={t('packages')}
-        get={(cursor) => ask(api.GET('/api/v1/packages', { params: { query: { productKey, cursor } } }))}
+        get={(cursor) => ask(api.GET('/api/v1/packages', { params: { query: { productKey, order: 'desc', cursor } } }))}
         rowKey={(row) => row.id}
         empty={<NextStep text={t('packages.empty')} />}
         columns={[

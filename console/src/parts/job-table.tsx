@@ -32,7 +32,7 @@ export function JobTable({ of, query, empty }: Props) {
     <CursorTable<Job>
       of={of}
       label={t('jobs')}
-      get={(cursor) => ask(api.GET('/api/v1/jobs', { params: { query: { ...query, cursor } } }))}
+      get={(cursor) => ask(api.GET('/api/v1/jobs', { params: { query: { ...query, order: 'desc', cursor } } }))}
       rowKey={(job) => job.id}
       empty={empty}
       columns={[

@@ -1,4 +1,4 @@
-import type { Event, Halt, Task } from '../api/types';
+import type { Event, Halt, Task, Terms } from '../api/types';
 import type { Text, Values } from '../texts';
 
 /** The values of a code that are plain, times as the operator's clock tells them. */
@@ -25,6 +25,33 @@ export function waitingText(text: Text, waiting: NonNullable<Task['waiting']>): 
 
 export function reasonText(text: Text, reason: NonNullable<Task['reason']>): string {
   return text.code('reason', reason.code, plain(text, reason));
+}
+
+type Piece = NonNullable<Terms['waves']>[number];
+
+const pieceText = ({ n }: Text, piece: Piece) =>
+  piece.kind === 'group' ? `group:${piece.group}` : piece.kind === 'percent' ? `${n(piece.percent)} %` : n(piece.n);
+
+/** When devices are told of a job, as `Mon Tue 22:00–04:00`. */
+export function windowText({ t }: Text, { days, from, to }: NonNullable<Terms['windows']>[number]): string {
+  const names = (days ?? []).map((day) => t(`day.${day}` as 'day.mon')).join(' ');
+  return `${names || t('everyDay')} ${from}–${to}`;
+}
+
+/** One of the terms of a job. */
+export function termText(text: Text, key: string, value: NonNullable<Terms[keyof Terms]>): string {
+  const { t, n, code, language } = text;
+  if (typeof value === 'boolean') return t(value ? 'yes' : 'no');
+  if (typeof value === 'number') return n(value);
+  if (typeof value === 'string') return key === 'overwrite' ? code(key, value) : new Date(value).toLocaleString(language);
+  if (!Array.isArray(value)) return 'kind' in value ? pieceText(text, value) : t('terms.evidence.value', { ...value });
+  return (value as (string | Piece | NonNullable<Terms['windows']>[number] | { key: string; value: string })[])
+    .map((one) => {
+      if (typeof one === 'string') return one;
+      if ('kind' in one) return pieceText(text, one);
+      return 'from' in one ? windowText(text, one) : `${one.key}=${one.value}`;
+    })
+    .join(', ');
 }
 
 /** What happened, in one sentence. */

@@ -1,6 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use server::Paging;
+use server::{Order, Paging};
 
 use crate::Problem;
 
@@ -22,6 +22,22 @@ pub(crate) enum List {
     DeviceConfigurations,
     SubDevices,
     LatestEvents,
+    LatestJobs,
+    LatestPackages,
+    LatestDeviceTasks,
+}
+
+impl List {
+    /// The list in an order of its items. A cursor of one order is none of the other.
+    pub(crate) fn ordered(self, order: Order) -> Self {
+        match (order, self) {
+            (Order::Newest, Self::Events) => Self::LatestEvents,
+            (Order::Newest, Self::Jobs) => Self::LatestJobs,
+            (Order::Newest, Self::Packages) => Self::LatestPackages,
+            (Order::Newest, Self::DeviceTasks) => Self::LatestDeviceTasks,
+            _ => self,
+        }
+    }
 }
 
 /// What a list is sorted by.

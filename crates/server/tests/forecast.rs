@@ -12,7 +12,7 @@ use otaru_server::rollout::{
     Waiting, Wave,
 };
 use otaru_server::{
-    CancelOf, HeldJob, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, TaskView,
+    CancelOf, HeldJob, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Order, Paging, TaskView,
 };
 
 const PK: &str = "a1TestPk001";
@@ -147,7 +147,8 @@ async fn overwritten(fleet: &Fleet<'_>, job: Id) -> BTreeSet<Id> {
     let mut found = BTreeSet::new();
     for name in &fleet.names {
         let paging = Paging { after: None, limit: 200 };
-        let tasks = fleet.world.server.device_tasks(&fleet.key, name, paging).await.unwrap().items;
+        let tasks =
+            fleet.world.server.device_tasks(&fleet.key, name, Order::Oldest, paging).await.unwrap().items;
         let reason = Some(Reason::Overwritten { job });
         found.extend(tasks.into_iter().filter(|v| v.task.reason == reason).map(|v| v.task.device_id));
     }
@@ -242,8 +243,11 @@ async fn a_forecast_names_every_cause_and_makes_nothing() {
     assert_eq!((excluded.never_reported, excluded.other_source), (1, 1));
     assert_eq!((told.estimate.bytes, told.estimate.done_at - told.estimate.starts_at), (200_000, 124_000));
     assert_eq!(told.estimate.starts_at, START);
-    let jobs =
-        world.server.jobs(otaru_server::JobFilter::All, Paging { after: None, limit: 9 }).await.unwrap();
+    let jobs = world
+        .server
+        .jobs(otaru_server::JobFilter::All, Order::Oldest, Paging { after: None, limit: 9 })
+        .await
+        .unwrap();
     assert!(jobs.items.is_empty());
 
     let everyone = ["on-1", "never", "disabled", "mute"];

@@ -3,7 +3,7 @@
 use rollout::{Event, Id, Ms};
 
 use crate::sql::{Fields, Tx, Val};
-use crate::{Error, Slice, counter};
+use crate::{Error, Order, Slice, counter};
 
 /// An event and its number. Numbers have no gaps and grow in the order of the commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub async fn latest(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Slice<Numbered, i64>, Error> {
-    let args = [before.unwrap_or(i64::MAX).into(), (i64::from(limit) + 1).into()];
-    let items = select(tx, filter, "seq < ? order by seq desc limit ?", args).await?;
+    let (part, args) = Order::Newest.part("seq", before, limit);
+    let items = select(tx, filter, &part, args).await?;
     Ok(Slice::cut(items, limit, |numbered: &Numbered| numbered.seq))
 }
 

@@ -5,7 +5,7 @@ use rollout::{Id, Job, JobState, Protocol};
 use crate::committer::load_counts;
 use crate::record::{JOB_TARGET, Record};
 use crate::sql::{Field, Tx, Val};
-use crate::{Error, Slice};
+use crate::{Error, Order, Slice};
 
 /// Which jobs a list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub async fn counted(tx: &mut Tx, mut jobs: Vec<Job>) -> Result<Vec<Job>, Error>
 pub async fn list(
     tx: &mut Tx,
     filter: Filter,
+    order: Order,
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<Job, Id>, Error> {
@@ -56,8 +57,9 @@ pub async fn list(
         Filter::Product(id) => ("product_id = ? and", vec![id.into()]),
         Filter::Package(id) => ("package_id = ? and", vec![id.into()]),
     };
-    args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
-    let jobs = tx.select_where(&format!("{of} id > ? order by id limit ?"), args).await?;
+    let (part, of_part) = order.part("id", after, limit);
+    args.extend(of_part);
+    let jobs = tx.select_where(&format!("{of} {part}"), args).await?;
     let jobs = counted(tx, jobs).await?;
     Ok(Slice::cut(jobs, limit, |job| job.id))
 }

@@ -54,5 +54,5 @@ pub use link_key::{LinkKeyError, link_key};
 pub use migrate::SCHEMA;
 pub use open::{Clock, Config, OpenError, RemoveBlobError, Store};
 pub use select::{Selection, Whom};
-pub use slice::{Removal, Slice};
+pub use slice::{Order, Removal, Slice};
 pub use sql::Tx;

@@ -6,7 +6,7 @@ use rollout::{Id, Package, PackageFile};
 
 use crate::record::Record;
 use crate::sql::Tx;
-use crate::{Error, Removal, Slice};
+use crate::{Error, Order, Removal, Slice};
 
 /// Makes a package of blobs that are stored.
 pub async fn create(tx: &mut Tx, package: &Package) -> Result<(), Error> {
@@ -22,13 +22,15 @@ pub async fn get(tx: &mut Tx, id: Id) -> Result<Option<Package>, Error> {
 pub async fn list(
     tx: &mut Tx,
     product: Option<Id>,
+    order: Order,
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<Package, Id>, Error> {
     let of = if product.is_some() { "product_id = ? and" } else { "" };
     let mut args = Vec::from_iter(product.map(Into::into));
-    args.extend([after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()]);
-    let items = tx.select_where(&format!("{of} id > ? order by id limit ?"), args).await?;
+    let (part, of_part) = order.part("id", after, limit);
+    args.extend(of_part);
+    let items = tx.select_where(&format!("{of} {part}"), args).await?;
     Ok(Slice::cut(items, limit, |p: &Package| p.id))
 }
 

@@ -1,5 +1,32 @@
 //! A page of a list, and how a removal went.
 
+use rollout::Id;
+
+use crate::sql::Val;
+
+/// Which of a list come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest.
+    #[default]
+    Oldest,
+    /// The newest.
+    Newest,
+}
+
+impl Order {
+    /// The end of a condition that selects up to one row more than `limit` after `after`, by a column of numbers that
+    /// grow with time; and its arguments.
+    pub(crate) fn part(self, column: &str, after: Option<Id>, limit: u32) -> (String, [Val; 2]) {
+        let (than, way, begin) = match self {
+            Self::Oldest => (">", "", Id::MIN),
+            Self::Newest => ("<", " desc", Id::MAX),
+        };
+        let part = format!("{column} {than} ? order by {column}{way} limit ?");
+        (part, [after.unwrap_or(begin).into(), (i64::from(limit) + 1).into()])
+    }
+}
+
 /// Some of a list, and where the rest begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice<T, C> {

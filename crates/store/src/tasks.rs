@@ -5,7 +5,7 @@ use rollout::{Id, Task, TaskState};
 use crate::committer::tasks_in;
 use crate::record::{Record, column_list};
 use crate::sql::{Field, Tx, Val};
-use crate::{Error, Slice};
+use crate::{Error, Order, Slice};
 
 /// A task as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +58,13 @@ pub async fn any_to_restart(tx: &mut Tx, job: Id, canceled: bool) -> Result<bool
 pub async fn list_by_device(
     tx: &mut Tx,
     device: Id,
+    order: Order,
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<TaskView, Id>, Error> {
-    let args = vec![device.into(), after.unwrap_or(Id::MIN).into(), (i64::from(limit) + 1).into()];
-    let items = views(tx, "task.device_id = ? and task.id > ? order by task.id limit ?", args).await?;
+    let (part, [after, limit_and_one]) = order.part("task.id", after, limit);
+    let args = vec![device.into(), after, limit_and_one];
+    let items = views(tx, &format!("task.device_id = ? and {part}"), args).await?;
     Ok(Slice::cut(items, limit, |view| view.task.id))
 }
 

@@ -4,7 +4,7 @@ use server::rollout::{self, EventKind};
 use server::{IdKind, Names, Numbered};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Hold, Reason};
+use super::{Hold, Order, Reason};
 use crate::time;
 
 /// One thing that happened.
@@ -55,22 +55,11 @@ pub struct EventQuery {
     pub task_id: Option<String>,
     /// Which come first; `asc`, the oldest, if absent. A cursor belongs to one of the two.
     #[param(inline)]
-    pub order: Option<EventOrder>,
+    pub order: Option<Order>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.
     pub limit: Option<u32>,
-}
-
-/// Which events come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum EventOrder {
-    /// The oldest.
-    #[default]
-    Asc,
-    /// The newest.
-    Desc,
 }
 
 /// Which events are followed, and from where.

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Forecast, TaskState, Terms, together};
+use super::{Forecast, Order, TaskState, Terms, together};
 use crate::extract::id;
 use crate::{Problem, time};
 
@@ -427,6 +427,9 @@ pub struct JobQuery {
     pub product_key: Option<String>,
     /// Of this package only; without `productKey`.
     pub package_id: Option<String>,
+    /// Which come first; `asc`, the oldest, if absent. A cursor belongs to one of the two.
+    #[param(inline)]
+    pub order: Option<Order>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, rollout};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Order;
 use crate::time;
 
 /// What one module of one product is to run: a file, or several.
@@ -145,6 +146,9 @@ pub struct NewPackage {
 pub struct PackageQuery {
     /// Of this product only.
     pub product_key: Option<String>,
+    /// Which come first; `asc`, the oldest, if absent. A cursor belongs to one of the two.
+    #[param(inline)]
+    pub order: Option<Order>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.

@@ -11,7 +11,8 @@ use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
     Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery,
-    Expected, Import, ImportResult, Login, NewDevice, Page, PageQuery, RegistrationAllowance, Tagging, Task,
+    Expected, Import, ImportResult, Login, NewDevice, OrderedQuery, Page, RegistrationAllowance, Tagging,
+    Task,
 };
 use crate::extract::{Json, Path, Query, list};
 
@@ -252,14 +253,16 @@ async fn set_certificate(
 /// List the tasks of a device
 #[utoipa::path(get, path = "/api/v1/products/{productKey}/devices/{deviceName}/tasks", tag = "devices",
     params(("productKey" = String, Path, description = "The product."),
-        ("deviceName" = String, Path, description = "The device."), PageQuery),
+        ("deviceName" = String, Path, description = "The device."), OrderedQuery),
     responses((status = 200, body = Page<Task>, description = "Its tasks, of all jobs.")))]
 async fn list_device_tasks(
     State(api): State<Api>,
     Path((product_key, device_name)): Path<(String, String)>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<OrderedQuery>,
 ) -> Answer<axum::Json<Page<Task>>> {
-    let paging = paging(List::DeviceTasks, query.cursor.as_deref(), query.limit)?;
-    let tasks = api.server.device_tasks(&product_key, &device_name, paging).await?;
-    api.named_page(List::DeviceTasks, tasks, |row| row.task.product_id, Task::of).await
+    let order = query.order.unwrap_or_default().into();
+    let list = List::DeviceTasks.ordered(order);
+    let paging = paging(list, query.cursor.as_deref(), query.limit)?;
+    let tasks = api.server.device_tasks(&product_key, &device_name, order, paging).await?;
+    api.named_page(list, tasks, |row| row.task.product_id, Task::of).await
 }

@@ -2,14 +2,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::Sse;
-use server::{EventFilter, EventPage, IdKind, Slice};
+use server::{EventFilter, EventPage, IdKind, Order, Slice};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Answer, Api, exclusive};
 use crate::Problem;
 use crate::cursor::{self, List, paging};
-use crate::dto::{Event, EventOrder, EventQuery, FollowQuery, Page};
+use crate::dto::{Event, EventQuery, FollowQuery, Page};
 use crate::extract::{Query, id};
 use crate::live::{Follower, names_of};
 
@@ -31,17 +31,15 @@ async fn list_events(
 ) -> Answer<axum::Json<Page<Event>>> {
     let EventQuery { product_key, device_name, job_id, task_id, .. } = &query;
     let filter = filter([product_key, device_name, job_id, task_id])?;
-    let list = match query.order.unwrap_or_default() {
-        EventOrder::Asc => List::Events,
-        EventOrder::Desc => List::LatestEvents,
-    };
+    let order = query.order.unwrap_or_default().into();
+    let list = List::Events.ordered(order);
     let paging = paging::<i64>(list, query.cursor.as_deref(), query.limit)?;
-    let (items, next) = match list {
-        List::LatestEvents => {
+    let (items, next) = match order {
+        Order::Newest => {
             let Slice { items, next } = api.server.latest_events(filter, paging).await?;
             (items, next)
         }
-        _ => {
+        Order::Oldest => {
             let EventPage { items, next } = api.server.events(filter, paging.after, paging.limit).await?;
             (items, Some(next))
         }

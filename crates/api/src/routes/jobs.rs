@@ -57,16 +57,18 @@ async fn forecast_job(
 
 /// List jobs
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(JobQuery),
-    responses((status = 200, body = Page<Job>, description = "Jobs, in the order they were made.")))]
+    responses((status = 200, body = Page<Job>, description = "Jobs, in the order they were made, or against it.")))]
 async fn list_jobs(State(api): State<Api>, Query(query): Query<JobQuery>) -> Answer<axum::Json<Page<Job>>> {
-    let paging = paging(List::Jobs, query.cursor.as_deref(), query.limit)?;
+    let order = query.order.unwrap_or_default().into();
+    let list = List::Jobs.ordered(order);
+    let paging = paging(list, query.cursor.as_deref(), query.limit)?;
     let filter = match (&query.product_key, &query.package_id) {
         (None, None) => JobFilter::All,
         (Some(product_key), None) => JobFilter::Product(product_key),
         (None, Some(package)) => JobFilter::Package(id(IdKind::Package, package)?),
         _ => return Err(exclusive("productKey, packageId")),
     };
-    api.named_page(List::Jobs, api.server.jobs(filter, paging).await?, |row| row.product_id, Job::of).await
+    api.named_page(list, api.server.jobs(filter, order, paging).await?, |row| row.product_id, Job::of).await
 }
 
 /// Get a job

@@ -18,14 +18,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// List packages
 #[utoipa::path(get, path = "/api/v1/packages", tag = "packages", params(PackageQuery),
-    responses((status = 200, body = Page<Package>, description = "Packages, in the order they were made.")))]
+    responses((status = 200, body = Page<Package>, description = "Packages, in the order they were made, or against it.")))]
 async fn list_packages(
     State(api): State<Api>,
     Query(query): Query<PackageQuery>,
 ) -> Answer<axum::Json<Page<Package>>> {
-    let paging = paging(List::Packages, query.cursor.as_deref(), query.limit)?;
-    let packages = api.server.packages(query.product_key.as_deref(), paging).await?;
-    api.named_page(List::Packages, packages, |row| row.product_id, Package::of).await
+    let order = query.order.unwrap_or_default().into();
+    let list = List::Packages.ordered(order);
+    let paging = paging(list, query.cursor.as_deref(), query.limit)?;
+    let packages = api.server.packages(query.product_key.as_deref(), order, paging).await?;
+    api.named_page(list, packages, |row| row.product_id, Package::of).await
 }
 
 /// Get a package

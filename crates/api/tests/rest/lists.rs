@@ -133,6 +133,36 @@ async fn events_are_told_from_the_newest_back_to_the_first() {
     assert_eq!(platform.get("/events?order=down").await.problem(), "badQuery");
 }
 
+#[tokio::test]
+async fn lists_are_told_with_the_newest_first_too() {
+    let platform = Platform::with_product().await;
+    let mut packages = Vec::new();
+    for version in ["1", "2", "3"] {
+        let path = format!("/products/a1TestPk001/packages?version={version}&needVerify=false");
+        packages.push(platform.made(&path, "the file").await["id"].clone());
+    }
+    let mut jobs = Vec::new();
+    for package in &packages {
+        let scope = serde_json::json!({"kind": "named", "deviceNames": ["lamp-1"]});
+        let new = serde_json::json!({"packageId": package, "kind": "STATIC", "scope": scope});
+        jobs.push(platform.made("/jobs", &new.to_string()).await["job"]["id"].clone());
+    }
+    for (list, field, oldest) in [
+        ("/packages", "id", &packages),
+        ("/jobs", "id", &jobs),
+        ("/products/a1TestPk001/devices/lamp-1/tasks", "jobId", &jobs),
+    ] {
+        let first = platform.get(&format!("{list}?order=desc&limit=2")).await.json;
+        let cursor = first["nextCursor"].as_str().unwrap();
+        let last = platform.get(&format!("{list}?order=desc&limit=2&cursor={cursor}")).await.json;
+        assert_eq!(last.get("nextCursor"), None, "{list}");
+        let items = [&first, &last].map(|page| page["items"].as_array().unwrap().clone()).concat();
+        let told: Vec<_> = items.iter().map(|item| item[field].clone()).collect();
+        assert_eq!(told, oldest.iter().rev().cloned().collect::<Vec<_>>(), "{list}");
+        assert_eq!(platform.get(&format!("{list}?cursor={cursor}")).await.problem(), "badCursor", "{list}");
+    }
+}
+
 /// What two operators change at once is lost by neither.
 #[tokio::test]
 async fn what_was_changed_meanwhile_is_not_written_over() {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use server::rollout::{Counts, EventKind, Id, JobState, TaskState};
-use store::{Store, Tx, devices, events, jobs, products, tasks};
+use store::{Order, Store, Tx, devices, events, jobs, products, tasks};
 
 use crate::device::{Fact, PRODUCT};
 
@@ -91,7 +91,7 @@ impl Audit {
         let mut rows = 0;
         let mut after = None;
         loop {
-            let page = jobs::list(tx, jobs::Filter::All, after, PAGE).await.unwrap();
+            let page = jobs::list(tx, jobs::Filter::All, Order::Oldest, after, PAGE).await.unwrap();
             for job in &page.items {
                 assert_eq!(self.jobs.get(&job.id), Some(&job.state), "job {}", job.id);
                 let mut counts = Counts::default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rollout::{Changes, Device, EventKind, Id, Product, Timer};
 use serde_json::{Value, json};
 use store::devices::{DeviceView, Filter};
-use store::{Owner, Selection, Slice, Tx};
+use store::{Order, Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
 use super::bulk::{check_columns, check_width, csv_invalid, csv_rows, line_of, spans};
@@ -394,16 +394,17 @@ impl Server {
         Ok(())
     }
 
-    /// The tasks of a device in the order they were made.
+    /// The tasks of a device in the order they were made, or against it.
     pub async fn device_tasks(
         &self,
         product_key: &str,
         device_name: &str,
+        order: Order,
         paging: Paging,
     ) -> Result<Slice<TaskView, Id>, OrderError> {
         let mut tx = self.read().await?;
         let device = find_device(&mut tx, product_key, device_name).await?.device;
-        let found = store::tasks::list_by_device(&mut tx, device.id, paging.after, paging.limit).await;
+        let found = store::tasks::list_by_device(&mut tx, device.id, order, paging.after, paging.limit).await;
         let Slice { items, next } = found.map_err(failed("read tasks"))?;
         Ok(Slice { items: self.views(&mut tx, items).await?, next })
     }

@@ -9,7 +9,7 @@ use rollout::{
 use serde_json::{Value, json};
 use store::committer::{self as rows, Keys};
 use store::jobs::Filter;
-use store::{Slice, Tx};
+use store::{Order, Slice, Tx};
 
 use super::forecast::{Forecast, Prospect};
 use super::packages::{package_in, unknown_package};
@@ -243,15 +243,22 @@ impl Server {
         Ok(job)
     }
 
-    /// Jobs in the order they were made.
-    pub async fn jobs(&self, filter: JobFilter<'_>, paging: Paging) -> Result<Slice<Job, Id>, OrderError> {
+    /// Jobs in the order they were made, or against it.
+    pub async fn jobs(
+        &self,
+        filter: JobFilter<'_>,
+        order: Order,
+        paging: Paging,
+    ) -> Result<Slice<Job, Id>, OrderError> {
         let mut tx = self.read().await?;
         let filter = match filter {
             JobFilter::All => Filter::All,
             JobFilter::Product(key) => Filter::Product(product_in(&mut tx, key).await?.id),
             JobFilter::Package(id) => Filter::Package(id),
         };
-        store::jobs::list(&mut tx, filter, paging.after, paging.limit).await.map_err(failed("read jobs"))
+        store::jobs::list(&mut tx, filter, order, paging.after, paging.limit)
+            .await
+            .map_err(failed("read jobs"))
     }
 
     /// One job with its counts.
@@ -294,7 +301,7 @@ impl Server {
         let (mut canceled, mut after) = (Vec::new(), None);
         loop {
             let paging = Paging { after, limit: 200 };
-            let page = self.jobs(JobFilter::Package(package), paging).await?;
+            let page = self.jobs(JobFilter::Package(package), Order::Oldest, paging).await?;
             for job in page.items.iter().filter(|job| job.ended_at.is_none()) {
                 match self.cancel_job(job.id).await {
                     Ok(job) => canceled.push(job),

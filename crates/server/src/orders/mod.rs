@@ -42,6 +42,7 @@ pub use packages::{NewFile, NewPackage, PackageUpload};
 pub use products::{NewProduct, ProductChange};
 pub use registration::MOST_ALLOWED_MINUTES;
 pub use statistics::{History, Point, Span, UpgradesOf};
+pub use store::Order;
 pub use store::Partial;
 pub use store::Slice;
 pub use store::configurations::{Configuration, OfDevice as DeviceConfiguration};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use rollout::{DEFAULT_MODULE, EventKind, Id, Package, PackageFile, PackageState, Product, SignMethod};
-use store::{BlobWriter, Removal, Slice, Stored, Tx};
+use store::{BlobWriter, Order, Removal, Slice, Stored, Tx};
 use tracing::warn;
 use wire::message::MAX_FILES;
 
@@ -94,10 +94,11 @@ impl Server {
         Err(OrderError::not_found("moduleNotFound", text).with("name", name))
     }
 
-    /// Packages in the order they were made, of one product or of all.
+    /// Packages in the order they were made, or against it, of one product or of all.
     pub async fn packages(
         &self,
         product_key: Option<&str>,
+        order: Order,
         paging: Paging,
     ) -> Result<Slice<Package, Id>, OrderError> {
         let mut tx = self.read().await?;
@@ -105,7 +106,7 @@ impl Server {
             Some(key) => Some(product_in(&mut tx, key).await?.id),
             None => None,
         };
-        let found = store::packages::list(&mut tx, product, paging.after, paging.limit).await;
+        let found = store::packages::list(&mut tx, product, order, paging.after, paging.limit).await;
         found.map_err(failed("read packages"))
     }
 

@@ -11,8 +11,8 @@ use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
-    Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules, packages,
-    registrations, statistics, tags, tasks, topology,
+    Order, Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules,
+    packages, registrations, statistics, tags, tasks, topology,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -209,15 +209,21 @@ on_both! {
             groups::of(&mut tx, &[10, 11]),
             modules::list(&mut tx, PRODUCT),
             modules::delete(&mut tx, PRODUCT, "default"),
-            packages::list(&mut tx, Some(PRODUCT), Some(1), 10),
-            packages::list(&mut tx, None, Some(1), 10),
+            packages::list(&mut tx, Some(PRODUCT), Order::Oldest, Some(1), 10),
+            packages::list(&mut tx, Some(PRODUCT), Order::Newest, Some(1), 10),
+            packages::list(&mut tx, None, Order::Oldest, Some(1), 10),
+            packages::list(&mut tx, None, Order::Newest, Some(1), 10),
             packages::uses(&mut tx, "00"),
             packages::delete(&mut tx, PACKAGE),
-            jobs::list(&mut tx, jobs::Filter::All, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::All, Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::All, Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Newest, Some(1), 10),
             tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
-            tasks::list_by_device(&mut tx, 10, Some(1), 10),
+            tasks::list_by_device(&mut tx, 10, Order::Oldest, Some(1), 10),
+            tasks::list_by_device(&mut tx, 10, Order::Newest, Some(1), 10),
             tasks::any_to_restart(&mut tx, JOB, true),
             topology::list(&mut tx, 10, Some(1), 10),
             topology::under(&mut tx, PRODUCT),

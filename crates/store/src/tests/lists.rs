@@ -9,7 +9,7 @@ use crate::committer::{self, Keys};
 use crate::devices::{Claimant, Filter};
 use crate::idempotency::{self, Answered};
 use crate::modules::{self, Creation, Module};
-use crate::{Owner, Removal, Sealed, Store, Tx, devices, events, jobs, packages, products, tasks};
+use crate::{Order, Owner, Removal, Sealed, Store, Tx, devices, events, jobs, packages, products, tasks};
 
 async fn filled(home: &Home, devices: impl Iterator<Item = Id>) -> Store {
     let store = home.open().await;
@@ -225,9 +225,9 @@ on_both! {
         let odd = rollout::Package { id: 6, more_files: vec![more(7), more(8)], image_version: Some("1.9".into()), src_version: Some("1".into()), custom: Some("{}".into()), ..sample::package() };
         packages::create(&mut tx, &odd).await.unwrap();
         assert_eq!(packages::get(&mut tx, 6).await.unwrap(), Some(odd.clone()));
-        let page = packages::list(&mut tx, Some(PRODUCT), None, 1).await.unwrap();
+        let page = packages::list(&mut tx, Some(PRODUCT), Order::Oldest, None, 1).await.unwrap();
         assert_eq!((page.items, page.next), (vec![sample::package()], Some(PACKAGE)));
-        let page = packages::list(&mut tx, None, page.next, 1).await.unwrap();
+        let page = packages::list(&mut tx, None, Order::Oldest, page.next, 1).await.unwrap();
         assert_eq!((page.items, page.next), (vec![odd], None));
         assert_eq!(packages::delete(&mut tx, PACKAGE).await.unwrap(), Removal::InUse);
         assert!(packages::uses(&mut tx, &sample::package().sha256).await.unwrap());
@@ -255,12 +255,17 @@ on_both! {
         committer::apply(&mut tx, &Changes { counts, ..Changes::default() }).await.unwrap();
         let counts = [((8, TaskState::Queued), -1)].into();
         committer::apply(&mut tx, &Changes { counts, ..Changes::default() }).await.unwrap();
-        let page = jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), None, 1).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Oldest, None, 1).await.unwrap();
         assert_eq!((page.items[0].id, page.next), (JOB, Some(JOB)));
-        let page = jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), page.next, 5).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Oldest, page.next, 5).await.unwrap();
         assert_eq!((page.items.len(), page.items[0].id, page.next), (1, 8, None));
         assert_eq!(page.items[0].counts.get(TaskState::Queued), 2);
-        assert_eq!(jobs::list(&mut tx, jobs::Filter::All, None, 5).await.unwrap().items.len(), 3);
+        let all = jobs::list(&mut tx, jobs::Filter::All, Order::Oldest, None, 5).await.unwrap().items;
+        assert_eq!(all.len(), 3);
+        let page = jobs::list(&mut tx, jobs::Filter::All, Order::Newest, None, 2).await.unwrap();
+        assert_eq!((&page.items[..], page.next), (&[all[2].clone(), all[1].clone()][..], Some(all[1].id)));
+        let page = jobs::list(&mut tx, jobs::Filter::All, Order::Newest, page.next, 2).await.unwrap();
+        assert_eq!((&page.items[..], page.next), (&all[..1], None));
         assert_eq!(jobs::get(&mut tx, 9).await.unwrap().unwrap().counts.total(), 4);
         assert_eq!(jobs::get(&mut tx, 99).await.unwrap(), None);
         drop(tx);
@@ -287,9 +292,9 @@ on_both! {
         assert_eq!((ids(&page.items), page.next), (vec![103], None));
         let page = tasks::list_by_job(&mut tx, JOB, Some(TaskState::Queued), None, 1).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![101], Some(101)));
-        let page = tasks::list_by_device(&mut tx, 10, Some(100), 2).await.unwrap();
+        let page = tasks::list_by_device(&mut tx, 10, Order::Oldest, Some(100), 2).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![102, 103], Some(103)));
-        let page = tasks::list_by_device(&mut tx, 10, page.next, 2).await.unwrap();
+        let page = tasks::list_by_device(&mut tx, 10, Order::Oldest, page.next, 2).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![104], None));
         let view = tasks::get(&mut tx, 104).await.unwrap().unwrap();
         assert_eq!(view.device_name, "lamp0010");
