@@ -35,7 +35,8 @@ for target in $TARGETS; do
     cargo build --locked -q -p "$crate" --target "$target" "${bare_metal[@]}"
     echo "$crate builds for $target"
   done
-  RUSTFLAGS='--cfg sha2_backend_soft="compact"' cargo build --locked -q --release \
+  RUSTFLAGS='--cfg sha2_backend_soft="compact" -Cllvm-args=--enable-machine-outliner=always -Clink-arg=--icf=all' \
+    cargo build --locked -q --release \
     --manifest-path tools/footprint/Cargo.toml --target "$target" "${bare_metal[@]}"
   weigh "$target"
 done

@@ -2,7 +2,9 @@
 //! does not speak of is blank. And the table that says where everything is.
 #![no_main]
 
+use device::Record;
 use device::flash::{BootLog, Download, Layout, OtaData, Region, Slot};
+use device::mcu::FlashStore;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use libfuzzer_sys::fuzz_target;
 use sim::{FaultyFlash, partitions};
@@ -23,6 +25,10 @@ fuzz_target!(|bytes: &[u8]| {
     content.resize(SIZE, 0xFF);
     let mut flash: FaultyFlash<4, 512> = FaultyFlash::new(SIZE as u32);
     flash.write(0, &content).expect("it is blank");
+    FlashStore::open(flash.clone(), LAYOUT.log, LAYOUT.slots[0]).expect("a loader starts from any flash");
+    if let Some(record) = Record::from_bytes(bytes) {
+        assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
+    }
     if let Ok(mut log) = BootLog::open(&mut flash, LAYOUT) {
         let _ = log.boot(&mut flash);
         let _ = log.acknowledge(&mut flash);

@@ -88,7 +88,9 @@ class Story:
             self.machine.power_on(self.serial)
         wait_until(version, lambda: task()["state"] == "SUCCEEDED", seconds=90)
         check(self.runs(version) and f"application {version}" in self.said(), f"{version} runs")
-        print(f"-- killed {KILLS} times in {time.monotonic() - start:.0f} s, {upgrades} upgrades; rng seed {SEED}")
+        took = time.monotonic() - start
+        print(f"-- killed {KILLS} times in {took:.0f} s, {upgrades} upgrades; rng seed {SEED}")
+        check(took < 600, "within ten minutes")
         words = ", ".join(f"{word} {count}" for word, count in moments.most_common())
         print(f"-- {self.resumed()} downloads went on where they were; last words: {words}")
 

@@ -38,6 +38,11 @@ impl Journal {
         Some(self.wanted)
     }
 
+    /// What is wanted is saved without waiting.
+    pub(crate) fn hurry(&mut self) {
+        self.not_before = 0;
+    }
+
     /// When [`Journal::save`] has something to do.
     pub(crate) fn wake(&self) -> Option<Millis> {
         let due = match self.stored {

@@ -15,8 +15,13 @@ use crate::update::{Stage, Update};
 use crate::updater::{Report, Told, Updater};
 use crate::window::{Ask, Millis, Patience};
 
-/// Milliseconds until the next file of a package is asked for again.
+/// Milliseconds until the next file of a package is asked for again, and how often it is.
 const NEXT_AGAIN: Millis = 30_000;
+const NEXT_ASKS: u8 = 10;
+
+/// Milliseconds after a connect until offers are asked for that were not pushed. A notice comes sooner: an offer that is
+/// refused should not be refused twice.
+const PULL: Millis = 5_000;
 
 /// For how many times the longest wait for a reply a block is asked for before the download fails.
 const WAITS: Millis = 6;
@@ -125,7 +130,8 @@ impl Updater<'_> {
         update.pace.report(now, percent).then_some(Step::Progress(percent))
     }
 
-    /// What is to be done to the storage, the record aside.
+    /// What is to be done to the storage, the record aside. A file goes out of the updater's hands once its record is
+    /// durable: at the next start bytes that no record speaks of are erased.
     fn store(&mut self) -> Option<Step> {
         let update = self.update.as_mut()?;
         match &mut update.stage {
@@ -137,11 +143,11 @@ impl Updater<'_> {
                 check.reading = true;
                 Some(Step::Read { offset: check.offset, len: update.target.size - check.offset })
             }
-            Stage::Keeping { asked } if !*asked => {
+            Stage::Keeping { asked } if !*asked && self.journal.is_settled() => {
                 *asked = true;
                 Some(Step::Keep)
             }
-            Stage::Installing { asked } if !*asked => {
+            Stage::Installing { asked } if !*asked && self.journal.is_settled() => {
                 *asked = true;
                 Some(Step::Install)
             }
@@ -155,20 +161,26 @@ impl Updater<'_> {
 
     /// What is to be asked of the server.
     fn ask(&mut self, now: Millis) -> Option<Step> {
+        let pull_from = *self.pull_from.get_or_insert(now + PULL);
         let wanted = match &self.update {
-            None => self.missed,
+            None if pull_from > now => 0,
+            None => self.pull,
             // A failed fetch wants a fresh URL.
-            Some(Update { stage: Stage::Streaming(_), target, .. }) => self.missed & 1 << target.module,
+            Some(Update { stage: Stage::Streaming(_), target, .. }) => self.pull & 1 << target.module,
             Some(_) => 0,
         };
-        if let Some(Update { stage: Stage::Next { at }, target, .. }) = &mut self.update
+        if let Some(Update { stage: Stage::Next { at, asked }, target, .. }) = &mut self.update
             && *at <= now
         {
-            *at = now + NEXT_AGAIN;
-            return Some(Step::Get(target.module));
+            if *asked < NEXT_ASKS {
+                (*at, *asked) = (now + NEXT_AGAIN, *asked + 1);
+                return Some(Step::Get(target.module));
+            }
+            self.cancel_if(|_| true);
+            return self.events.pop().map(Step::Event);
         }
         if let Some(module) = first_bit(wanted) {
-            self.missed &= !(1 << module);
+            self.pull &= !(1 << module);
             return Some(Step::Get(module));
         }
         let Some(Update { stage: Stage::Fetching(window), .. }) = &mut self.update else { return None };
@@ -206,7 +218,7 @@ impl Updater<'_> {
             let progress = update.pace.wake(update.percent());
             let block = match &update.stage {
                 Stage::Fetching(window) => window.wake(),
-                Stage::Next { at } => Some(*at),
+                Stage::Next { at, .. } => Some(*at),
                 _ => None,
             };
             progress.into_iter().chain(block).min()
@@ -215,7 +227,9 @@ impl Updater<'_> {
             Stage::Streaming(stream) => stream.wake(),
             _ => None,
         });
-        talk.into_iter().chain(fetch).chain(self.journal.wake()).min()
+        let pull =
+            if self.connected && self.pull != 0 && self.update.is_none() { self.pull_from } else { None };
+        talk.into_iter().chain(fetch).chain(pull).chain(self.journal.wake()).min()
     }
 
     fn report_failure<'o>(&'o self, report: &Report, buffer: &'o mut [u8; MESSAGE_SIZE]) -> Output<'o> {

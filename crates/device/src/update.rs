@@ -26,8 +26,8 @@ pub(crate) enum Stage {
     Verifying(Check),
     /// A file that is not the last is being taken out of the slot.
     Keeping { asked: bool },
-    /// The next file of the package is to be asked for at this time.
-    Next { at: Millis },
+    /// The next file of the package is to be asked for at this time, and was so often.
+    Next { at: Millis, asked: u8 },
     /// The image is being installed.
     Installing { asked: bool },
     /// All is done but for telling so and for taking the record away.
@@ -146,6 +146,11 @@ impl Update {
     /// Whether it is too late to stop: the image is being made the next to start.
     pub(crate) fn is_committed(&self) -> bool {
         matches!(self.stage, Stage::Installing { .. } | Stage::Installed | Stage::Rebooting)
+    }
+
+    /// Whether a file of the package is kept and the next one is not offered yet: another offer takes its place.
+    pub(crate) fn is_between_files(&self) -> bool {
+        matches!(self.stage, Stage::Next { .. })
     }
 
     /// Goes on to reading back once every byte is stored.

@@ -29,8 +29,11 @@ pub struct Updater<'a> {
     pub(crate) fetches: u32,
     /// One bit a module: its version is still to be reported on this connection.
     pub(crate) inform: u32,
-    /// One bit a module: an offer came at a bad time and is to be asked for again.
-    pub(crate) missed: u32,
+    /// One bit a module: it is to be asked for whether there is an offer. It may have come at a bad time, or be one that
+    /// is not pushed.
+    pub(crate) pull: u32,
+    /// From when on, once that is known.
+    pub(crate) pull_from: Option<Millis>,
     pub(crate) update: Option<Update>,
     pub(crate) reports: [Option<Report>; 2],
     pub(crate) journal: Journal,
@@ -69,7 +72,8 @@ impl<'a> Updater<'a> {
             messages: 0,
             fetches: 0,
             inform: 0,
-            missed: 0,
+            pull: 0,
+            pull_from: None,
             update: None,
             reports: [None; 2],
             journal: Journal::new(record),
@@ -111,8 +115,20 @@ impl<'a> Updater<'a> {
     /// The server took the connection.
     pub fn handle_connected(&mut self) {
         self.connected = true;
-        self.inform = u32::MAX >> (u32::BITS as usize - self.config.modules.len());
-        self.missed = 0;
+        self.inform = self.all();
+        self.pull();
+        self.pull_from = None;
+    }
+
+    /// Asks for offers that are not pushed, as soon as no update is under way. Some seconds after every connect it is
+    /// done anyway, for the modules of which none was pushed by then.
+    pub fn pull(&mut self) {
+        self.pull = self.all();
+    }
+
+    /// One bit for each module.
+    fn all(&self) -> u32 {
+        u32::MAX >> (u32::BITS as usize - self.config.modules.len())
     }
 
     /// The server has acknowledged all that was published to be acknowledged. To be said whenever it is so, at least
@@ -214,7 +230,7 @@ impl<'a> Updater<'a> {
             return;
         }
         if stream.failed(now, chance(self.config.device_name, id)) {
-            self.missed |= 1 << update.target.module;
+            self.pull |= 1 << update.target.module;
         } else {
             self.fail(Failure::Download, describe(format_args!("the file cannot be fetched: {why}")));
         }
@@ -247,6 +263,7 @@ impl<'a> Updater<'a> {
         } else {
             Stage::Keeping { asked: false }
         };
+        self.journal.hurry();
         self.events.push(Event::Verified);
     }
 
@@ -255,7 +272,7 @@ impl<'a> Updater<'a> {
         if let Some(update) = &mut self.update
             && let Stage::Keeping { asked: true } = update.stage
         {
-            update.stage = Stage::Next { at: 0 };
+            update.stage = Stage::Next { at: 0, asked: 0 };
         }
     }
 
@@ -328,13 +345,25 @@ impl<'a> Updater<'a> {
             let text = describe(format_args!("the device has no module {name}"));
             return self.refuse(Refusal { failure: Failure::Upgrade, text }, name);
         };
+        self.pull &= !(1 << module);
         if offer.version.eq_str(self.config.modules[module].version) {
             self.inform |= 1 << module;
+            self.cancel_if(|update| update.target.module == module && !update.is_committed());
             return;
         }
         match Target::of(offer, module, &self.config, self.file_of(offer, module)) {
             Ok(target) => self.take(target),
-            Err(refusal) => self.refuse(refusal, Text::of(self.config.modules[module].name)),
+            Err(refusal) => {
+                self.cancel_if(|update| update.target.module == module && update.is_between_files());
+                self.refuse(refusal, Text::of(self.config.modules[module].name));
+            }
+        }
+    }
+
+    /// Ends the running update without a report if it is such a one: the platform does not want it any more.
+    pub(crate) fn cancel_if(&mut self, is_over: impl FnOnce(&Update) -> bool) {
+        if self.update.take_if(|update| is_over(update)).is_some() {
+            self.events.push(Event::Cancelled);
         }
     }
 
@@ -372,8 +401,11 @@ impl<'a> Updater<'a> {
             Some(update) if update.target.fingerprint == target.fingerprint => {
                 update.renew(&target, &self.config, next_request)
             }
-            Some(update) if update.target.module != target.module || update.is_committed() => {
-                self.missed |= 1 << target.module;
+            Some(update)
+                if update.is_committed()
+                    || update.target.module != target.module && !update.is_between_files() =>
+            {
+                self.pull |= 1 << target.module;
             }
             _ => self.start(target),
         }
@@ -395,7 +427,6 @@ impl<'a> Updater<'a> {
         }
         self.journal.wanted = known;
         update.check_if_complete();
-        self.missed &= !(1 << target.module);
         self.update = Some(update);
         self.events.push(Event::Started { from });
     }
@@ -445,10 +476,7 @@ impl<'a> Updater<'a> {
         let Stage::Fetching(window) = &mut update.stage else { return };
         let chance = chance(self.config.device_name, number);
         match u16::try_from(code) {
-            Ok(CODE_TASK_OVER) => {
-                self.update = None;
-                self.events.push(Event::Cancelled);
-            }
+            Ok(CODE_TASK_OVER) => self.cancel_if(|_| true),
             Ok(CODE_UNKNOWN | CODE_PARAMETER) => {
                 self.fail(
                     Failure::Download,

@@ -37,14 +37,18 @@ fn connack(code: u8, version: Version) -> Vec<u8> {
 /// A client whose login was taken at 0.
 fn online(version: Version) -> Client<'static> {
     let mut client = Client::new(login(version));
-    let mut out = [0; 256];
-    assert_eq!(client.poll(0, &mut out), Todo::Open);
-    client.handle_opened(0);
-    assert!(matches!(client.poll(0, &mut out), Todo::Send(_)));
-    let connack = connack(0, version);
-    assert_eq!(client.receive(0, &connack, ROOM), Received::Packet { len: connack.len() });
-    assert_eq!(client.poll(0, &mut out), Todo::Online);
+    log_in(&mut client, 0, version);
     client
+}
+
+fn log_in(client: &mut Client<'_>, now: u64, version: Version) {
+    let mut out = [0; 256];
+    assert_eq!(client.poll(now, &mut out), Todo::Open);
+    client.handle_opened(now);
+    assert!(matches!(client.poll(now, &mut out), Todo::Send(_)));
+    let connack = connack(0, version);
+    assert_eq!(client.receive(now, &connack, ROOM), Received::Packet { len: connack.len() });
+    assert_eq!(client.poll(now, &mut out), Todo::Online);
 }
 
 #[test]
@@ -121,6 +125,102 @@ fn keeps_the_connection_alive_and_notices_silence() {
         "sending alone shows nothing of the platform"
     );
     assert_eq!(client.poll(71_000, &mut out), Todo::Close(Trouble::Silent));
+}
+
+#[test]
+fn who_does_not_answer_is_asked_soon_however_long_the_keepalive() {
+    let mut client = Client::new(Login { keep_alive: 1_200, ..login(Version::V311) });
+    let mut out = [0; 256];
+    log_in(&mut client, 0, Version::V311);
+    assert_eq!(client.poll(0, &mut out), Todo::Wait(Some(600_000)));
+    client.publish(50_000, "t", b"a request for a block", false, &mut out).unwrap();
+    assert_eq!(client.poll(50_000, &mut out), Todo::Send(&[0xC0, 0]));
+    assert_eq!(client.poll(60_000, &mut out), Todo::Close(Trouble::Silent));
+}
+
+#[test]
+fn half_a_packet_does_not_hide_a_dead_line() {
+    let mut client = online(Version::V311);
+    let mut out = [0; 256];
+    let packet = publish("t", &[1; 500], None, Version::V311);
+    for now in (0..=29_000).step_by(1_000) {
+        let come = packet.len() * now as usize / 30_000;
+        assert_eq!(client.receive(now, &packet[..come], ROOM), Received::Part);
+        assert!(matches!(client.poll(now, &mut out), Todo::Wait(_)), "a slow one is no dead one");
+    }
+    let half = &packet[..packet.len() * 29 / 30];
+    for now in (30_000..100_000).step_by(1_000) {
+        assert_eq!(client.receive(now, half, ROOM), Received::Part);
+        if client.poll(now, &mut out) == Todo::Close(Trouble::Silent) {
+            return;
+        }
+    }
+    panic!("nobody noticed");
+}
+
+#[test]
+fn a_good_connection_is_one_however_it_ended() {
+    for version in [Version::V311, Version::V5] {
+        let mut client = Client::new(login(version));
+        let (mut now, mut out) = (0, [0; 256]);
+        for _ in 0..5 {
+            log_in(&mut client, now, version);
+            now += 24 * 3_600_000;
+            if version == Version::V5 {
+                client.receive(now, &bytes(&Packet::disconnect(0x8B), version), ROOM);
+            } else {
+                assert_eq!(client.poll(now, &mut out), Todo::Send(&[0xC0, 0]));
+                now += 10_000;
+            }
+            assert!(matches!(client.poll(now, &mut out), Todo::Close(_)));
+            let Todo::Wait(Some(until)) = client.poll(now, &mut out) else { panic!() };
+            assert!(until - now <= 750, "{version:?}: {} ms", until - now);
+            now = until;
+        }
+    }
+}
+
+#[test]
+fn why_a_login_was_refused_is_said_even_if_the_line_is_closed_at_once() {
+    let mut client = Client::new(login(Version::V311));
+    let mut out = [0; 256];
+    client.poll(0, &mut out);
+    client.handle_opened(0);
+    client.poll(0, &mut out);
+    client.receive(0, &connack(4, Version::V311), ROOM);
+    client.handle_closed(0);
+    assert_eq!(client.poll(0, &mut out), Todo::Close(Trouble::Refused(4)));
+    client.handle_closed(0);
+    assert!(matches!(client.poll(0, &mut out), Todo::Wait(Some(60_000..))));
+}
+
+#[test]
+fn more_modules_than_can_wait_are_reported_as_acknowledgements_come() {
+    let names: Vec<String> = (0..20).map(|number| format!("m{number}")).collect();
+    let modules: Vec<Module<'_>> = names.iter().map(|name| Module::new(name, "1.0")).collect();
+    let mut updater = Updater::new(Config::new(PK, DN, &modules), None).unwrap();
+    let mut client = online(Version::V311);
+    updater.handle_connected();
+    let (mut reported, mut owed) = (0, Vec::new());
+    while reported < 20 {
+        if client.is_busy() {
+            for id in std::mem::take(&mut owed) {
+                client.receive(0, &bytes(&Packet::puback(id), Version::V311), ROOM);
+            }
+        }
+        let (mut buffer, mut out) = ([0; MESSAGE_SIZE], [0; 1024]);
+        match updater.poll(0, &mut buffer) {
+            Output::Publish { topic, payload, acknowledged } => {
+                let packet = client.publish(0, topic, payload.as_bytes(), acknowledged, &mut out).unwrap();
+                let Packet::Publish(publish) = Packet::parse(packet, Version::V311).unwrap() else {
+                    panic!()
+                };
+                owed.extend(publish.packet_id);
+                reported += 1;
+            }
+            output => panic!("{output:?}"),
+        }
+    }
 }
 
 #[test]

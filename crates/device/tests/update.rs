@@ -69,7 +69,7 @@ fn the_window_is_kept_and_shortens_the_download() {
         bench.knobs.window = window;
         bench.run();
         assert_eq!(bench.outstanding, window);
-        times.push(bench.now);
+        times.push(bench.platform.progress.last().unwrap().at);
     }
     assert!(times[1] * 10 < times[0] * 6 && times[3] * 8 < times[0], "{times:?}");
 }
@@ -331,8 +331,24 @@ fn the_other_module_is_asked_for_when_the_first_fails() {
     let mut bench = Bench::new(vec![Task { sign: Some("0".repeat(32)), ..Task::new(file(5_000)) }, mcu]);
     bench.run();
     assert_eq!(bench.steps("default").last(), Some(&-3));
-    assert_eq!(bench.platform.gets, 1);
+    assert_eq!(bench.platform.gets, 1 + 2, "and for both after the restart");
     assert_eq!(installed(&bench, "MCU"), file(7_000));
+}
+
+#[test]
+fn what_is_not_pushed_is_asked_for_at_every_connect_and_whenever_the_device_wants() {
+    let mut bench = Bench::new(vec![Task { pulled: true, ..Task::new(file(5_000)) }]);
+    bench.run();
+    assert!(installed(&bench, "default") == file(5_000));
+    let (before, mut later) = (bench.platform.gets, false);
+    bench.boot(bench.now + 20_000, &mut |updater, bench| {
+        if bench.platform.gets == before + 2 && !std::mem::replace(&mut later, true) {
+            bench.platform.tasks =
+                vec![Task { version: "3.0".to_owned(), pulled: true, ..Task::new(file(600)) }];
+            updater.pull();
+        }
+    });
+    assert!(installed(&bench, "default") == file(600));
 }
 
 #[test]
@@ -651,7 +667,7 @@ fn several_files_come_one_after_the_other() {
     assert_all_installed(&bench);
     let urls: Vec<_> = bench.fetches.iter().map(|(url, _)| url.as_str()).collect();
     assert_eq!(urls, ["http://h/0", "http://h/1", "http://h/2", "http://h/3"]);
-    assert_eq!((bench.platform.gets, bench.platform.served), (3, 9_400), "each next file is asked for");
+    assert_eq!((bench.platform.gets, bench.platform.served), (3 + 2, 9_400), "each next file is asked for");
     let steps = bench.steps("default");
     assert!(steps.is_sorted() && steps.contains(&53), "5 000 of 9 400 bytes are 53 %: {steps:?}");
     assert!(bench.platform.informs.contains(&("default".to_owned(), "2.0".to_owned())));
@@ -679,6 +695,66 @@ fn the_next_file_is_asked_for_until_it_is_offered() {
     assert_eq!((end, files.len()), (End::Rebooted, 4));
     assert_all_installed(&bench);
     assert!((5..=7).contains(&bench.platform.gets), "asked every 30 s: {}", bench.platform.gets);
+}
+
+/// A device that has the first of several files when its task ends, and what comes of it in an hour.
+fn cancelled_between_files(meddle: &mut dyn FnMut(&mut Bench)) -> Bench {
+    let mut bench = of_several_files();
+    let mut cancelled = false;
+    bench.boot(3_600_000, &mut |_, bench| {
+        if bench.events.contains(&Event::Verified) && !std::mem::replace(&mut cancelled, true) {
+            bench.platform.tasks[0].over = true;
+            meddle(bench);
+        }
+    });
+    bench
+}
+
+#[test]
+fn a_package_that_is_cancelled_between_its_files_is_given_up() {
+    let bench = cancelled_between_files(&mut |_| {});
+    assert_eq!(bench.events.last(), Some(&Event::Cancelled));
+    assert!(bench.platform.gets < 15, "it asked {} times", bench.platform.gets);
+    assert!(bench.steps("default").iter().all(|step| *step >= 0));
+}
+
+#[test]
+fn between_the_files_of_a_package_another_offer_takes_its_place() {
+    let mcu =
+        Task { module: "MCU".to_owned(), version: "m2".to_owned(), stream: 9, ..Task::new(file(7_000)) };
+    let bench = cancelled_between_files(&mut |bench| {
+        let (topic, payload) = mcu.notice();
+        bench.platform.tasks.push(mcu.clone());
+        bench.link.send_down(bench.now, topic, payload);
+    });
+    assert!(installed(&bench, "MCU") == file(7_000));
+}
+
+#[test]
+fn a_package_with_fewer_files_now_is_refused_once() {
+    let bench = cancelled_between_files(&mut |bench| {
+        let task = &mut bench.platform.tasks[0];
+        (task.over, task.pulled) = (false, true);
+        task.files.truncate(1);
+    });
+    assert_eq!(bench.steps("default").iter().filter(|step| **step < 0).count(), 1, "{}", bench.last_desc());
+}
+
+#[test]
+fn an_offer_of_what_runs_ends_the_update_to_something_else() {
+    let mut bench = over_http(20_000);
+    let back = Task { version: "1.0".to_owned(), ..Task::new(file(600)) };
+    let mut meddled = false;
+    bench.boot(60_000, &mut |updater, bench| {
+        if updater.status().is_some_and(|status| status.stored > 0) && !std::mem::replace(&mut meddled, true)
+        {
+            let (topic, payload) = back.notice();
+            bench.platform.tasks[0].over = true;
+            updater.handle_message(bench.now, &topic, &payload);
+        }
+    });
+    assert_eq!(bench.events.last(), Some(&Event::Cancelled));
+    assert_eq!(bench.versions[0].1, "1.0");
 }
 
 #[test]

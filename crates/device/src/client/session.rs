@@ -13,6 +13,9 @@ use crate::window::Millis;
 /// Milliseconds for CONNACK, and for anything after a PINGREQ.
 const PATIENCE: Millis = 10_000;
 
+/// Milliseconds without an answer to what was sent until a PINGREQ asks whether anybody is there.
+const DOUBT: Millis = 20_000;
+
 /// Waits before the next connection in milliseconds: the first, doubled each time, and the longest.
 const RETRY: (Millis, Millis) = (500, 60_000);
 
@@ -57,7 +60,7 @@ pub enum Todo<'o> {
 pub enum CannotPublish {
     /// There is no connection.
     Offline,
-    /// Eight messages wait for their acknowledgement: no other of QoS 1 now.
+    /// Eight messages wait for their acknowledgement: no other of QoS 1 now ([`Client::is_busy`]).
     Busy,
     /// The packet cannot be written.
     Packet(EmitError),
@@ -82,6 +85,8 @@ pub struct Client<'a> {
     state: State,
     /// Attempts since the last good connection.
     attempts: u32,
+    /// Since when the platform knows the device on this connection.
+    online: Option<Millis>,
     last_id: u16,
     /// Sent, and not acknowledged by the platform.
     sent: [Option<u16>; WAITING],
@@ -90,6 +95,8 @@ pub struct Client<'a> {
     keep_alive: Millis,
     last_sent: Millis,
     last_received: Millis,
+    /// Bytes of a packet of which not all has come.
+    part: usize,
     /// When a PINGREQ was sent, if nothing has come since.
     pinged: Option<Millis>,
 }
@@ -103,9 +110,8 @@ enum State {
     Opened,
     /// CONNECT is sent.
     LoggingIn,
-    /// CONNACK came at this time; `told` once the caller knows.
+    /// CONNACK came; `told` once the caller knows.
     Online {
-        since: Millis,
         told: bool,
     },
     Closing(Trouble),
@@ -118,12 +124,14 @@ impl<'a> Client<'a> {
             login,
             state: State::Idle { until: 0 },
             attempts: 0,
+            online: None,
             last_id: 0,
             sent: [None; WAITING],
             received: [None; WAITING],
             keep_alive: 0,
             last_sent: 0,
             last_received: 0,
+            part: 0,
             pinged: None,
         }
     }
@@ -131,6 +139,12 @@ impl<'a> Client<'a> {
     /// Whether messages can be published.
     pub fn is_online(&self) -> bool {
         matches!(self.state, State::Online { .. })
+    }
+
+    /// Whether no message of QoS 1 can be published now because too many wait for their acknowledgement. Then the
+    /// updater is not to be polled: what it said and could not be published it would not say again.
+    pub fn is_busy(&self) -> bool {
+        self.is_online() && self.sent.iter().all(Option::is_some)
     }
 
     /// Whether there is a connection and the platform has everything that was published on it at QoS 1.
@@ -142,25 +156,27 @@ impl<'a> Client<'a> {
     pub fn handle_opened(&mut self, now: Millis) {
         self.state = State::Opened;
         (self.sent, self.received) = ([None; WAITING], [None; WAITING]);
-        (self.last_sent, self.last_received, self.pinged) = (now, now, None);
+        (self.last_sent, self.last_received, self.pinged, self.part) = (now, now, None, 0);
         self.keep_alive = Millis::from(self.login.keep_alive) * 1000;
     }
 
-    /// The connection could not be opened, or it ended.
+    /// The connection could not be opened, or it ended. Why the client itself is about to close it, it still says.
     pub fn handle_closed(&mut self, now: Millis) {
-        if let State::Online { since, .. } = self.state
-            && now.saturating_sub(since) > STABLE
-        {
-            self.attempts = 0;
+        if !matches!(self.state, State::Idle { .. } | State::Closing(_)) {
+            self.retry(now);
         }
-        self.retry(now);
     }
 
     /// Looks at what was received and not taken away yet. `room` is the length of the caller's buffer.
     pub fn receive<'p>(&mut self, now: Millis, bytes: &'p [u8], room: usize) -> Received<'p> {
-        self.last_received = now;
-        self.pinged = None;
-        let (packet, len) = match packet(bytes, room, self.login.version) {
+        let found = packet(bytes, room, self.login.version);
+        let part = if matches!(found, Err(Other::Received(Received::Part))) { bytes.len() } else { 0 };
+        // Looking at the same part of a packet again is no sign of life.
+        if part == 0 || part > self.part {
+            (self.last_received, self.pinged) = (now, None);
+        }
+        self.part = part;
+        let (packet, len) = match found {
             Ok(found) => found,
             Err(Other::Received(received)) => return received,
             Err(Other::Broken(error)) => {
@@ -229,8 +245,8 @@ impl<'a> Client<'a> {
             }
             State::LoggingIn if self.last_sent + PATIENCE <= now => self.close(now, Trouble::Silent),
             State::LoggingIn => Todo::Wait(Some(self.last_sent + PATIENCE)),
-            State::Online { since, told: false } => {
-                self.state = State::Online { since, told: true };
+            State::Online { told: false } => {
+                self.state = State::Online { told: true };
                 Todo::Online
             }
             State::Online { .. } => self.keep_up(now, out),
@@ -250,7 +266,9 @@ impl<'a> Client<'a> {
         if self.keep_alive == 0 {
             return Todo::Wait(None);
         }
-        let next = self.last_sent.min(self.last_received) + self.keep_alive / 2;
+        let due = self.last_sent.min(self.last_received) + self.keep_alive / 2;
+        let unanswered = self.last_sent > self.last_received;
+        let next = if unanswered { due.min(self.last_received + DOUBT) } else { due };
         if next > now {
             return Todo::Wait(Some(next));
         }
@@ -280,7 +298,10 @@ impl<'a> Client<'a> {
 
     fn logged_in(&mut self, now: Millis, code: u8, properties: Properties<'_>) {
         self.state = match (code, self.login.version) {
-            (connack::ACCEPTED, _) => State::Online { since: now, told: false },
+            (connack::ACCEPTED, _) => {
+                self.online = Some(now);
+                State::Online { told: false }
+            }
             (connack::UNAVAILABLE, Version::V31 | Version::V311)
             | (mqtt::reason::UNAVAILABLE | mqtt::reason::BUSY, Version::V5) => {
                 State::Closing(Trouble::Unavailable)
@@ -317,6 +338,9 @@ impl<'a> Client<'a> {
     /// Waits for the next attempt: longer each time, and up to half as long again, as not all devices of a fleet
     /// should come back at once.
     fn retry(&mut self, now: Millis) {
+        if self.online.take().is_some_and(|since| now.saturating_sub(since) > STABLE) {
+            self.attempts = 0;
+        }
         let wait = (RETRY.0 << self.attempts.min(7)).min(RETRY.1);
         let chance = chance(self.login.device_name, self.attempts);
         self.attempts = self.attempts.saturating_add(1);

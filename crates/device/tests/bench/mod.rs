@@ -153,11 +153,13 @@ impl Bench {
                 updater.handle_saved();
             }
             Output::Keep { file, size, .. } => {
+                self.assert_recorded(size);
                 self.flash.install(&format!("file {file}"), size)?;
                 updater.handle_kept();
             }
             Output::Install { module, version, size } => {
                 let (module, version) = (module.to_owned(), version.to_owned());
+                self.assert_recorded(size);
                 self.flash.install(&module, size)?;
                 self.versions.iter_mut().find(|(name, _)| *name == module).unwrap().1 = version;
                 updater.handle_installed();
@@ -177,6 +179,15 @@ impl Bench {
             Output::Wait(wake) => return self.wait(updater, asked, wake, until),
         }
         Ok(None)
+    }
+
+    /// At the next start bytes that no record speaks of are erased.
+    fn assert_recorded(&self, size: u32) {
+        assert_eq!(
+            self.flash.record().map(|record| record.stored()),
+            Some(size),
+            "all of the file is recorded"
+        );
     }
 
     /// The next piece of the fetch under way, which takes no time.

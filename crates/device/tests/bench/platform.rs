@@ -32,6 +32,8 @@ pub struct Task {
     pub size: Option<u64>,
     /// It ended: nothing is offered any more.
     pub over: bool,
+    /// It is not pushed: a device has to ask for it.
+    pub pulled: bool,
 }
 
 impl Task {
@@ -48,6 +50,7 @@ impl Task {
             sign: None,
             size: None,
             over: false,
+            pulled: false,
         }
     }
 
@@ -162,7 +165,7 @@ impl Platform {
             return Vec::new();
         };
         task.over = task.version == version;
-        if task.over { Vec::new() } else { vec![task.notice()] }
+        if task.over || task.pulled { Vec::new() } else { vec![task.notice()] }
     }
 
     fn progress(&mut self, now: u64, payload: &[u8]) -> Vec<Message> {

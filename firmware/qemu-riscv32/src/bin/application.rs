@@ -28,6 +28,9 @@ const PACKET: usize = BLOCK + FRAME_OVERHEAD;
 /// The longest packet that is sent.
 const SENT: usize = MESSAGE_SIZE + 256;
 
+/// Bytes kept free for a PINGREQ and an acknowledgement.
+const ROOM_FOR_CLIENT: usize = 16;
+
 /// Seconds promised to the platform.
 const KEEP_ALIVE: u16 = 60;
 
@@ -137,10 +140,12 @@ impl<'a> Application<'a> {
     /// Does the next thing; `false` if there is none.
     fn step(&mut self, network: &mut Network<'_>, now: u64) -> Result<bool> {
         self.follow(network, now);
-        if self.is_connected && network.room() < SENT {
-            return Ok(false);
+        if self.connect(network, now)? {
+            return Ok(true);
         }
-        Ok(self.connect(network, now)? || self.update(network, now)? || self.receive(network, now)?)
+        // The client may always speak: it is what notices a dead line, on which nothing makes room.
+        let has_room = !self.is_connected || network.room() >= SENT + ROOM_FOR_CLIENT;
+        Ok(has_room && (self.update(network, now)? || self.receive(network, now)?))
     }
 
     /// Nothing is to be done for a while.
@@ -217,6 +222,9 @@ impl<'a> Application<'a> {
                 network.poll(now);
                 machine::restart();
             }
+            return Ok(false);
+        }
+        if self.client.is_busy() {
             return Ok(false);
         }
         let mut buffer = [0; MESSAGE_SIZE];
