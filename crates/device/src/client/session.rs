@@ -3,7 +3,7 @@
 use core::fmt::{self, Display};
 
 use mqtt::{Connect, EmitError, Packet, Properties, Property, Publish, QoS, Version, connack};
-use wire::credentials::{SignMethod, Username, password_of};
+use wire::credentials::{Hex, SignMethod, Username, password_of};
 
 use super::read::{Other, Received, Trouble, message, packet};
 use crate::text::Text;
@@ -38,6 +38,26 @@ pub struct Login<'a> {
     pub version: Version,
     /// Seconds promised to the platform, 30 to 1200; a PINGREQ goes out after half of it.
     pub keep_alive: u16,
+}
+
+impl Login<'_> {
+    /// Writes the client id that CONNECT carries (docs/protocol.md 2.2).
+    pub fn write_client_id(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}.{}|securemode=3,signmethod=hmacsha256|", self.product_key, self.device_name)
+    }
+
+    /// Writes the user name that CONNECT carries.
+    pub fn write_username(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}&{}", self.device_name, self.product_key)
+    }
+
+    /// The password that CONNECT carries: a signature that says nothing of the secret.
+    pub fn password(&self) -> Hex {
+        let Self { product_key, device_name, secret, .. } = self;
+        let id = Text::<64>::of(format_args!("{product_key}.{device_name}"));
+        let user = Username { device_name, product_key };
+        password_of(SignMethod::HmacSha256, secret.as_bytes(), id.as_str(), &user)
+    }
 }
 
 /// What is to be done next.
@@ -277,12 +297,11 @@ impl<'a> Client<'a> {
     }
 
     fn log_in<'o>(&mut self, now: Millis, out: &'o mut [u8]) -> Todo<'o> {
-        let Login { product_key, device_name, secret, version, keep_alive } = self.login;
-        let id = Text::<64>::of(format_args!("{product_key}.{device_name}"));
-        let client_id = Text::<128>::of(format_args!("{id}|securemode=3,signmethod=hmacsha256|"));
-        let username = Text::<64>::of(format_args!("{device_name}&{product_key}"));
-        let user = Username { device_name, product_key };
-        let signature = password_of(SignMethod::HmacSha256, secret.as_bytes(), id.as_str(), &user);
+        let Login { version, keep_alive, .. } = self.login;
+        let (mut client_id, mut username) = (Text::<128>::new(), Text::<64>::new());
+        let _ = self.login.write_client_id(&mut client_id.end());
+        let _ = self.login.write_username(&mut username.end());
+        let signature = self.login.password();
         let connect = Packet::Connect(Connect {
             version,
             client_id: client_id.as_str(),
