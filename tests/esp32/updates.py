@@ -94,7 +94,7 @@ class Story:
         wait_until("the upgrade", lambda: task().get("state") == "SUCCEEDED", seconds=60)
         self.seconds = time.monotonic() - start
         print(f"-- {len(NEXT_IMAGE)} bytes in {self.seconds:.1f} s, from the order to the report of the new version")
-        check("firmware 1.1.0, in slot 1" in self.said() and "confirmed" in self.said(), "1.1.0 confirmed itself")
+        check("firmware 1.1.0, in ota_1" in self.said() and "confirmed" in self.said(), "1.1.0 confirmed itself")
 
     def bad(self, version, file, *told):
         task = self.roll_out(version, file, "--attempts", "1")

@@ -77,7 +77,6 @@ fn run(chip: Peripherals) {
     let mut flash = Flash::new(chip.FLASH, &watchdog);
     let table = Table::read(&mut flash).unwrap_or_else(|bad| panic!("{bad}"));
     let running = flash.running().and_then(|offset| table.slot_at(offset));
-    println!("firmware {VERSION}, in slot {running:?}");
     let settings = Settings::read(&mut flash, table.nvs).unwrap_or_else(|bad| panic!("{bad}"));
     let line = Uart::new(chip.UART1, LineConfig::default()).expect("115 200 baud are possible");
     let line = line.with_tx(chip.GPIO4).with_rx(chip.GPIO5);

@@ -313,7 +313,6 @@ fn live(options: &Options) -> Result<(), Box<dyn Error>> {
         let table = Table::read(&mut flash)?;
         let slot = flash.boot(&table);
         let version = flash.version(table.slots[slot]);
-        println!("firmware {version}, in slot {slot}");
         if options.crashes == version {
             continue;
         }

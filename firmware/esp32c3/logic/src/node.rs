@@ -90,6 +90,10 @@ pub fn run<F: NorFlash, B: Board>(
     settings: &Settings,
 ) -> Result<(), Trouble<F::Error>> {
     let Home { table, running, version } = home;
+    match running {
+        Some(slot) => board.say(format_args!("firmware {version}, in ota_{slot}")),
+        None => board.say(format_args!("firmware {version}, in no slot of the table")),
+    }
     let otadata = OtaData::open(flash, table.otadata, table.slots.len() as u8, *running)?;
     let part = table.mcu.map(Part::new::<F>);
     let part_version = match &part {

@@ -1,0 +1,2 @@
+/* A project of ESP-IDF needs an application. This one is never flashed. */
+void app_main(void) {}
