@@ -4,7 +4,7 @@ tools have made, with the images that are built for the chip. No chip is there.
 The full upgrade of docs/guide-esp32.md; images that do not work, which the device must leave again by itself and
 report; files that are no images; the microcontroller's module; and upgrades while the power is cut at random moments.
 
-usage: OTARU_BIN=... DESK=... FLASH=... IMAGE=... NEXT_IMAGE=... NVS=... python3 -m tests.esp32.updates [RNG_SEED]
+usage: OTARU_BIN=... DESK=... FLASH=... IMAGE=... NEXT_IMAGE=... SETTINGS=... python3 -m tests.esp32.updates [RNG_SEED]
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import time
 from tests.harness import check, on_platform, passed, wait_until
 
 PRODUCT_KEY, DEVICE, SECRET = "a1TestPk001", "lamp-0001", "0123456789abcdef0123456789abcdef"
-SETTINGS, SETTINGS_AT = pathlib.Path(os.environ["FIRMWARE"]) / "settings.csv", 0x9000
+SETTINGS, SETTINGS_AT = pathlib.Path(os.environ["SETTINGS"]), 0x9000
 IMAGE, NEXT_IMAGE = (pathlib.Path(os.environ[name]).read_bytes() for name in ["IMAGE", "NEXT_IMAGE"])
 KILLS = 15
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 32)

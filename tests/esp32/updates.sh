@@ -77,5 +77,5 @@ weigh
 # What `write-flash` puts on a board, but for the bootloader.
 esptool --chip esp32c3 merge-bin -o "$HOME/flash.bin" --pad-to-size 4MB 0x8000 "$HOME/lamp/partition-table.bin" \
   0x9000 "$HOME/lamp/settings.bin" 0x20000 "$HOME/lamp/lamp-1.0.0.bin" >/dev/null
-FIRMWARE=$FIRMWARE DESK=$DESK FLASH=$HOME/flash.bin IMAGE=$HOME/lamp/lamp-1.0.0.bin \
+SETTINGS=$FIRMWARE/settings.csv DESK=$DESK FLASH=$HOME/flash.bin IMAGE=$HOME/lamp/lamp-1.0.0.bin \
   NEXT_IMAGE=$HOME/lamp/lamp-1.1.0.bin python3 -m tests.esp32.updates "$@"
