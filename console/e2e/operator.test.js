@@ -59,9 +59,12 @@ test('a job halts itself, goes on, and is cancelled', async () => {
 
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByLabel('Most pushes a minute').fill('60');
+  await page.getByLabel('Ends at').fill('2099-01-01T12:00');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
-  assert.equal((await platform.api('GET', `/jobs/${page.url().split('/').at(-1)}`)).ratePerMinute, 60);
+  const job = await platform.api('GET', `/jobs/${page.url().split('/').at(-1)}`);
+  assert.equal(job.ratePerMinute, 60);
+  assert.match(job.terms.endAt, /^(2098-12-31|2099-01-0[12])T/);
 
   await order(page, 'Resume');
   await page.getByText('The job halted by itself').waitFor({ state: 'hidden' });
@@ -147,8 +150,15 @@ test('names of any kind are shown as they are', async () => {
   const page = await browser.page(platform.token, { locale: 'zh-CN', viewport: { width: 390, height: 844 } });
   await page.goto(`/products/${productKey}`);
   await page.getByRole('heading', { name }).waitFor();
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(overflow <= 0, `the page is ${overflow} pixels wider than the telephone`);
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok((await overflow()) <= 0, `the page is ${await overflow()} pixels wider than the telephone`);
+  const long = '路'.repeat(64);
+  await platform.api('PATCH', `/products/${productKey}`, { name: long });
+  await platform.api('POST', `/products/${productKey}/groups`, { name: long, description: '🚦'.repeat(200) });
+  await page.getByRole('heading', { name: long }).waitFor();
+  await page.goto(`/products/${productKey}/groups/${encodeURIComponent(long)}`);
+  await page.getByText('🚦'.repeat(200)).waitFor();
+  assert.ok((await overflow()) <= 0, `the group's page is ${await overflow()} pixels wider than the telephone`);
   await page.close();
 });
 

@@ -1,4 +1,5 @@
 import type { NewJob, NewScope, Package, Terms } from '../api/types';
+import { momentOf } from '../parts/clock';
 import type { Text } from '../texts';
 
 export interface WindowDraft {
@@ -114,7 +115,7 @@ export function wavesOf(text: string): NonNullable<Terms['waves']> | null {
   return waves.includes(null) ? null : (waves as NonNullable<Terms['waves']>);
 }
 
-const time = (text: string) => (text ? new Date(text).toISOString() : undefined);
+const time = (text: string) => momentOf(text) ?? undefined;
 
 /** The order that a draft is. */
 export function orderOf(draft: Draft, packageId: string): NewJob {

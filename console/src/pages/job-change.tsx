@@ -1,14 +1,19 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Button, Form, InputNumber } from 'antd';
+import { Button, Form, Input, InputNumber } from 'antd';
 import { useState } from 'react';
 
 import { api, ask } from '../api/client';
 import type { Job } from '../api/types';
 import type { Fields } from '../parts/change';
 import { ChangeDialog } from '../parts/change-dialog';
+import { clockOf, momentOf } from '../parts/clock';
 import { type TextKey, useText } from '../texts';
 
-const TERMS = ['attempts', 'retryIntervalMinutes', 'startTimeoutMinutes', 'mostPushes'] as const;
+const NUMBERS = ['attempts', 'retryIntervalMinutes', 'startTimeoutMinutes', 'mostPushes', 'maxMbitPerSecond'] as const;
+const TERMS = [...NUMBERS, 'endAt'] as const;
+
+/** Left empty: there is none. */
+const LIMITS: readonly string[] = ['timeoutMinutes', 'maxMbitPerSecond'];
 
 /** What was settled of a job can be changed while it runs; it holds for what happens from then on. */
 export function JobChange({ job }: { job: Job }) {
@@ -19,7 +24,7 @@ export function JobChange({ job }: { job: Job }) {
     const terms = Object.fromEntries(TERMS.map((key) => [key, job.terms[key]]));
     setBefore({ ...(job.needPush && { ratePerMinute: job.ratePerMinute }), timeoutMinutes: job.timeoutMinutes, ...terms });
   };
-  const fields = [...(job.needPush ? (['ratePerMinute'] as const) : []), 'timeoutMinutes', ...TERMS] as const;
+  const fields = [...(job.needPush ? (['ratePerMinute'] as const) : []), 'timeoutMinutes', ...NUMBERS] as const;
   return (
     <>
       <Button onClick={open}>{t('change')}</Button>
@@ -32,14 +37,22 @@ export function JobChange({ job }: { job: Job }) {
           const params = { path: { jobId: job.id } };
           return ask(api.PATCH('/api/v1/jobs/{jobId}', { params, body: { ...nested(change), expected: nested(expected) } as never }));
         }}
+        form={{
+          initialValues: { ...before, endAt: clockOf(before?.['endAt']) },
+          // What was not touched stays to the millisecond.
+          fields: (wanted) => ({ ...wanted, endAt: wanted['endAt'] === clockOf(before?.['endAt']) ? before?.['endAt'] : momentOf(wanted['endAt']) }),
+        }}
         sent={() => queries.invalidateQueries({ queryKey: ['job', job.id] })}
       >
         <p>{t('jobChange.detail')}</p>
         {fields.map((key) => (
-          <Form.Item key={key} name={key} label={t(`terms.${key}`)} rules={[{ required: key !== 'timeoutMinutes' && before?.[key] != null, message: t('required') }]}>
+          <Form.Item key={key} name={key} label={t(`terms.${key}`)} rules={[{ required: !LIMITS.includes(key) && before?.[key] != null, message: t('required') }]}>
             <InputNumber min={0} />
           </Form.Item>
         ))}
+        <Form.Item name="endAt" label={t('terms.endAt')} extra={t('terms.endAt.detail')}>
+          <Input type="datetime-local" />
+        </Form.Item>
       </ChangeDialog>
     </>
   );

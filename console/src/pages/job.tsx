@@ -213,7 +213,7 @@ function Results({ job }: { job: Job }) {
     if (names.length < EXAMPLES) names.push(deviceName);
   }
   if (job.counts.succeeded + job.counts.failed + job.counts.canceled === 0) return null;
-  return <Loaded query={statistics}>{(of) => <Outcomes title={t('upgradeResults')} of={of} examples={examples} />}</Loaded>;
+  return <Loaded query={statistics}>{(of) => <Outcomes title={t('upgradeResults')} of={of} examples={{ productKey, names: examples }} />}</Loaded>;
 }
 
 function Tasks({ job }: { job: Job }) {

@@ -1,17 +1,19 @@
-import { Button, Empty, Tag, Tooltip, Typography } from 'antd';
+import { Button, Empty, Tag, Typography } from 'antd';
 import type { ReactNode } from 'react';
 import { Link, useNavigate } from 'react-router';
 
 import { useText } from '../texts';
+
+export const timeText = (language: string, at: string) => new Date(at).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' });
 
 /** A time as the operator's clock tells it. */
 export function Time({ at }: { at?: string | null | undefined }) {
   const { language } = useText();
   if (!at) return <>–</>;
   return (
-    <Tooltip title={at}>
-      <time dateTime={at}>{new Date(at).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' })}</time>
-    </Tooltip>
+    <time dateTime={at} title={at}>
+      {timeText(language, at)}
+    </time>
   );
 }
 

@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react';
 
 import { Refusal } from '../api/client';
 import { useText } from '../texts';
+import { timeText } from './bits';
 import { changed, type Choice, type Conflict, conflictsOf, type Fields, settled } from './change';
 import { DataTable } from './data-table';
 import { FormDialog } from './form-dialog';
@@ -96,10 +97,12 @@ interface ConflictsProps {
 }
 
 function Conflicts({ of, nameOf, choices, choose }: ConflictsProps) {
-  const { t } = useText();
+  const { t, language } = useText();
   const shown = (value: unknown) => {
     if (value === null || value === undefined || value === '') return t('nothing');
-    return typeof value === 'boolean' ? t(value ? 'yes' : 'no') : String(value);
+    if (typeof value === 'boolean') return t(value ? 'yes' : 'no');
+    const text = String(value);
+    return /^\d{4}-\d\d-\d\dT/.test(text) ? timeText(language, text) : text;
   };
   return (
     <DataTable<Conflict>

@@ -1,3 +1,4 @@
+import { useQuery } from '@tanstack/react-query';
 import { Progress, Tag } from 'antd';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
@@ -37,6 +38,7 @@ export function JobTable({ of, query, empty }: Props) {
       empty={empty}
       columns={[
         { title: t('job'), render: (_, { id }) => <Link to={`/jobs/${id}`}>{id}</Link> },
+        ...(query.packageId ? [] : [{ title: t('package'), render: (_: unknown, { packageId }: Job) => <PackageLink packageId={packageId} /> }]),
         { title: t('jobKind'), render: (_, { kind }) => code('jobKind', kind) },
         { title: t('scope'), render: (_, { scope }) => t(`scope.${scope.kind}`) },
         { title: t('state'), render: (_, job) => <JobState job={job} /> },
@@ -45,6 +47,17 @@ export function JobTable({ of, query, empty }: Props) {
       ]}
     />
   );
+}
+
+/** A package by its name, which never changes. */
+function PackageLink({ packageId }: { packageId: string }) {
+  const query = useQuery({
+    queryKey: ['package-name', packageId],
+    staleTime: Infinity,
+    refetchInterval: false,
+    queryFn: () => ask(api.GET('/api/v1/packages/{packageId}', { params: { path: { packageId } } })),
+  });
+  return <Link to={`/packages/${packageId}`}>{query.data?.name ?? packageId}</Link>;
 }
 
 export function JobState({ job }: { job: Job }) {

@@ -2,12 +2,20 @@ import { Card, Statistic } from 'antd';
 
 import type { UpgradeStatistics } from '../api/types';
 import { useText } from '../texts';
+import { DeviceLink } from './bits';
 import { BAD, GOOD, OFF, TimeChart } from './chart';
 import { DataTable } from './data-table';
 import { span } from './numbers';
 
+interface Props {
+  title: string;
+  of: UpgradeStatistics;
+  /** Some devices of a product by the reason why they failed. */
+  examples?: { productKey: string; names: Record<string, string[]> };
+}
+
 /** How upgrades ended: rates with their denominators, over time, and why. */
-export function Outcomes({ title, of, examples = {} }: { title: string; of: UpgradeStatistics; examples?: Record<string, string[]> }) {
+export function Outcomes({ title, of, examples }: Props) {
   const { t, n, code } = useText();
   const ended = of.succeeded + of.failed;
   return (
@@ -46,7 +54,20 @@ export function Outcomes({ title, of, examples = {} }: { title: string; of: Upgr
               { title: t('reasons'), render: (_, row) => code('reasonKind', row.code) },
               { title: t('state'), render: (_, row) => code('taskState', row.state) },
               { title: t('count'), render: (_, row) => n(row.tasks) },
-              { title: t('examples'), render: (_, row) => (examples[row.code] ?? []).join(', ') || '–' },
+              ...(examples
+                ? [
+                    {
+                      title: t('examples'),
+                      render: (_: unknown, row: { code: string }) => (
+                        <div className="row">
+                          {(examples.names[row.code] ?? []).map((deviceName) => (
+                            <DeviceLink key={deviceName} productKey={examples.productKey} deviceName={deviceName} />
+                          ))}
+                        </div>
+                      ),
+                    },
+                  ]
+                : []),
             ]}
           />
         )}

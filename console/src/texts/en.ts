@@ -483,6 +483,7 @@ export const en = {
   tasks: 'Tasks',
   'terms.attempts': 'Attempts',
   'terms.endAt': 'Ends at',
+  'terms.endAt.detail': 'By your clock. Left empty: never. What has not begun by then is cancelled.',
   'terms.endRunning': 'Cancel what has begun at the end',
   'terms.evidence': 'Failure rates tested',
   'terms.evidence.value': '{acceptedPercent} % may fail, {rejectedPercent} % may not',

@@ -485,6 +485,7 @@ export const zh: Record<TextKey, string> = {
   tasks: '升级作业',
   'terms.attempts': '尝试次数',
   'terms.endAt': '结束时间',
+  'terms.endAt.detail': '按您的本地时间。留空表示不结束。届时未开始的作业将取消。',
   'terms.endRunning': '结束时取消升级中的作业',
   'terms.evidence': '失败率检验',
   'terms.evidence.value': '可接受失败率 {acceptedPercent}%，不可接受 {rejectedPercent}%',
