@@ -2,12 +2,11 @@ import type { Event } from './types';
 
 /** The queries whose answers an event may have changed. */
 export function touched(event: Event): (readonly string[])[] {
-  const { code, productKey, deviceName, jobId, taskId } = event;
+  const { code, productKey, deviceName, jobId } = event;
   const keys: (readonly string[])[] = [];
   if (productKey) keys.push(...ofProduct(code, productKey));
   if (productKey && deviceName) keys.push(['device', productKey, deviceName]);
   if (jobId) keys.push(['jobs'], ['job', jobId]);
-  if (taskId) keys.push(['task', taskId]);
   if (code.startsWith('product')) keys.push(['products']);
   return keys;
 }
@@ -15,7 +14,7 @@ export function touched(event: Event): (readonly string[])[] {
 function ofProduct(code: string, product: string): (readonly string[])[] {
   if (code.startsWith('package')) return [['packages']];
   if (code.startsWith('module')) return [['modules', product]];
-  if (code.startsWith('group')) return [['groups', product]];
+  if (code.startsWith('group')) return [['groups', product], ['devices', product]];
   if (code.startsWith('configuration')) return [['configuration', product]];
   if (code.startsWith('device') || code.startsWith('identity')) return [['devices', product]];
   if (code === 'versionChanged') return [['devices', product], ['versions', product]];

@@ -6,6 +6,7 @@ import { useNavigate, useParams } from 'react-router';
 import { api, ask } from '../api/client';
 import type { Bulk, Device, Group } from '../api/types';
 import { DeviceLink, NextStep, OnlineTag, Time } from '../parts/bits';
+import type { Fields } from '../parts/change';
 import { ChangeDialog } from '../parts/change-dialog';
 import { CsvFile } from '../parts/csv-file';
 import { CursorTable } from '../parts/cursor-table';
@@ -89,8 +90,8 @@ function Facts({ of }: { of: Group }) {
 function Change({ path, group }: { path: Path; group: Group }) {
   const { t } = useText();
   const queries = useQueryClient();
-  const [before, setBefore] = useState<{ description?: string; filter?: string } | null>(null);
-  const open = () => setBefore({ description: group.description ?? undefined, ...(group.filter && { filter: group.filter }) } as typeof before);
+  const [before, setBefore] = useState<Fields | null>(null);
+  const open = () => setBefore({ description: group.description, ...(group.filter && { filter: group.filter }) });
   return (
     <>
       <Button onClick={open}>{t('change')}</Button>
@@ -104,7 +105,7 @@ function Change({ path, group }: { path: Path; group: Group }) {
           const body = { ...change, ...('description' in change && { description: change['description'] ?? '' }), expected };
           return ask(api.PATCH('/api/v1/products/{productKey}/groups/{group}', { params: { path }, body: body as never }));
         }}
-        sent={() => queries.invalidateQueries({ queryKey: ['groups', path.productKey] })}
+        sent={() => refresh(queries, path.productKey)}
       >
         <Form.Item name="description" label={t('description')}>
           <Input autoFocus maxLength={200} />

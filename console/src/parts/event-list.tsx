@@ -42,22 +42,22 @@ interface Props {
 
 /** What happened, from what happens back to the oldest that is kept. */
 export function History({ of, size = 50, show = (event) => <EventRow event={event} of={of} /> }: Props) {
+  const narrowed = JSON.stringify(of);
   // Other events begin anew.
-  return <HistoryOf key={JSON.stringify(of)} of={of} size={size} show={show} />;
+  return <HistoryOf key={narrowed} narrowed={narrowed} of={of} size={size} show={show} />;
 }
 
-function HistoryOf({ of, size, show }: Required<Props>) {
+function HistoryOf({ narrowed, of, size, show }: Required<Props> & { narrowed: string }) {
   const { t } = useText();
   const queries = useQueryClient();
   const [live, setLive] = useState<Event[]>([]);
-  const [{ productKey, deviceName, jobId, taskId }] = useState(of);
   useEffect(() => {
-    const wanted = { productKey, deviceName, ...(jobId && { jobId }), ...(taskId && { taskId }) };
+    const wanted = JSON.parse(narrowed) as WantedEvents;
     return listen((more) => {
       const fitting = more.filter((event) => isWanted(event, wanted));
       if (fitting.length > 0) setLive((before) => newestFirst(fitting, before));
     });
-  }, [productKey, deviceName, jobId, taskId]);
+  }, [narrowed]);
   const queryKey = ['events', of];
   const query = useInfiniteQuery({
     queryKey,
