@@ -86,7 +86,7 @@ test('from the first sign-in to a package on every device', async () => {
   await page.getByRole('row', { name: /lamp-0001/ }).getByText('Upgrading').waitFor();
   await device.progress(100);
   await device.version('2.0.0');
-  await page.getByText('Completed').waitFor();
+  await page.getByText('Completed', { exact: true }).waitFor();
   await device.end();
 
   const fleet = platform.run('sim', 'fleet', productKey, '--devices', '20', '--host', `127.0.0.1:${platform.devices}`, '--updates', '20');
@@ -102,7 +102,7 @@ test('from the first sign-in to a package on every device', async () => {
   await page.getByText('By wave: 5 + 15').waitFor();
   await page.getByRole('button', { name: 'Next', exact: true }).click();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  await page.getByText('Completed').waitFor();
+  await page.getByText('Completed', { exact: true }).waitFor();
   await page.getByText('20 succeeded, 0 failed, of 20').waitFor();
   await page.getByRole('cell', { name: 'Passed' }).waitFor();
   assert.equal(await fleet.ended, 0);
