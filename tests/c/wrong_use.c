@@ -179,6 +179,7 @@ static void at_the_wrong_time(void)
     EXPECT(otaru_connected(&device), OTARU_NOT_NOW, "MQTT client of their own");
     EXPECT(otaru_message(&device, 0, "t", 1, 1, 0, (const uint8_t *)"x", 1), OTARU_NOT_NOW, "MQTT client of their own");
     EXPECT(otaru_poll(&device, 0, NULL), OTARU_BAD_ARGUMENT, "todo is missing");
+    EXPECT(otaru_poll(&device, 0, (otaru_todo *)((char *)&todo + 1)), OTARU_BAD_ARGUMENT, "not aligned");
     EXPECT(otaru_poll(&device, UINT64_MAX, &todo), OTARU_BAD_ARGUMENT, "the time");
     calls_back = 1;
     EXPECT(otaru_begin(&device, &updates), OTARU_OK, NULL);
@@ -186,7 +187,7 @@ static void at_the_wrong_time(void)
     EXPECT(otaru_poll(&device, 1000, &todo), OTARU_OK, NULL);
     assert(todo.kind == OTARU_OPEN);
     EXPECT(otaru_opened(&device, 5), OTARU_OK, NULL); /* the clock went back: taken for the time before */
-    EXPECT(otaru_inbox(&device, NULL, &room), OTARU_BAD_ARGUMENT, "place or room");
+    EXPECT(otaru_inbox(&device, NULL, &room), OTARU_BAD_ARGUMENT, "place is missing");
     EXPECT(otaru_inbox(&device, &place, &room), OTARU_OK, NULL);
     assert(place == buffer && room == sizeof buffer);
     EXPECT(otaru_received(&device, sizeof buffer + 1), OTARU_BAD_ARGUMENT, "more bytes");

@@ -8,7 +8,7 @@ use device::flash::{BootLog, Error, Layout, OtaData, Slot, State as BootIs};
 
 use crate::fault::{Code, Fault};
 use crate::flash::{Flash, Functions, Region};
-use crate::line::Line;
+use crate::line::{Line, check, value};
 use crate::sealed::{self, Memory};
 
 /// Words of an `otaru_boot`, of 8 bytes: enough for every processor.
@@ -120,10 +120,9 @@ pub unsafe extern "C" fn otaru_boot_open(
     flash: *const Flash,
     layout: *const BootLayout,
 ) -> Code {
-    // SAFETY: by contract null or a whole `BootLayout`, of which any bytes are one.
-    let layout = unsafe { layout.as_ref() };
     let open = |flash: &mut Functions| {
-        let layout = layout.ok_or(Fault::Missing("layout"))?;
+        // SAFETY: by contract null or a whole `BootLayout`, of which any bytes are one.
+        let layout = unsafe { value(layout, "layout") }?;
         Ok(Which::Log(BootLog::open(flash, layout.layout())?))
     };
     // SAFETY: by contract.
@@ -139,10 +138,9 @@ pub unsafe extern "C" fn otaru_boot_provision(
     layout: *const BootLayout,
     image: u32,
 ) -> Code {
-    // SAFETY: by contract null or a whole `BootLayout`, of which any bytes are one.
-    let layout = unsafe { layout.as_ref() };
     let open = |flash: &mut Functions| {
-        let layout = layout.ok_or(Fault::Missing("layout"))?;
+        // SAFETY: by contract null or a whole `BootLayout`, of which any bytes are one.
+        let layout = unsafe { value(layout, "layout") }?;
         Ok(Which::Log(BootLog::provision(flash, layout.layout(), image)?))
     };
     // SAFETY: by contract.
@@ -181,9 +179,7 @@ pub unsafe extern "C" fn otaru_boot_open_otadata(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_boot_start(boot: *mut Boot, slot: *mut u32) -> Code {
     let work = |flash: &mut Functions, which: &mut Which| {
-        if slot.is_null() || !slot.is_aligned() {
-            return Err(Fault::Missing("slot"));
-        }
+        check(slot, "slot")?;
         let Which::Log(log) = which else {
             return Err(Fault::NotNow("Espressif's bootloader chooses itself what starts"));
         };
@@ -200,9 +196,7 @@ pub unsafe extern "C" fn otaru_boot_start(boot: *mut Boot, slot: *mut u32) -> Co
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_boot_info_of(boot: *mut Boot, info: *mut BootInfo) -> Code {
     let work = |_: &mut Functions, which: &mut Which| {
-        if info.is_null() || !info.is_aligned() {
-            return Err(Fault::Missing("info"));
-        }
+        check(info, "info")?;
         let found = which.info();
         // SAFETY: not null, aligned, and by contract the caller's.
         unsafe { info.write(found) };

@@ -13,7 +13,7 @@ use wire::credentials::{valid_device_name, valid_device_secret, valid_product_ke
 
 use crate::fault::{Code, Fault};
 use crate::flash::{Flash, Functions, OTARU_WRITE_UNIT, Region};
-use crate::line::{Line, bytes, text};
+use crate::line::{Line, bytes, check, text, value};
 use crate::machine::{Core, OTARU_MODULES, Updates as Begun};
 use crate::memory::{Device, Entered, enter, make, why};
 use crate::todo::Todo;
@@ -166,7 +166,7 @@ impl Login {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_init(device: *mut Device, size: usize, login: *const Login) -> Code {
     // SAFETY: by contract null or a whole `Login`, of which any bytes are one.
-    let Some(login) = (unsafe { login.as_ref() }) else { return Code::OtaruBadArgument };
+    let Ok(login) = (unsafe { value(login, "login") }) else { return Code::OtaruBadArgument };
     let work = || {
         // SAFETY: by contract.
         let (triple, has_secret) = unsafe { login.triple() }?;
@@ -187,8 +187,8 @@ pub unsafe extern "C" fn otaru_init(device: *mut Device, size: usize, login: *co
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_credentials_of(login: *const Login, credentials: *mut Credentials) -> Code {
     // SAFETY: by contract null or a whole `Login`, of which any bytes are one.
-    let Some(login) = (unsafe { login.as_ref() }) else { return Code::OtaruBadArgument };
-    if credentials.is_null() || !credentials.is_aligned() {
+    let Ok(login) = (unsafe { value(login, "login") }) else { return Code::OtaruBadArgument };
+    if check(credentials, "credentials").is_err() {
         return Code::OtaruBadArgument;
     }
     // SAFETY: by contract.
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn otaru_credentials_of(login: *const Login, credentials: 
 pub unsafe extern "C" fn otaru_begin(device: *mut Device, updates: *const Updates) -> Code {
     let work = |entered: &mut Entered| {
         // SAFETY: by contract null or a whole `Updates`, of which any bytes are one.
-        let updates = unsafe { updates.as_ref() }.ok_or(Fault::Missing("updates"))?;
+        let updates = unsafe { value(updates, "updates") }?;
         if entered.core().is_begun() {
             return Err(Fault::NotNow("updates are begun already"));
         }
@@ -225,7 +225,6 @@ pub unsafe extern "C" fn otaru_begin(device: *mut Device, updates: *const Update
         updates.check(entered)?;
         let modules = entered.keep(modules, updates.module_count);
         let config = updates.config(entered.core().identity(), modules);
-        Updater::new(config, None)?;
         let (download, record) = Download::open(&mut flash, updates.journal.into(), &slots[..modules.len()])?;
         let updater = Updater::new(config, record)?;
         let begun = Begun {
@@ -256,9 +255,7 @@ impl Updates {
         if !(1..=OTARU_MODULES).contains(&self.module_count) {
             return Err(Fault::Modules { most: OTARU_MODULES });
         }
-        if self.modules.is_null() || !self.modules.is_aligned() {
-            return Err(Fault::Missing("modules"));
-        }
+        check(self.modules, "modules")?;
         let mut modules = [device::Module::new("", ""); OTARU_MODULES];
         let mut slots = [Place { start: 0, len: 0 }; OTARU_MODULES];
         for index in 0..self.module_count {
@@ -315,9 +312,7 @@ impl Updates {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_poll(device: *mut Device, now: u64, todo: *mut Todo) -> Code {
     let work = |entered: &mut Entered| {
-        if todo.is_null() || !todo.is_aligned() {
-            return Err(Fault::Missing("todo"));
-        }
+        check(todo, "todo")?;
         let (core, mut room, buffer) = entered.all();
         core.set_time(now)?;
         let next = core.poll(&mut room, buffer);
@@ -348,9 +343,8 @@ pub unsafe extern "C" fn otaru_closed(device: *mut Device, now: u64) -> Code {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_inbox(device: *mut Device, place: *mut *mut u8, room: *mut usize) -> Code {
     let work = |entered: &mut Entered| {
-        if place.is_null() || room.is_null() || !place.is_aligned() || !room.is_aligned() {
-            return Err(Fault::Missing("place or room"));
-        }
+        check(place, "place")?;
+        check(room, "room")?;
         let (at, size) = entered.buffer_at();
         let used = entered.core().inbox()?;
         // SAFETY: not null, aligned, and by contract the caller's.
@@ -535,9 +529,7 @@ pub unsafe extern "C" fn otaru_abandon(device: *mut Device, failure: i32, why: *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_progress_of(device: *mut Device, progress: *mut Progress) -> Code {
     let work = |entered: &mut Entered| {
-        if progress.is_null() || !progress.is_aligned() {
-            return Err(Fault::Missing("progress"));
-        }
+        check(progress, "progress")?;
         let status = entered.core().updates()?.updater.status();
         let status = status.ok_or(Fault::NotNow("there is no update under way"))?;
         let found = Progress {

@@ -34,6 +34,7 @@ pub enum Code {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     Missing(&'static str),
+    Unaligned(&'static str),
     TooLong { what: &'static str, longest: usize },
     NotText(&'static str),
     Argument(&'static str),
@@ -48,7 +49,7 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Missing(_) | Self::Argument(_) => Code::OtaruBadArgument,
+            Self::Missing(_) | Self::Unaligned(_) | Self::Argument(_) => Code::OtaruBadArgument,
             Self::TooLong { .. } | Self::NotText(_) => Code::OtaruBadText,
             Self::Config(_) | Self::Modules { .. } | Self::Block { .. } | Self::Buffer { .. } => {
                 Code::OtaruBadConfig
@@ -75,6 +76,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(what) => write!(f, "{what} is missing (a null pointer)"),
+            Self::Unaligned(what) => write!(f, "{what} is not where its type can be (not aligned)"),
             Self::TooLong { what, longest } => write!(f, "{what} is longer than {longest} bytes"),
             Self::NotText(what) => write!(f, "{what} is not UTF-8"),
             Self::Argument(what) | Self::NotNow(what) => f.write_str(what),

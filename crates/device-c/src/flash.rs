@@ -7,6 +7,7 @@ use device::flash;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
 use crate::fault::Fault;
+use crate::line::value;
 
 /// The flash's sector for this library, in bytes: erases come in multiples of it. Smaller sectors of a chip must divide
 /// it.
@@ -64,11 +65,8 @@ impl Functions {
     /// # Safety
     /// `flash` is null or points to a [`Flash`], for which the contract of [`Functions::new`] holds.
     pub(crate) unsafe fn at(flash: *const Flash) -> Result<Self, Fault> {
-        if !flash.is_aligned() {
-            return Err(Fault::Argument("flash is not aligned"));
-        }
-        // SAFETY: aligned, and by contract null or a whole `Flash`, of which any bytes are one.
-        let flash = unsafe { flash.as_ref() }.ok_or(Fault::Missing("flash"))?;
+        // SAFETY: by contract null or a whole `Flash`, of which any bytes are one.
+        let flash = unsafe { value(flash, "flash") }?;
         // SAFETY: by contract.
         unsafe { Self::new(*flash) }
     }

@@ -1,4 +1,4 @@
-//! Text on its way to and from C.
+//! What C hands over and gets: values, texts, bytes.
 
 use core::ffi::{CStr, c_char};
 use core::fmt;
@@ -78,6 +78,25 @@ impl fmt::Write for End<'_> {
         self.len += take;
         Ok(())
     }
+}
+
+/// Checks that there is something at a pointer, and that it can be what its type says. `what` names it in the fault.
+pub(crate) fn check<T>(pointer: *const T, what: &'static str) -> Result<(), Fault> {
+    match pointer {
+        pointer if pointer.is_null() => Err(Fault::Missing(what)),
+        pointer if !pointer.is_aligned() => Err(Fault::Unaligned(what)),
+        _ => Ok(()),
+    }
+}
+
+/// The value that C points to. `what` names it in the fault.
+///
+/// # Safety
+/// `pointer` is null or points to a whole `T`, of which any bytes are one, and which stays as it is for `'a`.
+pub(crate) unsafe fn value<'a, T>(pointer: *const T, what: &'static str) -> Result<&'a T, Fault> {
+    check(pointer, what)?;
+    // SAFETY: not null, aligned, and by contract a whole value.
+    Ok(unsafe { &*pointer })
 }
 
 /// The text that C hands over, without its zero. `what` names it in the fault.

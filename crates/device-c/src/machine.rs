@@ -247,7 +247,7 @@ impl Core {
         Ok(())
     }
 
-    /// What is to be done next.
+    /// What is to be done next. What it calls is not inlined, so that the stack has room for one of them at a time.
     pub(crate) fn poll(&mut self, room: &mut Room<'_>, buffer: &mut [u8]) -> Todo {
         loop {
             if let Some(last) = self.farewell(room) {
@@ -296,6 +296,7 @@ impl Core {
     }
 
     /// What the client wants; if nothing, until when.
+    #[inline(never)]
     fn connect(&mut self, room: &mut Room<'_>) -> Result<Todo, Option<u64>> {
         let Some(client) = &mut self.client else { return Err(None) };
         match client.poll(self.now, room.packet) {
@@ -319,6 +320,7 @@ impl Core {
     }
 
     /// What the updater wants, if the library cannot do it itself; if nothing, until when.
+    #[inline(never)]
     fn update(&mut self, room: &mut Room<'_>) -> Result<Option<Todo>, Option<u64>> {
         let now = self.now;
         let Some(updates) = &mut self.updates else { return Err(None) };
@@ -388,6 +390,7 @@ impl Core {
     }
 
     /// Deals with the next packet that was received; `false` if there is none.
+    #[inline(never)]
     fn receive(&mut self, buffer: &mut [u8]) -> bool {
         let (now, room) = (self.now, buffer.len());
         let (Some(client), Inbox { len: 1.., .. }) = (&mut self.client, &self.inbox) else { return false };

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::{Code, Fault};
 use crate::flash::{Flash, FlashError, Functions, OTARU_READ_UNIT};
-use crate::line::{Line, bytes, text};
+use crate::line::{Line, bytes, check, text};
 use crate::sealed::{self, Memory};
 
 /// Words of an `otaru_mcu`, of 8 bytes: enough for every processor.
@@ -163,9 +163,7 @@ pub unsafe extern "C" fn otaru_mcu_received(mcu: *mut Mcu, now: u64, data: *cons
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_mcu_poll(mcu: *mut Mcu, now: u64, todo: *mut McuTodo) -> Code {
     let work = |kept: &mut Kept| {
-        if todo.is_null() || !todo.is_aligned() {
-            return Err(Fault::Missing("todo"));
-        }
+        check(todo, "todo")?;
         let next = kept.next(in_time(now)?);
         // SAFETY: not null, aligned, and by contract the caller's.
         unsafe { todo.write(next) };

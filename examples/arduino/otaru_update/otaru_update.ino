@@ -32,6 +32,9 @@ static bool begun, was_online;
 static uint32_t published_at, tried_at;
 static String host, product_key, device_name, secret;
 
+// Offers are taken and blocks written in loop(); 8 KB, as the core has it, are too few.
+SET_LOOP_TASK_STACK_SIZE(12 * 1024);
+
 // The core asks this at the start, and takes every image for good unless it is told to wait.
 extern "C" bool verifyRollbackLater() { return true; }
 
@@ -77,6 +80,7 @@ static void connect() {
     return;
   }
   was_online = true;
+  network.setNoDelay(true);  // a request for a block does not wait for the answer to the one before
   if (!begun) {  // the platform took the login: this image works
     const char *error = otaru_esp_begin(&esp, &device, VERSION, BLOCK);
     if (error != nullptr) {

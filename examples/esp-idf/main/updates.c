@@ -154,7 +154,7 @@ static void start(const updates_settings *settings)
         .credentials.username = credentials.username,
         .credentials.authentication.password = credentials.password,
         .session.keepalive = 60,
-        .task.stack_size = 8192, // blocks are written to the flash in this task
+        .task.stack_size = 12288, // offers are taken and blocks written to the flash in this task
         .buffer.size = 2048,
         .buffer.out_size = 1024,
     };

@@ -23,6 +23,8 @@ struct SerialPort {
 };
 inline SerialPort Serial;
 
+#define SET_LOOP_TASK_STACK_SIZE(bytes) static_assert((bytes) > 8192, "more than the core gives")
+
 inline uint32_t millis() { return (uint32_t)(esp_timer_get_time() / 1000); }
 inline void delay(uint32_t ms) { usleep(ms * 1000); }
 
@@ -32,7 +34,9 @@ struct WiFiPort {
   int status() { return WL_CONNECTED; }
 };
 inline WiFiPort WiFi;
-struct WiFiClient {};
+struct WiFiClient {
+  void setNoDelay(bool) {}
+};
 
 struct Preferences {
   bool begin(const char *, bool) { return true; }
@@ -61,6 +65,7 @@ class PubSubClient {
   bool connect(const char *id, const char *user, const char *password) {
     if (mosquitto_ != nullptr) mosquitto_destroy(mosquitto_);
     mosquitto_ = mosquitto_new(id, true, this);
+    mosquitto_int_option(mosquitto_, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_username_pw_set(mosquitto_, user, password);
     mosquitto_connect_callback_set(mosquitto_, [](struct mosquitto *, void *self, int code) {
       static_cast<PubSubClient *>(self)->state_ = code;

@@ -70,6 +70,7 @@ esp_mqtt_client_handle_t esp_mqtt_client_init(const esp_mqtt_client_config_t *co
     mosquitto_lib_init();
     the_client.buffer = config->buffer.size;
     the_client.mosquitto = mosquitto_new(config->credentials.client_id, true, NULL);
+    mosquitto_int_option(the_client.mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_username_pw_set(the_client.mosquitto, config->credentials.username,
                               config->credentials.authentication.password);
     mosquitto_connect_callback_set(the_client.mosquitto, on_connect);
