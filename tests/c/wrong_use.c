@@ -115,6 +115,7 @@ static void bad_logins(void)
     BAD(mqtt, 3, OTARU_BAD_ARGUMENT, "mqtt must be");
     BAD(keep_alive, 5, OTARU_BAD_ARGUMENT, "keep_alive must be");
     BAD(buffer, NULL, OTARU_BAD_CONFIG, "must have 768");
+    BAD(buffer, (uint8_t *)&device + 100, OTARU_BAD_ARGUMENT, "lies in the device");
     BAD(buffer_size, 100, OTARU_BAD_CONFIG, "the buffer has 100");
     BAD(buffer_size, (size_t)-1, OTARU_BAD_ARGUMENT, "buffer_size");
 #undef BAD

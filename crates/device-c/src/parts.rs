@@ -43,6 +43,9 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -52,6 +55,31 @@ mod tests {
         assert_eq!(parts.add("", 6, 2, b"345", &mut buffer), None);
         assert_eq!(parts.add("", 6, 5, b"6", &mut buffer), Some(("a/b", &b"123456"[..])));
         assert_eq!(parts.add("", 6, 5, b"6", &mut buffer), None, "it is over");
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut(
+            payload in vec(any::<u8>(), 1..60),
+            cuts in vec(1_usize..20, 60),
+            before in vec((0_usize..80, 0_usize..80, vec(any::<u8>(), 0..20)), 0..8),
+        ) {
+            let (mut parts, mut buffer, topic, total) = (Parts::default(), [0; 64], "t/pc", payload.len());
+            for (total, offset, data) in before.iter().filter(|(total, offset, _)| total + 4 <= 64 || *offset > 0) {
+                parts.add(topic, *total, *offset, data, &mut buffer);
+            }
+            let mut offset = 0;
+            for cut in cuts {
+                let data = &payload[offset..total.min(offset + cut)];
+                let whole = parts.add(topic, total, offset, data, &mut buffer);
+                offset += data.len();
+                prop_assert_eq!(whole, (offset == total).then_some((topic, &payload[..])));
+                if offset == total {
+                    break;
+                }
+            }
+            prop_assert_eq!(offset, total);
+        }
     }
 
     #[test]
