@@ -327,6 +327,9 @@ impl Core {
         if let Some(at) = updates.restart_at {
             return Err(Some(at));
         }
+        if self.client.as_ref().is_some_and(Client::is_busy) {
+            return Err(None);
+        }
         match updates.updater.poll(now, room.message) {
             Output::Publish { topic, payload, acknowledged } => {
                 let Some(client) = &mut self.client else {
