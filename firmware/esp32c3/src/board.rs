@@ -1,6 +1,8 @@
 //! The chip as the logic sees it.
 
 use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::rc::Rc;
 use core::cell::RefCell;
 use core::fmt;
 use core::pin::Pin;
@@ -8,6 +10,7 @@ use core::task::{Context, Waker};
 
 use esp_hal::Blocking;
 use esp_hal::peripherals::WIFI;
+use esp_hal::rng::Trng;
 use esp_hal::rtc_cntl::Rwdt;
 use esp_hal::time::{Duration, Instant};
 use esp_hal::uart::Uart;
@@ -15,8 +18,10 @@ use esp_println::println;
 use esp_radio::wifi::Interface;
 use esp_rtos::CurrentThreadHandle;
 use logic::{Board, Connection, Settings};
+use mbedtls_rs::{Certificate, Tls, X509};
 
 use crate::network::Network;
+use crate::tls::{Secure, Stream as _};
 use crate::wifi;
 
 /// How long it sleeps when there is nothing to be done: the radio's own threads go on.
@@ -26,7 +31,9 @@ const REST: Duration = Duration::from_millis(2);
 pub struct Chip<'w> {
     /// Keeps the Wi-Fi.
     wifi: Pin<Box<dyn Future<Output = ()>>>,
-    network: Network,
+    network: Rc<RefCell<Network>>,
+    /// If it is spoken.
+    tls: Option<Secure<Network>>,
     line: Uart<'static, Blocking>,
     watchdog: &'w RefCell<Rwdt>,
 }
@@ -40,8 +47,19 @@ impl<'w> Chip<'w> {
         settings: &Settings,
     ) -> Self {
         let wifi = Box::pin(wifi::keep(wifi::start(radio, settings)));
-        Self { wifi, network: Network::new(Interface::station(), now()), line, watchdog }
+        let network = Rc::new(RefCell::new(Network::new(Interface::station(), now())));
+        let tls = (!settings.ca.is_empty()).then(|| secure(&settings.ca, network.clone()));
+        Self { wifi, network, tls, line, watchdog }
     }
+}
+
+/// TLS over this network. The radio is on: without it there would be no true random numbers.
+fn secure(ca: &str, network: Rc<RefCell<Network>>) -> Secure<Network> {
+    let random = Trng::try_new().expect("the radio is on");
+    let tls = Tls::new(Box::leak(Box::new(random))).expect("it is the only one");
+    let ca = CString::new(ca).expect("a setting has no zeroes");
+    let ca = Certificate::new(X509::PEM(&ca)).unwrap_or_else(|error| panic!("the setting ca: {error:?}"));
+    Secure::new(Box::leak(Box::new(tls)), ca, network)
 }
 
 fn now() -> u64 {
@@ -56,7 +74,10 @@ impl Board for Chip<'_> {
     fn poll(&mut self) {
         self.watchdog.borrow_mut().feed();
         let _ = self.wifi.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        self.network.poll(now());
+        self.network.borrow_mut().poll(now());
+        if let Some(Err(error)) = self.tls.as_mut().and_then(Secure::poll) {
+            println!("TLS: {error:?}");
+        }
     }
 
     fn rest(&mut self) {
@@ -64,31 +85,47 @@ impl Board for Chip<'_> {
     }
 
     fn is_up(&mut self) -> bool {
-        self.network.is_up()
+        self.network.borrow_mut().is_up()
     }
 
     fn open(&mut self, host: &str, port: u16) {
-        self.network.open(host, port);
+        self.network.borrow_mut().open(host, port);
+        if let Some(tls) = &mut self.tls {
+            tls.open(host);
+        }
     }
 
     fn connection(&mut self) -> Connection {
-        self.network.connection()
+        match &self.tls {
+            Some(tls) => tls.connection(),
+            None => self.network.borrow_mut().connection(),
+        }
     }
 
     fn room(&mut self) -> usize {
-        self.network.room()
+        match &self.tls {
+            Some(tls) => tls.room(),
+            None => self.network.borrow_mut().room(),
+        }
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        self.network.send(bytes);
+        match &mut self.tls {
+            Some(tls) => tls.send(bytes),
+            None => self.network.borrow_mut().send(bytes),
+        }
     }
 
     fn receive(&mut self, into: &mut [u8]) -> usize {
-        self.network.receive(into)
+        match &mut self.tls {
+            Some(tls) => tls.receive(into),
+            None => self.network.borrow_mut().receive(into),
+        }
     }
 
     fn close(&mut self) {
-        self.network.close();
+        self.tls.iter_mut().for_each(Secure::close);
+        self.network.borrow_mut().close();
     }
 
     fn line_send(&mut self, bytes: &[u8]) -> usize {

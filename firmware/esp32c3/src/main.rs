@@ -8,6 +8,7 @@ extern crate alloc;
 mod board;
 mod flash;
 mod network;
+mod tls;
 mod wifi;
 
 use core::cell::RefCell;
@@ -44,8 +45,8 @@ esp_bootloader_esp_idf::esp_app_desc!(
     esp_bootloader_esp_idf::SECURE_VERSION
 );
 
-/// Memory for the Wi-Fi driver and the connection's buffers, in bytes.
-const MEMORY: usize = 120 << 10;
+/// Memory for the Wi-Fi driver, the connection's buffers and TLS, in bytes.
+const MEMORY: usize = 176 << 10;
 
 /// A program that does not show for so long that it goes on is started again, which ends a trial.
 const WATCHDOG: Duration = Duration::from_secs(10);
@@ -70,8 +71,8 @@ fn main() -> ! {
 
 fn run(chip: Peripherals) {
     let mut watchdog = Rtc::new(chip.RTC_TIMER).rwdt;
-    watchdog.enable();
     watchdog.set_timeout(RwdtStage::Stage0, WATCHDOG);
+    watchdog.enable();
     let watchdog = RefCell::new(watchdog);
     esp_rtos::start(TimerGroup::new(chip.TIMG0).timer0, chip.FROM_CPU_INTR0);
     let mut flash = Flash::new(chip.FLASH, &watchdog);

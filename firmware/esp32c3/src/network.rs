@@ -14,6 +14,8 @@ use smoltcp::socket::{dhcpv4, dns, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr};
 
+use crate::tls::Stream;
+
 /// Bytes that may wait to be sent.
 const SEND: usize = 4 << 10;
 
@@ -188,8 +190,13 @@ impl Network {
         self.socket().abort();
     }
 
-    /// What became of it.
-    pub fn connection(&mut self) -> Connection {
+    fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.connection)
+    }
+}
+
+impl Stream for Network {
+    fn connection(&mut self) -> Connection {
         match self.socket().state() {
             tcp::State::Established => Connection::Open,
             tcp::State::SynSent => Connection::Opening,
@@ -198,24 +205,17 @@ impl Network {
         }
     }
 
-    /// How many bytes can be sent now.
-    pub fn room(&mut self) -> usize {
+    fn room(&mut self) -> usize {
         let socket = self.socket();
         socket.send_capacity() - socket.send_queue()
     }
 
-    /// Sends these bytes, of which there are no more than there is room for.
-    pub fn send(&mut self, bytes: &[u8]) {
+    fn send(&mut self, bytes: &[u8]) {
         let _ = self.socket().send_slice(bytes);
     }
 
-    /// Takes bytes that came; how many.
-    pub fn receive(&mut self, into: &mut [u8]) -> usize {
+    fn receive(&mut self, into: &mut [u8]) -> usize {
         self.socket().recv_slice(into).unwrap_or(0)
-    }
-
-    fn socket(&mut self) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(self.connection)
     }
 }
 

@@ -22,7 +22,7 @@ mod table;
 
 pub use board::{Board, Connection};
 pub use image::{BadImage, check_image};
-pub use node::{BLOCK, Home, PACKET, TRIAL, WINDOW, run};
+pub use node::{Home, PACKET, Trouble, WINDOW, run};
 pub use nvs::{Nvs, NvsError};
 pub use part::MODULE as PART_MODULE;
 pub use settings::{NAMESPACE, Settings, SettingsError};

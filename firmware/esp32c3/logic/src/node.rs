@@ -49,7 +49,7 @@ const SAVE_INTERVAL: u32 = 500;
 pub struct Home<'a> {
     /// Where everything lies in the flash.
     pub table: Table,
-    /// The slot that runs; `None` if it is none of the table's, such as `factory`.
+    /// The slot that runs; `None` if it is `factory`.
     pub running: Option<u8>,
     /// Version of the running image.
     pub version: &'a str,
@@ -62,6 +62,8 @@ pub enum Trouble<E> {
     Flash(Error<E>),
     /// Triple or version cannot be right.
     Config(BadConfig),
+    /// The running image is in no slot: a download might be written over it.
+    Nowhere,
 }
 
 impl<E> From<Error<E>> for Trouble<E> {
@@ -75,6 +77,9 @@ impl<E: fmt::Debug> fmt::Display for Trouble<E> {
         match self {
             Self::Flash(error) => error.fmt(f),
             Self::Config(bad) => bad.fmt(f),
+            Self::Nowhere => f.write_str(
+                "the image that runs is in none of the partition table's slots: write it to ota_0, or add a partition factory",
+            ),
         }
     }
 }
@@ -92,7 +97,8 @@ pub fn run<F: NorFlash, B: Board>(
     let Home { table, running, version } = home;
     match running {
         Some(slot) => board.say(format_args!("firmware {version}, in ota_{slot}")),
-        None => board.say(format_args!("firmware {version}, in no slot of the table")),
+        None if table.factory => board.say(format_args!("firmware {version}, in factory")),
+        None => return Err(Trouble::Nowhere),
     }
     let otadata = OtaData::open(flash, table.otadata, table.slots.len() as u8, *running)?;
     let part = table.mcu.map(Part::new::<F>);

@@ -15,7 +15,10 @@ pub const NAMESPACE: &str = "otaru";
 const PORT: u16 = 1883;
 
 /// Bytes of the longest setting, with the zero that ends it.
-const ROOM: usize = 160;
+const ROOM: usize = CA + 32;
+
+/// Bytes of a certificate of RSA with 4096 bits as text, and some more.
+const CA: usize = 3072;
 
 /// All of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Settings {
     pub host: String<128>,
     /// Its port.
     pub port: u16,
+    /// Certificate of the CA that the platform's must come from, as PEM: then TLS is spoken. Without it, it is not.
+    pub ca: String<CA>,
     /// Key of the device's product.
     pub product_key: String<20>,
     /// Name of the device.
@@ -77,6 +82,7 @@ impl Settings {
             password: text(flash, nvs, "password")?.unwrap_or_default(),
             host: needed(flash, nvs, "host")?,
             port: port(flash, nvs, "port")?,
+            ca: text(flash, nvs, "ca")?.unwrap_or_default(),
             product_key: needed(flash, nvs, "product_key")?,
             device_name: needed(flash, nvs, "device_name")?,
             secret: needed(flash, nvs, "secret")?,

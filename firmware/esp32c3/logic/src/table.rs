@@ -33,6 +33,8 @@ pub struct Table {
     pub journal: Region,
     /// `ota_0`, `ota_1`, … without a gap.
     pub slots: Vec<Region, SLOTS>,
+    /// Whether there is a partition `factory`, which may be what runs.
+    pub factory: bool,
     /// The image for the microcontroller on the serial line: a partition of type `data` named `mcu`, if there is one.
     pub mcu: Option<Region>,
 }
@@ -116,6 +118,7 @@ impl Table {
             otadata: otadata.ok_or(BadTable::Missing("partition otadata"))?,
             journal: journal.ok_or(BadTable::Missing("partition journal"))?,
             slots,
+            factory,
             mcu,
         })
     }

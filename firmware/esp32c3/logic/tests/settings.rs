@@ -46,9 +46,20 @@ fn without_settings_it_says_so() {
     assert_eq!(all(0, "a"), Err(SettingsError::Port(0)));
     assert_eq!(all(1, ""), Err(SettingsError::Missing("ssid")));
     assert_eq!(all(1, &"a".repeat(33)), Err(SettingsError::Bad("ssid", NvsError::Long(33))));
-    assert_eq!(all(1, &"a".repeat(900)), Err(SettingsError::Bad("ssid", NvsError::Long(901))));
+    assert_eq!(all(1, &"a".repeat(3500)), Err(SettingsError::Bad("ssid", NvsError::Long(3501))));
     let bad = read(&partition(&[("ssid", Value::Number(7))])).unwrap_err();
     assert_eq!(bad.to_string(), "the setting ssid is of another type: use data,string or data,u16");
+}
+
+#[test]
+fn a_certificate_is_read_whole() {
+    let pem = "A line of a certificate\n".repeat(100);
+    let named =
+        ["ssid", "host", "product_key", "device_name", "secret"].map(|key| (key, Value::Text("x".into())));
+    let values = [&named[..], &[("ca", Value::Text(pem.clone()))]].concat();
+    let read = Settings::read(&mut flash_with(&partition(&values)), NVS).unwrap();
+    assert_eq!(read.ca.as_str(), pem);
+    assert_eq!(Settings::read(&mut flash_with(PARTITION), NVS).unwrap().ca, "");
 }
 
 #[derive(Clone, Debug)]
