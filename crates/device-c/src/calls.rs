@@ -170,11 +170,11 @@ pub unsafe extern "C" fn otaru_init(device: *mut Device, size: usize, login: *co
     let work = || {
         // SAFETY: by contract.
         let (triple, has_secret) = unsafe { login.triple() }?;
-        if overlap(login.buffer, login.buffer_size, device.cast(), size) {
-            return Err(Fault::Argument("the buffer lies in the device"));
-        }
         if login.buffer_size > isize::MAX as usize {
             return Err(Fault::Argument("buffer_size is more than memory can have"));
+        }
+        if overlap(login.buffer, login.buffer_size, device.cast(), size) {
+            return Err(Fault::Argument("the buffer lies in the device"));
         }
         let needed = 256 + FRAME_OVERHEAD as u32;
         if has_secret && (login.buffer.is_null() || login.buffer_size < needed as usize) {
