@@ -2,11 +2,8 @@ import type { QueryClient } from '@tanstack/react-query';
 
 import { Feed, type FromFeed, type ToFeed } from './feed';
 import { session } from './session';
-import { touched } from './touched';
+import { touched, waitAfter } from './touched';
 import type { Event } from './types';
-
-/** Longest wait from an event to the page that shows it; what comes meanwhile is asked for once. */
-const PACE_MS = 1_500;
 
 type Listener = (events: Event[]) => void;
 const listeners = new Set<Listener>();
@@ -21,8 +18,11 @@ export function listen(listener: Listener): () => void {
 export function followEvents(queries: QueryClient): void {
   const due = new Map<string, readonly string[]>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let [came, since, rate] = [0, performance.now(), 0];
   const flush = () => {
     timer = undefined;
+    rate = (1_000 * came) / (performance.now() - since);
+    [came, since] = [0, performance.now()];
     if (document.hidden) return;
     const keys = [...due.values()];
     due.clear();
@@ -34,8 +34,10 @@ export function followEvents(queries: QueryClient): void {
   connect((message) => {
     if (message.kind === 'missed') return void queries.invalidateQueries();
     for (const listener of listeners) listener(message.events);
+    came += message.events.length;
     for (const key of message.events.flatMap(touched)) due.set(JSON.stringify(key), key);
-    timer ??= setTimeout(flush, PACE_MS);
+    const isQuiet = performance.now() - since > 10_000;
+    timer ??= setTimeout(flush, waitAfter(isQuiet ? 0 : rate));
   });
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { touched } from './touched';
+import { touched, waitAfter } from './touched';
 
 const event = { seq: 1, at: '', params: {} };
 
@@ -12,4 +12,9 @@ test('what an event is about is asked for again', () => {
   expect(touched({ ...event, code: 'groupJoined', productKey: 'pk', deviceName: 'dn' })).toContainEqual(['devices', 'pk']);
   expect(touched({ ...event, code: 'packageState', productKey: 'pk' })).toContainEqual(['packages']);
   expect(touched({ ...event, code: 'productRemoved' })).toContainEqual(['products']);
+});
+
+test('who sees many events a second is shown them less often', () => {
+  expect(waitAfter(1)).toBeLessThan(2_000);
+  expect(waitAfter(200)).toBeGreaterThan(4 * waitAfter(1));
 });

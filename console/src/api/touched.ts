@@ -20,3 +20,11 @@ function ofProduct(code: string, product: string): (readonly string[])[] {
   if (code === 'versionChanged') return [['devices', product], ['versions', product]];
   return [];
 }
+
+/**
+ * Milliseconds from an event to the pages that ask for what it touched, once for all that comes meanwhile: longer while
+ * so many events come a second that nobody can follow them anyway.
+ */
+export function waitAfter(eventsPerSecond: number): number {
+  return eventsPerSecond > 50 ? 8_000 : 1_500;
+}
