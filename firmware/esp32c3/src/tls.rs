@@ -90,7 +90,7 @@ impl<S: Stream + 'static> Secure<S> {
 
     /// How many bytes can be sent now.
     pub fn room(&self) -> usize {
-        WAITING - self.pipe.to_go.borrow().len()
+        WAITING.saturating_sub(self.pipe.to_go.borrow().len())
     }
 
     /// Sends these bytes, of which there are no more than there is room for.

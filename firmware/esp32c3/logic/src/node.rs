@@ -32,6 +32,9 @@ pub const PACKET: usize = BLOCK + FRAME_OVERHEAD;
 /// The longest packet that is sent.
 const SENT: usize = MESSAGE_SIZE + 256;
 
+/// Bytes kept free for a PINGREQ and an acknowledgement.
+const ROOM_FOR_CLIENT: usize = 16;
+
 /// Seconds promised to the platform.
 const KEEP_ALIVE: u16 = 60;
 
@@ -182,16 +185,18 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
 
     /// Does the next thing; `false` if there is none.
     fn step(&mut self) -> Result<bool, Trouble<F::Error>> {
-        Ok(self.connect()? || self.update()? || self.receive())
+        // The client may always speak: it is what notices a dead line, on which nothing makes room.
+        if self.connect()? {
+            return Ok(true);
+        }
+        let has_room = self.connection != Connection::Open || self.board.room() >= SENT + ROOM_FOR_CLIENT;
+        Ok(has_room && (self.update()? || self.receive()))
     }
 
     /// Keeps the connection; `true` if there was something to be done for it, or nothing else can be done now.
     fn connect(&mut self) -> Result<bool, Trouble<F::Error>> {
         self.follow();
         if self.connection == Connection::Closed && !self.board.is_up() {
-            return Ok(false);
-        }
-        if self.connection == Connection::Open && self.board.room() < SENT {
             return Ok(false);
         }
         let (now, mut buffer) = (self.board.now(), [0; SENT]);
@@ -276,7 +281,7 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
     /// Does what the updater wants next, if it wants anything.
     fn update(&mut self) -> Result<bool, Trouble<F::Error>> {
         let Some(update) = &mut self.update else { return Ok(false) };
-        if self.connection == Connection::Open && self.board.room() < SENT || update.restart_at.is_some() {
+        if self.client.is_busy() || update.restart_at.is_some() {
             return Ok(false);
         }
         let (now, mut buffer) = (self.board.now(), [0; MESSAGE_SIZE]);
