@@ -118,6 +118,8 @@ struct application {
     uint16_t port;
     int socket; /* -1: none */
     bool begun, to_acknowledge;
+    FILE *file; /* that comes over HTTP; NULL: none */
+    uint32_t fetch, fetched, fetch_end;
     otaru_boot boot;
     otaru_device device;
     uint8_t received[BLOCK + 512];
@@ -157,12 +159,23 @@ static void lost(struct application *app)
     must(app, "closed", otaru_closed(&app->device, now()));
 }
 
+/* A connection to the platform; -1 if there is none. */
+static int connection(uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int found = socket(AF_INET, SOCK_STREAM, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (found >= 0 && connect(found, (struct sockaddr *)&to, sizeof to) == 0)
+        return found;
+    if (found >= 0)
+        close(found);
+    return -1;
+}
+
 static void dial(struct application *app)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(app->port)};
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    app->socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (app->socket < 0 || connect(app->socket, (struct sockaddr *)&to, sizeof to) != 0)
+    app->socket = connection(app->port);
+    if (app->socket < 0)
         lost(app);
     else
         must(app, "opened", otaru_opened(&app->device, now()));
@@ -181,13 +194,64 @@ static void send_all(struct application *app, const uint8_t *bytes, size_t len)
     }
 }
 
+/* ---- files over HTTP */
+
+static void fetch_ended(struct application *app, const char *why)
+{
+    if (app->file != NULL)
+        fclose(app->file);
+    app->file = NULL;
+    if (why != NULL)
+        must(app, "fetch failed", otaru_fetch_failed(&app->device, now(), app->fetch, why));
+}
+
+/* Asks for a file; what comes is taken by fetch_more. */
+static void fetch(struct application *app, const otaru_todo *todo)
+{
+    char host[64], path[400], line[400] = "";
+    unsigned port, status = 0;
+    int socket = -1;
+    fetch_ended(app, NULL);
+    app->fetch = todo->id;
+    app->fetched = todo->offset;
+    app->fetch_end = todo->offset + todo->size;
+    if (sscanf(todo->url, "http://%63[^:/]:%u%399s", host, &port, path) == 3)
+        socket = connection((uint16_t)port);
+    if (socket < 0 || (app->file = fdopen(socket, "r+")) == NULL) {
+        fetch_ended(app, "no connection");
+        return;
+    }
+    fprintf(app->file, "GET %s HTTP/1.1\r\nHost: %s:%u\r\nRange: bytes=%u-\r\nConnection: close\r\n\r\n", path, host, port,
+            (unsigned)todo->offset);
+    fflush(app->file);
+    if (fgets(line, sizeof line, app->file) == NULL || sscanf(line, "HTTP/1.1 %u", &status) != 1 || status != 206)
+        fetch_ended(app, "no good answer");
+    while (app->file != NULL && fgets(line, sizeof line, app->file) != NULL && strcmp(line, "\r\n") != 0) {
+    }
+}
+
+/* Hands over the next block. In between the device is polled: it remembers how far it is. */
+static void fetch_more(struct application *app)
+{
+    uint8_t block[BLOCK];
+    size_t wanted = app->fetch_end - app->fetched < BLOCK ? app->fetch_end - app->fetched : BLOCK;
+    if (fread(block, 1, wanted, app->file) != wanted)
+        fetch_ended(app, "it ended early");
+    else if (otaru_fetched(&app->device, app->fetch, app->fetched, block, wanted) != OTARU_OK)
+        fetch_ended(app, NULL);
+    else if ((app->fetched += (uint32_t)wanted) == app->fetch_end)
+        fetch_ended(app, NULL);
+}
+
+/* ---- the application again */
+
 /* The platform took the login: this image works. */
 static void online(struct application *app)
 {
     otaru_boot_info info;
     otaru_module module = {.name = "default", .version = app->version};
     otaru_updates updates = {.modules = &module, .module_count = 1, .flash = flash, .journal = layout.journal,
-                             .block = BLOCK, .window = 4};
+                             .block = BLOCK, .window = 4, .http = 1};
     if (app->begun)
         return;
     if (otaru_boot_confirm(&app->boot) == OTARU_OK)
@@ -235,6 +299,10 @@ static void rest(struct application *app, uint64_t until)
             die("acknowledge", otaru_boot_error(&app->boot));
     }
     fflush(stdout);
+    if (app->file != NULL) {
+        fetch_more(app);
+        wait = 0;
+    }
     if (poll(&from, app->socket >= 0, wait > 1000 ? 1000 : (int)wait) <= 0 || app->socket < 0)
         return;
     must(app, "inbox", otaru_inbox(&app->device, &place, &room));
@@ -252,6 +320,7 @@ static void run(struct application *app)
                          .device_secret = app->secret, .buffer = app->received, .buffer_size = sizeof app->received};
     otaru_todo todo;
     app->socket = -1;
+    app->file = NULL;
     app->begun = app->to_acknowledge = false;
     must(app, "init", otaru_init(&app->device, sizeof app->device, &login));
     while (!asked_to_end) {
@@ -260,6 +329,7 @@ static void run(struct application *app)
         case OTARU_OPEN: dial(app); break;
         case OTARU_SEND: send_all(app, todo.data, todo.len); break;
         case OTARU_CLOSE: printf("closed: %s\n", todo.text); close_socket(app); break;
+        case OTARU_FETCH: fetch(app, &todo); break;
         case OTARU_HAPPENED: happened(app, &todo); break;
         case OTARU_INSTALL: install(app, &todo); break;
         case OTARU_WAIT: rest(app, todo.until); break;
@@ -268,6 +338,7 @@ static void run(struct application *app)
         }
     }
     close_socket(app);
+    fetch_ended(app, NULL);
 }
 
 /* ---- the bootloader */

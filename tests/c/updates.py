@@ -100,9 +100,9 @@ class Story:
     def runs(self, version):
         return version in str(self.platform.json("device", "show", PRODUCT_KEY, NAME))
 
-    def upgrade(self, version):
+    def upgrade(self, version, *terms):
         path = self.image(version)
-        task = self.roll_out(version, path)
+        task = self.roll_out(version, path, *terms)
         wait_until(f"the upgrade to {version}", lambda: task().get("state") == "SUCCEEDED")
         check(self.device.holds(path.read_bytes()), f"a slot holds the image of {version}, byte for byte")
 
@@ -129,7 +129,8 @@ class Story:
             upgrades += 1
             version = f"3.{upgrades}.0"
             path = self.image(version)
-            task = self.roll_out(version, path, "--attempts", "10", "--retry-interval", "0", "--most-pushes", "0")
+            way = "mqtt" if options.esp or upgrades % 3 else "http"
+            task = self.roll_out(version, path, "--protocol", way, "--attempts", "10", "--retry-interval", "0", "--most-pushes", "0")
             # A start on trial that is cut three times is one that does not work: then it is left alone.
             while task().get("state") != "SUCCEEDED" and not self.on_trial(version):
                 cuts += self.device.cut_at(rng.randrange(1, 120), lambda: self.on_trial(version))
@@ -155,6 +156,8 @@ def story(platform, folder):
         device.provision(told.image("1.0.0"))
         device.power_on()
         wait_until("the first version", lambda: told.runs("1.0.0"))
+        if not options.esp:
+            told.upgrade("1.5.0", "--protocol", "http")
         told.upgrade("2.0.0")
         told.refused()
         told.rolled_back()
