@@ -178,3 +178,96 @@ fn an_empty_part_says_so() {
     let (end, _) = run(Host::ask(), &[], &mut Part::new(&[]), &mut quiet(), 0, u64::MAX);
     assert_eq!(end, format!("{:?} ", Phase::Empty));
 }
+
+#[test]
+fn a_version_that_no_part_can_say_is_refused_before_anything_is_sent() {
+    let (mut part, version) = (provisioned(), "版".repeat(22));
+    let bytes = image("2.0.0", SIZE);
+    let before = part.requests();
+    let host = Host::pass_on(described(&bytes), &version);
+    let (end, now) = run(host, &bytes, &mut part, &mut quiet(), 0, u64::MAX);
+    assert_eq!((end, now), (Failure::LongVersion.to_string(), 0));
+    assert_eq!(part.requests(), before);
+    let longest = "v".repeat(64);
+    let mut part = Part::new(&[image(&longest, SIZE)]);
+    assert_eq!(pass_on(&longest, &mut part, &mut quiet()), format!("Running {longest}"));
+}
+
+/// A frame of a part that answers the request with this number.
+fn answer(number: u8, phase: u8, offset: u32, text: &str) -> Vec<u8> {
+    let mut message = vec![0x81, number, phase];
+    message.extend(offset.to_le_bytes());
+    message.extend(text.as_bytes());
+    message.extend(wire::block::crc16(&message).to_le_bytes());
+    let mut frame = vec![0];
+    for piece in message.split(|byte| *byte == 0) {
+        frame.push(piece.len() as u8 + 1);
+        frame.extend(piece);
+    }
+    frame.push(0);
+    frame
+}
+
+/// Requests until the host gives up a part that answers each with what `say` gives, or not at all; how it ended, and
+/// when.
+fn against(size: u32, mut say: impl FnMut(u64) -> Option<(u8, u32, &'static str)>) -> (u64, String, u64) {
+    let image = Image::new(size, wire::message::Digest::Sha256, &[1; 32]).unwrap();
+    let (mut host, mut now, mut number, mut requests) = (Host::pass_on(image, "2.0.0"), 0, 0_u8, 0);
+    let mut out = [0; FRAME_SIZE];
+    loop {
+        match host.poll(now, |_, buffer: &mut [u8]| Ok::<_, ()>(buffer.fill(7)), &mut out) {
+            Output::Send(_) => {
+                // The host counts its requests from 1.
+                (number, now) = (number.wrapping_add(1), now + 5);
+                if let Some((phase, offset, text)) = say(requests) {
+                    host.handle(now, &answer(number, phase, offset, text));
+                }
+                requests += 1;
+                assert!(requests < 1_000_000, "it does not end");
+            }
+            Output::Wait(until) => now = until,
+            Output::End(Event::Answered(phase, text)) => return (requests, format!("{phase:?} {text}"), now),
+            Output::End(Event::Failed(failure)) => return (requests, failure.to_string(), now),
+        }
+    }
+}
+
+#[test]
+fn parts_that_get_nowhere_are_given_up() {
+    const STUCK: &str = "the part does not get beyond byte";
+    let cases: [(&str, fn(u64) -> (u8, u32), &str); 7] = [
+        ("receiving from 0 for ever", |_| (2, 0), STUCK),
+        ("receiving from the end for ever", |_| (2, 1000), STUCK),
+        ("back and forth", |n| (2, n as u32 % 2 * 256), STUCK),
+        ("the application for ever", |_| (0, 0), STUCK),
+        ("empty for ever", |_| (1, 0), STUCK),
+        ("failed for ever", |_| (4, 0), STUCK),
+        ("whole for ever", |n| if n < 2 { (1, 0) } else { (3, 0) }, "does not start it"),
+    ];
+    for (what, say, told) in cases {
+        let (requests, end, now) = against(1000, |n| Some((say(n).0, say(n).1, "")));
+        assert!(end.contains(told), "{what}: {end}");
+        assert!(requests <= 30 && now < 30_000, "{what}: {requests} requests, {now} ms");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_part_answers_the_host_ends(
+        answers in proptest::collection::vec(
+            proptest::option::weighted(0.9, (0_u8..=4, 0_u32..5, 0_usize..3)), 1..40,
+        ),
+        size in 1_u32..1500,
+    ) {
+        let texts = ["", "1.0.0", "no room"];
+        let (requests, end, now) = against(size, |n| {
+            let (phase, quarter, text) = answers[n as usize % answers.len()]?;
+            Some((phase, quarter * size / 4, texts[text]))
+        });
+        // Five times the furthest byte moves, with 20 setbacks each, and five answers further on after every one of these;
+        // a part that says nothing is asked again for two minutes.
+        let answered = 5 * 21 * 6;
+        proptest::prop_assert!(requests <= answered * 121, "{requests} requests: {end}");
+        proptest::prop_assert!(now <= answered * 121_000, "{now} ms: {end}");
+    }
+}

@@ -16,8 +16,8 @@ const SILENCE: u64 = 120_000;
 /// Milliseconds to leave a part alone that has to start again first.
 const RESTART: u64 = 500;
 
-/// How often an image is begun without getting any further, and how often the part may say that it cannot.
-const BEGINS: u8 = 20;
+/// How many answers may come that bring the image no further, and in how many of them the part may say that it cannot.
+const SETBACKS: u8 = 20;
 const REFUSALS: u8 = 3;
 
 /// Asks a part who is there, and passes an image on to it.
@@ -39,9 +39,10 @@ pub struct Host<'a> {
     heard: Option<u64>,
     /// The next byte to send.
     offset: u32,
-    /// The furthest it was; how often the image was begun since, and how often the part said that it cannot.
+    /// The furthest it was; how many answers since then did not ask for a byte further on, and in how many of them the
+    /// part said that it cannot.
     furthest: u32,
-    begins: u8,
+    setbacks: u8,
     refusals: u8,
     phase: Phase,
     text: Text<MAX_TEXT>,
@@ -66,8 +67,10 @@ enum Step {
 enum Gone {
     Silent,
     Stuck,
+    NotStarted,
     Other,
     Unreadable,
+    LongVersion,
 }
 
 /// What is to be done.
@@ -97,10 +100,14 @@ pub enum Failure<'o> {
     Silent,
     /// It does not get beyond this byte; what the part said of it last, or nothing.
     Stuck(u32, &'o str),
+    /// The part has the whole image, and comes back to its loader again and again.
+    NotStarted,
     /// The part took the image, and runs this version.
     OtherVersion(&'o str),
     /// The image could not be read.
     Unreadable,
+    /// The version is longer than a part can say; nothing was sent.
+    LongVersion,
 }
 
 impl fmt::Display for Failure<'_> {
@@ -111,8 +118,12 @@ impl fmt::Display for Failure<'_> {
             Self::Stuck(offset, text) => {
                 write!(f, "the part does not get beyond byte {offset} of the image: {text}")
             }
+            Self::NotStarted => f.write_str("the part has the whole image, but does not start it"),
             Self::OtherVersion(version) => write!(f, "the part took the image and runs version {version}"),
             Self::Unreadable => f.write_str("the image for the part cannot be read"),
+            Self::LongVersion => {
+                write!(f, "the version is longer than the {MAX_TEXT} bytes that a part can say")
+            }
         }
     }
 }
@@ -130,7 +141,7 @@ impl<'a> Host<'a> {
             heard: None,
             offset: 0,
             furthest: 0,
-            begins: 0,
+            setbacks: 0,
             refusals: 0,
             phase: Phase::Empty,
             text: Text::new(),
@@ -139,9 +150,11 @@ impl<'a> Host<'a> {
     }
 
     /// Passes an image on, whose application says that it is of this version. A part that says so already is left
-    /// alone; one that has a part of the image gets the rest.
+    /// alone; one that has a part of the image gets the rest. Ends at once if the version has more than [`MAX_TEXT`]
+    /// bytes.
     pub fn pass_on(image: Image, version: &'a str) -> Self {
-        Self { image: Some((image, version)), ..Self::ask() }
+        let step = if version.len() > MAX_TEXT { Step::Gone(Gone::LongVersion) } else { Step::Hello };
+        Self { image: Some((image, version)), step, ..Self::ask() }
     }
 
     /// Takes bytes that came.
@@ -156,7 +169,10 @@ impl<'a> Host<'a> {
                 if phase == Phase::Failed {
                     (self.why, self.refusals) = (self.text, self.refusals + 1);
                 }
-                self.step = self.after(now, offset);
+                let before = self.offset;
+                let step = self.after(now, offset);
+                self.count(self.step == Step::Data && self.offset > before);
+                self.step = self.given_up(step).map_or(step, Step::Gone);
             }
         }
     }
@@ -183,11 +199,28 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// Whatever a part answers, it ends: an answer is either for a byte further on than the one before or one of a few
+    /// setbacks. Only the furthest byte clears those: a part that lost its power has to come back to it first.
+    fn count(&mut self, is_next: bool) {
+        if self.offset > self.furthest {
+            (self.furthest, self.setbacks, self.refusals) = (self.offset, 0, 0);
+        } else if !is_next {
+            self.setbacks += 1;
+        }
+    }
+
+    /// Why it goes on no longer, with this step before it.
+    fn given_up(&self, step: Step) -> Option<Gone> {
+        match step {
+            Step::Answered | Step::Gone(_) => None,
+            _ if self.setbacks < SETBACKS && self.refusals < REFUSALS => None,
+            Step::Start => Some(Gone::NotStarted),
+            _ => Some(Gone::Stuck),
+        }
+    }
+
     fn send_from(&mut self, offset: u32, image: Image) -> Step {
         self.offset = offset;
-        if offset > self.furthest {
-            (self.furthest, self.begins, self.refusals) = (offset, 0, 0);
-        }
         if offset == image.size { Step::End } else { Step::Data }
     }
 
@@ -225,17 +258,11 @@ impl<'a> Host<'a> {
         match self.step {
             Step::Answered | Step::Gone(_) => return None,
             _ if now - heard >= SILENCE => self.step = Step::Gone(Gone::Silent),
-            Step::Begin if self.begins == BEGINS || self.refusals == REFUSALS => {
-                self.step = Step::Gone(Gone::Stuck)
-            }
             _ => {}
         }
         match (self.step, self.image) {
             (Step::Answered | Step::Gone(_), _) => None,
-            (Step::Begin, Some((image, _))) => {
-                self.begins += 1;
-                Some(Request::Begin(image))
-            }
+            (Step::Begin, Some((image, _))) => Some(Request::Begin(image)),
             (Step::Data, Some((image, _))) => {
                 let data = &mut data[..MAX_DATA.min((image.size - self.offset) as usize)];
                 if read(self.offset, data).is_err() {
@@ -259,6 +286,8 @@ impl<'a> Host<'a> {
         Event::Failed(match gone {
             Gone::Silent => Failure::Silent,
             Gone::Stuck => Failure::Stuck(self.furthest, self.why.as_str()),
+            Gone::NotStarted => Failure::NotStarted,
+            Gone::LongVersion => Failure::LongVersion,
             Gone::Other => Failure::OtherVersion(text),
             Gone::Unreadable => Failure::Unreadable,
         })

@@ -185,7 +185,11 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
 
 /// Runs a device until it ends.
 pub(crate) fn run_device(options: Options) -> anyhow::Result<ExitCode> {
-    let outcome = tokio::runtime::Runtime::new()?.block_on(otaru::device::run(options))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(otaru::device::run(options));
+    // A part or a hook may be slow; whoever interrupts is not to wait for it.
+    runtime.shutdown_background();
+    let outcome = outcome?;
     Ok(ExitCode::from(outcome.exit_code()))
 }
 

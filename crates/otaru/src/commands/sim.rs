@@ -147,29 +147,36 @@ const EVERY: Duration = Duration::from_millis(200);
 const FAILED: u8 = 4;
 
 fn load(fleet: &Fleet, client: &Client) -> anyhow::Result<ExitCode> {
-    let plan = Members {
+    let mut plan = Members {
         address: fleet.host.clone(),
         product_key: fleet.product_key.clone(),
         version: fleet.version.clone(),
-        devices: identities(fleet, client)?,
+        devices: Vec::new(),
         rate: fleet.rate,
         block: fleet.block,
         window: fleet.window,
     };
+    plan.check(&name(fleet, fleet.devices))?;
     // A socket a device, and some for everything else.
     if let Ok(files) = rlimit::increase_nofile_limit(u64::MAX)
         && files < u64::from(fleet.devices) + 64
     {
         bail!("{} devices need as many sockets, and this process may have {files} open files", fleet.devices);
     }
+    plan.devices = identities(fleet, client)?;
     let (counts, started) = (Arc::new(Counts::default()), Instant::now());
     let runtime = tokio::runtime::Runtime::new()?;
     let end = runtime.block_on(async {
         let shown = async {
-            let bar = bar("{spinner} {msg}");
+            let (bar, mut told) = (bar("{spinner} {msg}"), false);
             loop {
                 bar.set_message(line(&counts, fleet.devices, started));
                 bar.tick();
+                let trouble = counts.last_trouble();
+                if !told && !trouble.is_empty() {
+                    told = true;
+                    bar.suspend(|| note(format_args!("{trouble}; devices go on trying")));
+                }
                 if fleet.updates.is_some_and(|wanted| counts.ended() >= wanted) {
                     return;
                 }
@@ -189,10 +196,15 @@ fn load(fleet: &Fleet, client: &Client) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// The name of one of the devices, which are counted from 1.
+fn name(fleet: &Fleet, n: u32) -> String {
+    format!("{}{n:05}", fleet.prefix)
+}
+
 /// Names and secrets of the devices, of which those that are missing are made.
 fn identities(fleet: &Fleet, client: &Client) -> anyhow::Result<Vec<(String, String)>> {
     let devices = format!("{}/devices", product::path(&fleet.product_key));
-    let names: Vec<String> = (1..=fleet.devices).map(|n| format!("{}{n:05}", fleet.prefix)).collect();
+    let names: Vec<String> = (1..=fleet.devices).map(|n| name(fleet, n)).collect();
     let mut identities = Vec::with_capacity(names.len());
     for names in names.chunks(10_000) {
         let mut csv = String::from("deviceName,deviceSecret\n");

@@ -1,9 +1,10 @@
 //! One boot of a device: from power-on to its reboot.
 
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::time::Duration;
 
-use device::{Config, Failure, MESSAGE_SIZE, Module, Output, Record, Updater};
+use device::{Config, Failure, MESSAGE_SIZE, Module, Operation, Output, Record, Updater};
 use tokio::time::{Instant, sleep, sleep_until};
 use wire::topic::{Kind, Topic};
 
@@ -11,6 +12,7 @@ use super::connection::{Connection, Message, Refused};
 use super::faults::Faults;
 use super::fetch::{Fetch, Piece, next_piece};
 use super::flash::{Done, Flash, Work, Worker};
+use super::mcu::Mcu;
 use super::trust::Trust;
 use super::{Event, Options, Outcome, RETRY};
 
@@ -27,6 +29,8 @@ pub(super) enum BootEnd {
     Finished(Outcome),
     /// It starts again; an update that is finished with it is given along.
     Rebooting(Option<Outcome>),
+    /// It starts again because the part behind the serial line may not run what was reported of it.
+    Stale(Option<Outcome>),
 }
 
 /// A device that is on.
@@ -44,6 +48,10 @@ pub(super) struct Boot<'a> {
     told: u32,
     finished: Option<Outcome>,
     installed: Option<Outcome>,
+    /// A part that did not answer, until it does.
+    silent: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// It answers now, or an image did not get to it.
+    stale: bool,
 }
 
 type Tell<'t> = &'t mut (dyn FnMut(Event) + Send);
@@ -56,6 +64,7 @@ impl<'a> Boot<'a> {
         modules: &'a [Module<'a>],
         record: Option<Record>,
         flash: Flash,
+        silent: Option<Mcu>,
     ) -> anyhow::Result<Self> {
         let Options { block, window, reply_timeout, .. } = *options;
         let named = Config::new(&options.product_key, &options.device_name, modules);
@@ -73,6 +82,8 @@ impl<'a> Boot<'a> {
             told: 0,
             finished: None,
             installed: None,
+            silent: silent.map(|part| Box::pin(part.answers()) as _),
+            stale: false,
         })
     }
 
@@ -146,6 +157,9 @@ impl<'a> Boot<'a> {
             {
                 connection.close().await;
                 return Ok(BootEnd::Finished(outcome));
+            } else if self.stale && self.updater.status().is_none() && connection.is_settled() {
+                connection.close().await;
+                return Ok(BootEnd::Stale(self.finished.take()));
             } else {
                 self.wait(&mut connection, wake).await?;
             }
@@ -206,6 +220,10 @@ impl<'a> Boot<'a> {
                 self.handle_piece(piece);
                 Ok(())
             }
+            () = answered(&mut self.silent) => {
+                (self.silent, self.stale) = (None, true);
+                Ok(())
+            }
             () = sleep_until(wake.unwrap_or(keep_alive)), if wake.is_some() => Ok(()),
             () = sleep_until(keep_alive) => connection.keep_alive().await,
         }
@@ -257,7 +275,12 @@ impl<'a> Boot<'a> {
                 self.installed = Some(Outcome::Updated { module, version });
                 self.updater.handle_installed();
             }
-            Done::Broken { operation, why } => self.updater.handle_broken(operation, &why),
+            Done::Broken { operation, why } => {
+                let module = self.updater.status().map(|status| status.module);
+                self.stale |= operation == Operation::Install
+                    && module.is_some_and(|module| module == self.options.mcu_module);
+                self.updater.handle_broken(operation, &why);
+            }
         }
     }
 
@@ -313,5 +336,13 @@ impl<'a> Boot<'a> {
             self.updater.abandon(Failure::Upgrade, &why);
         }
         false
+    }
+}
+
+/// Waits until a part answers that did not.
+async fn answered(silent: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match silent {
+        Some(answers) => answers.await,
+        None => std::future::pending().await,
     }
 }

@@ -15,10 +15,10 @@ use super::trust::Trust;
 /// What the simulated device speaks.
 const VERSION: Version = Version::V311;
 
-/// Seconds promised to the platform; PINGREQ goes out after half of it.
+/// Seconds promised to the platform; PINGREQ goes out when one of the two said nothing for half of it.
 const KEEP_ALIVE: u16 = 60;
 
-/// Time for connecting, for CONNACK, and for a write to be taken.
+/// Time for connecting, for CONNACK, for a write to be taken, and for the answer to PINGREQ.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least that a receive buffer holds, whatever the block size: notices can be longer than small blocks.
@@ -65,6 +65,8 @@ pub(super) struct Connection {
     unacknowledged: Vec<u16>,
     last_sent: Instant,
     last_received: Instant,
+    /// PINGREQ, after which nothing came yet.
+    pinged: Option<Instant>,
 }
 
 /// A message that came.
@@ -91,17 +93,22 @@ impl Connection {
         let line = line
             .unwrap_or_else(|_| Err(anyhow!("no answer in {} s", PATIENCE.as_secs())))
             .with_context(|| format!("cannot connect to {}", options.host))?;
-        let mut connection = Self {
+        let mut connection = Self::over(line, room(options.block));
+        connection.log_in(options).await?;
+        Ok(connection)
+    }
+
+    fn over(line: Box<dyn Line>, room: usize) -> Self {
+        Self {
             line,
             received: Vec::new(),
-            room: room(options.block),
+            room,
             last_id: 0,
             unacknowledged: Vec::new(),
             last_sent: Instant::now(),
             last_received: Instant::now(),
-        };
-        connection.log_in(options).await?;
-        Ok(connection)
+            pinged: None,
+        }
     }
 
     async fn log_in(&mut self, options: &Options) -> anyhow::Result<()> {
@@ -173,15 +180,19 @@ impl Connection {
 
     /// When [`Connection::keep_alive`] has something to do.
     pub(super) fn keep_alive_due(&self) -> Instant {
-        self.last_sent + Duration::from_secs(u64::from(KEEP_ALIVE) / 2)
+        let silent_since = self.last_sent.min(self.last_received);
+        let ping = silent_since + Duration::from_secs(u64::from(KEEP_ALIVE) / 2);
+        self.pinged.map_or(ping, |at| at + PATIENCE)
     }
 
     /// Shows that the device is there, and fails if the platform no longer is.
     pub(super) async fn keep_alive(&mut self) -> anyhow::Result<()> {
-        if self.last_received.elapsed() > Duration::from_secs(u64::from(KEEP_ALIVE) * 3 / 2) {
+        if self.pinged.is_some() {
             bail!("the platform has been silent for {} s", self.last_received.elapsed().as_secs());
         }
-        self.send(&Packet::PingReq).await
+        self.send(&Packet::PingReq).await?;
+        self.pinged = Some(Instant::now());
+        Ok(())
     }
 
     /// Takes more bytes from the socket. Nothing is lost if the future is dropped.
@@ -192,7 +203,7 @@ impl Connection {
         if count == 0 {
             bail!("the platform closed the connection");
         }
-        self.last_received = Instant::now();
+        (self.last_received, self.pinged) = (Instant::now(), None);
         Ok(())
     }
 
@@ -258,5 +269,57 @@ impl Connection {
     fn next_id(&mut self) -> u16 {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         self.last_id
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::duplex;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Uses a connection for so long, asking for something every second; how it ended, and after how many seconds.
+    async fn used(mut connection: Connection, seconds: u64) -> (String, u64) {
+        let started = Instant::now();
+        for second in 1..=seconds {
+            let until = started + Duration::from_secs(second);
+            loop {
+                let due = connection.keep_alive_due();
+                let kept = tokio::select! {
+                    () = tokio::time::sleep_until(until) => break,
+                    () = tokio::time::sleep_until(due) => connection.keep_alive().await,
+                    filled = connection.fill() => filled.and(connection.next().await.map(drop)),
+                };
+                if let Err(error) = kept {
+                    return (error.to_string(), started.elapsed().as_secs());
+                }
+            }
+            connection.publish("/topic", b"a block, please", false).await.unwrap();
+        }
+        ("used".to_owned(), started.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_is_dead_is_left_however_much_is_sent() {
+        let (line, _hole) = duplex(1 << 20);
+        let (end, seconds) = used(Connection::over(Box::new(line), 4096), 300).await;
+        assert_eq!((end.as_str(), seconds), ("the platform has been silent for 40 s", 40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_platform_that_answers_pings_is_there() {
+        let (line, mut platform) = duplex(1 << 20);
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = platform.read(&mut bytes).await {
+                if bytes[..length].windows(2).any(|two| two == [0xC0, 0]) {
+                    sleep(Duration::from_secs(9)).await;
+                    platform.write_all(&[0xD0, 0]).await.unwrap();
+                }
+            }
+        });
+        assert_eq!(used(Connection::over(Box::new(line), 4096), 300).await.0, "used");
     }
 }

@@ -1,6 +1,6 @@
 //! A file that comes over HTTP (docs/protocol.md 7).
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -78,28 +78,33 @@ fn fetch(
         .max_redirects(0)
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
-        .timeout_recv_body(Some(PATIENCE + Duration::from_secs(u64::from(len) / SLOWEST)))
+        .timeout_recv_body(Some(
+            PATIENCE + Duration::from_secs((u64::from(offset) + u64::from(len)) / SLOWEST),
+        ))
         .build()
         .into();
+    let end = offset.checked_add(len).context("the file is too large")?;
     let mut request = agent.get(url);
     if offset > 0 {
         request = request.header("Range", format!("bytes={offset}-"));
     }
     let mut response = request.call()?;
-    let wanted = if offset > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let status = response.status();
-    if status != wanted {
+    // A server without ranges sends all of the file.
+    let skipped = if status == StatusCode::OK { offset } else { 0 };
+    if status != StatusCode::OK && (status != StatusCode::PARTIAL_CONTENT || offset == 0) {
         let mut text = String::new();
         let _ = response.body_mut().as_reader().take(TOLD).read_to_string(&mut text);
-        ensure!(!status.is_success(), "the server answers {status} instead of {wanted}");
+        ensure!(!status.is_success(), "the server answers {status} instead of {}", StatusCode::OK);
         anyhow::bail!("the server answers {status}: {}", text.trim());
     }
     let mut body = response.body_mut().as_reader();
-    let end = offset.checked_add(len).context("the file is too large")?;
+    let stopped = || format!("the server stopped before byte {end}");
+    io::copy(&mut body.by_ref().take(skipped.into()), &mut io::sink()).with_context(stopped)?;
     let mut offset = offset;
     while offset < end {
         let mut data = vec![0; block.min(end - offset) as usize];
-        body.read_exact(&mut data).with_context(|| format!("the server stopped before byte {end}"))?;
+        body.read_exact(&mut data).with_context(stopped)?;
         let next = offset + data.len() as u32;
         if pieces.blocking_send(Piece::Data { offset, data }).is_err() {
             return Ok(());

@@ -9,15 +9,16 @@ use anyhow::ensure;
 use device::{Operation, Record};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::disk::{remove, rename, replace, with_suffix};
 use super::hooks::{self, Told};
-use super::images::Images;
+use super::images::{Images, Stage};
 use super::mcu::Mcu;
-use super::state::{replace, sync_folder_of, with_suffix};
 
 /// Bytes read back at a time.
 const READ_SIZE: u32 = 64 << 10;
 
-/// The folder with files of a package that is not installed yet.
+/// The folder with files of a package that is not installed yet: `MODULE` holds them, and `MODULE.count` says how many
+/// they are.
 const KEPT: &str = "kept";
 
 /// An operation on storage, as [`device::Output`] asks for it.
@@ -57,8 +58,39 @@ pub(super) struct After {
     pub(super) mcu: Option<Mcu>,
     /// The hook that installs.
     pub(super) install: Option<String>,
-    /// Whether it runs on trial first.
+    /// Whether it runs on trial first. That of a part never does: only the part itself says whether it works.
     pub(super) on_trial: bool,
+}
+
+impl After {
+    /// The part, if this is its module.
+    pub(super) fn part(&self, module: &str) -> Option<&Mcu> {
+        self.mcu.as_ref().filter(|mcu| mcu.module == module)
+    }
+
+    /// Gives an image to the part or to the hook, and lets it run. From there on it is decided: what then fails is made
+    /// up for at the next start.
+    pub(super) fn hand_over(
+        &self,
+        images: &Images,
+        module: &str,
+        old: &str,
+        new: &str,
+        files: &Path,
+    ) -> anyhow::Result<()> {
+        let part = self.part(module);
+        let taken = part.map_or(Ok(()), |part| part.pass_on(&fs::read(files)?, new)).and_then(|()| {
+            let told = Told { module, version: new, previous: old, files: Some(files) };
+            self.install.as_ref().map_or(Ok(()), |hook| hooks::run(hook, &told))
+        });
+        if taken.is_err() && part.is_some() {
+            images.end()?;
+        }
+        taken?;
+        images.begin(old, new, Stage::Switching { trial: self.on_trial && part.is_none() })?;
+        let _ = images.settle();
+        Ok(())
+    }
 }
 
 impl Flash {
@@ -89,7 +121,7 @@ impl Flash {
     /// With the first file of a package goes what was kept of one before.
     fn prepare(&mut self, file: u8, size: u32) -> io::Result<Done> {
         if file == 0 {
-            remove_folder(&self.folder.join(KEPT))?;
+            remove(&self.folder.join(KEPT))?;
         }
         let slot = self.open(true)?;
         slot.set_len(size.into())?;
@@ -118,41 +150,48 @@ impl Flash {
             replace(&journal, &record.to_bytes())?;
             return Ok(Done::Saved);
         }
-        match fs::remove_file(&journal) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => sync_folder_of(&journal).map(|()| Done::Saved),
-        }
+        remove(&journal)?;
+        Ok(Done::Saved)
     }
 
     fn keep(&mut self, module: &str, file: u8, size: u32) -> io::Result<Done> {
         let kept = self.folder.join(KEPT).join(module);
         fs::create_dir_all(&kept)?;
         self.copy(size, &kept.join(file.to_string()))?;
+        replace(&with_suffix(&kept, ".count"), (file + 1).to_string().as_bytes())?;
         Ok(Done::Kept)
     }
 
-    /// A part behind a serial line gets its image, or the hook does its work, before anything is switched.
+    /// How many files of the package came before the one in the slot.
+    fn kept(&self, module: &str) -> anyhow::Result<u8> {
+        match fs::read_to_string(with_suffix(&self.folder.join(KEPT).join(module), ".count")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            count => Ok(count?.parse()?),
+        }
+    }
+
+    /// A part behind a serial line gets its image, or the hook does its work, before anything is switched. After a power
+    /// cut all of it may come again.
     fn install(&mut self, module: String, version: String, size: u32) -> anyhow::Result<Done> {
         let images = Images::new(&self.folder, &module);
+        let files = self.kept(&module)?;
+        let next = images.next(files > 0);
         let kept = self.folder.join(KEPT).join(&module);
-        let files = fs::read_dir(&kept).map_or(0, Iterator::count);
-        let next = images.next(files > 0)?;
-        if files > 0 {
-            self.copy(size, &kept.join(files.to_string()))?;
-            fs::rename(&kept, &next)?;
-        } else {
+        if files == 0 {
+            images.remove_next()?;
             self.copy(size, &next)?;
+        } else if kept.exists() {
+            images.remove_next()?;
+            self.copy(size, &kept.join(files.to_string()))?;
+            rename(&kept, &next)?;
         }
-        if let Some(mcu) = self.after.mcu.as_ref().filter(|mcu| mcu.module == module) {
+        ensure!(next.exists(), "the files of the package are gone");
+        let old = fs::read_to_string(self.folder.join("modules").join(format!("{module}.version")))?;
+        if self.after.part(&module).is_some() {
             ensure!(files == 0, "a package of several files cannot go to a part behind a serial line");
-            mcu.pass_on(&fs::read(&next)?, &version)?;
+            images.begin(&old, &version, Stage::Passing)?;
         }
-        let previous = fs::read_to_string(self.folder.join("modules").join(format!("{module}.version")))?;
-        if let Some(hook) = &self.after.install {
-            let files = Some(next.as_path());
-            hooks::run(hook, &Told { module: &module, version: &version, previous: &previous, files })?;
-        }
-        images.switch(&previous, &version, self.after.on_trial)?;
+        self.after.hand_over(&images, &module, &old, &version, &next)?;
         Ok(Done::Installed { module, version })
     }
 
@@ -164,8 +203,7 @@ impl Flash {
         let mut file = File::create(&new)?;
         io::copy(&mut slot.take(size.into()), &mut file)?;
         file.sync_all()?;
-        fs::rename(&new, to)?;
-        sync_folder_of(to)
+        rename(&new, to)
     }
 
     fn open(&mut self, truncate: bool) -> io::Result<&mut File> {
@@ -176,14 +214,6 @@ impl Flash {
             self.slot = Some(file);
         }
         self.slot.as_mut().ok_or(io::ErrorKind::NotFound.into())
-    }
-}
-
-/// Removes a folder that may not be there.
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -248,6 +278,55 @@ mod tests {
                 assert!(why.contains("No such file"), "{why}")
             }
             done => panic!("{done:?}"),
+        }
+    }
+
+    /// What is done after each power cut until it is installed: files that are kept already are not kept again.
+    fn install_two(flash: &mut Flash, done: &mut usize) -> Result<(), String> {
+        let module = || "default".to_owned();
+        let steps = [
+            vec![Work::Prepare { file: 0, size: 5 }, Work::Write { offset: 0, data: b"first".to_vec() }],
+            vec![Work::Keep { module: module(), file: 0, size: 5 }],
+            vec![Work::Prepare { file: 1, size: 6 }, Work::Write { offset: 0, data: b"second".to_vec() }],
+            vec![Work::Install { module: module(), version: "2".to_owned(), size: 6 }],
+        ];
+        for (at, works) in steps.into_iter().enumerate().skip(*done) {
+            for work in works {
+                if let Done::Broken { why, .. } = flash.perform(work) {
+                    return Err(why);
+                }
+            }
+            *done = at + 1;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_power_cut_loses_no_file_of_a_package() {
+        use super::super::disk::plug;
+        for (cut, hook) in (0..).flat_map(|cut| [(cut, None), (cut, Some("true".to_owned()))]) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join("modules").join(name);
+            fs::create_dir(folder.path().join("modules")).unwrap();
+            fs::write(path("default.version"), "1").unwrap();
+            let after = After { install: hook, ..After::default() };
+            let mut done = 0;
+            plug::cut_after(Some(cut));
+            let came = install_two(&mut Flash::new(folder.path(), after.clone()), &mut done).is_err();
+            plug::cut_after(None);
+            let images = Images::new(folder.path(), "default");
+            images.settle().unwrap();
+            if fs::read_to_string(path("default.version")).unwrap() == "1" {
+                install_two(&mut Flash::new(folder.path(), after), &mut done).unwrap();
+            }
+            assert_eq!(fs::read(path("default.files/0")).unwrap(), b"first", "cut after {cut}");
+            assert_eq!(fs::read(path("default.files/1")).unwrap(), b"second", "cut after {cut}");
+            assert_eq!(fs::read_dir(path("default.files")).unwrap().count(), 2, "cut after {cut}");
+            assert_eq!(fs::read_to_string(path("default.version")).unwrap(), "2");
+            if !came {
+                assert!(cut > 10, "{cut}");
+                return;
+            }
         }
     }
 

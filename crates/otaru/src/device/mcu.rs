@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -12,8 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::Options;
 
-/// How long a part may take to say who it is when the device starts.
+/// How long a part may take to say who it is, and how long one that did not is left alone.
 const ASKED: Duration = Duration::from_secs(3);
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// How long is waited for bytes before it is looked whether something is to be sent again.
 const LISTEN: Duration = Duration::from_millis(20);
@@ -24,6 +26,8 @@ pub(super) struct Mcu {
     line: PathBuf,
     baud: u32,
     pub(super) module: String,
+    /// Held by who talks on the line.
+    talks: Arc<Mutex<()>>,
 }
 
 /// What a part said of itself.
@@ -50,13 +54,26 @@ impl fmt::Display for Answer {
 impl Mcu {
     pub(super) fn of(options: &Options) -> Option<Self> {
         let Options { mcu, mcu_baud, mcu_module, .. } = options;
-        Some(Self { line: mcu.clone()?, baud: *mcu_baud, module: mcu_module.clone() })
+        let (module, talks) = (mcu_module.clone(), Arc::default());
+        Some(Self { line: mcu.clone()?, baud: *mcu_baud, module, talks })
     }
 
     /// Who is there. Takes a few seconds if nobody is.
-    pub(super) fn ask(&self) -> anyhow::Result<Answer> {
+    pub(super) async fn ask(&self) -> anyhow::Result<Answer> {
+        let asked = self.clone();
         let nothing = |_: u32, _: &mut [u8]| Err(ErrorKind::UnexpectedEof.into());
-        self.run(Host::ask(), nothing, Some(ASKED))
+        tokio::task::spawn_blocking(move || asked.run(Host::ask(), nothing, Some(ASKED))).await?
+    }
+
+    /// Waits until a part that did not answer does.
+    pub(super) async fn answers(self) {
+        loop {
+            tokio::time::sleep(LEFT_ALONE).await;
+            // A line that is gone may come again, such as that of an adapter.
+            if matches!(self.ask().await, Ok(Answer::Runs(_) | Answer::Waits)) {
+                return;
+            }
+        }
     }
 
     /// Passes an image on, and waits until the part runs it.
@@ -79,6 +96,7 @@ impl Mcu {
         read: impl Fn(u32, &mut [u8]) -> io::Result<()>,
         limit: Option<Duration>,
     ) -> anyhow::Result<Answer> {
+        let _talks = self.talks.lock().unwrap_or_else(PoisonError::into_inner);
         let broken = || format!("the serial line {} fails", self.line.display());
         let mut port = SerialPort::open(&self.line, self.baud)
             .with_context(|| format!("the serial line {} cannot be opened", self.line.display()))?;

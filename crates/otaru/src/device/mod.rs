@@ -7,6 +7,7 @@
 mod boot;
 pub mod config;
 pub(crate) mod connection;
+mod disk;
 mod event;
 mod faults;
 pub(crate) mod fetch;
@@ -23,6 +24,8 @@ pub(crate) mod trust;
 use std::io::Write as _;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 pub use event::{Event, Outcome};
 pub use mcu::Answer;
 pub use options::Options;
@@ -32,7 +35,7 @@ use device::Failure;
 use faults::Faults;
 use flash::After;
 use hooks::Told;
-use images::Images;
+use images::{Change, Images, Stage};
 use mcu::Mcu;
 use state::State;
 use trust::Trust;
@@ -40,7 +43,7 @@ use trust::Trust;
 /// Waits before the attempts to connect: the first, and the longest after doublings.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
-/// The version that is reported of a part that never ran anything.
+/// The version that is reported of a part that is in its loader, and so runs none.
 const LOADER: &str = "loader";
 
 /// Runs a device in a terminal: what happens is told line by line on standard error, Ctrl-C ends it.
@@ -75,22 +78,28 @@ pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) ->
     let after = After { mcu: Mcu::of(options), install: options.install.clone(), on_trial };
     let mut finished = None;
     loop {
+        let back = trials(options, &state, &mut on_event).await?;
+        let mut silent = None;
         if let Some(mcu) = &after.mcu {
-            state.modules(&options.module)?;
-            let answer = ask(mcu, &state).await?;
+            let answer = part(mcu, &after, &state, &mut on_event).await?;
+            silent = (answer == Answer::Silent).then(|| mcu.clone());
             on_event(Event::Part { module: mcu.module.clone(), answer });
         }
-        let back = trials(options, &state, &mut on_event).await?;
         if let Some((_, why)) = back.last() {
             finished = Some(Outcome::Failed { failure: Failure::Upgrade, why: why.clone() });
         }
         let versions = state.modules(&options.module)?;
         let modules: Vec<_> =
             versions.iter().map(|(name, version)| device::Module::new(name, version)).collect();
-        let mut boot = Boot::new(options, &trust, &modules, state.record(), state.flash(after.clone()))?;
+        let flash = state.flash(after.clone());
+        let mut boot = Boot::new(options, &trust, &modules, state.record(), flash, silent)?;
         back.iter().for_each(|(module, why)| boot.came_back(module, why));
         match boot.run(&mut faults, finished.take(), &mut on_event).await? {
             BootEnd::Finished(outcome) => return Ok(outcome),
+            BootEnd::Stale(outcome) => {
+                finished = outcome;
+                continue;
+            }
             BootEnd::Rebooting(outcome) => finished = outcome,
         }
         on_event(Event::Rebooting);
@@ -100,34 +109,56 @@ pub async fn drive(options: &Options, mut on_event: impl FnMut(Event) + Send) ->
     }
 }
 
-/// Asks a part for its version, which is the one that is reported from then on.
-async fn ask(mcu: &Mcu, state: &State) -> anyhow::Result<Answer> {
-    let asked = mcu.clone();
-    let answer = tokio::task::spawn_blocking(move || asked.ask()).await??;
+/// Asks a part who it is, which is reported from then on. One that was getting an image when the power went gets it first:
+/// a part in the middle of that runs nothing, and its loader's answer would end the update.
+async fn part(
+    mcu: &Mcu,
+    after: &After,
+    state: &State,
+    on_event: &mut (dyn FnMut(Event) + Send),
+) -> anyhow::Result<Answer> {
+    let images = state.images(&mcu.module);
+    let mut answer = mcu.ask().await?;
+    if let Some(change) = images.change()?
+        && answer != Answer::Silent
+    {
+        if matches!(&answer, Answer::Runs(version) if *version != change.new) {
+            images.end()?;
+        } else {
+            let (after, images, module) = (after.clone(), images.clone(), mcu.module.clone());
+            let pass_on = move || {
+                let Change { old, new, .. } = &change;
+                after.hand_over(&images, &module, old, new, &images.next(false))
+            };
+            if let Err(why) = tokio::task::spawn_blocking(pass_on).await? {
+                on_event(Event::Failed { failure: Failure::Burn, why: format!("{why:#}") });
+            }
+            answer = mcu.ask().await?;
+        }
+    }
     match &answer {
         Answer::Runs(version) => state.learn(&mcu.module, version)?,
-        // It has none to report, and is to be offered one.
-        Answer::Waits => drop(state.modules(&[(mcu.module.clone(), LOADER.to_owned())])?),
+        Answer::Waits => state.learn(&mcu.module, LOADER)?,
         Answer::Silent => {}
     }
     Ok(answer)
 }
 
-/// Asks of every image on trial whether it works. Those that do not are replaced by what ran before; why is given for
-/// their modules.
+/// Finishes what a power cut left half done, and asks of every image on trial whether it works. Those that do not are
+/// replaced by what ran before; why is given for their modules.
 async fn trials(
     options: &Options,
     state: &State,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> anyhow::Result<Vec<(String, String)>> {
     let mut back = Vec::new();
-    for (module, version) in state.modules(&options.module)? {
+    for (module, _) in state.modules(&options.module)? {
         let images = state.images(&module);
-        let Some(previous) = images.on_trial(&version)? else { continue };
-        let (confirm, install) = (options.confirm.clone(), options.install.clone());
-        let (asked, tried) = (module.clone(), version.clone());
-        let why =
-            tokio::task::spawn_blocking(move || trial(&images, confirm, install, &asked, &tried, &previous));
+        let settled = images.settle().with_context(|| format!("the images of {module} cannot be changed"))?;
+        let Some(change) = settled.filter(|change| change.stage != Stage::Passing) else { continue };
+        let version = change.new.clone();
+        let (confirm, install, asked) = (options.confirm.clone(), options.install.clone(), module.clone());
+        let why = tokio::task::spawn_blocking(move || trial(&images, confirm, install, &asked, change));
         match why.await?? {
             None => on_event(Event::Confirmed { module, version }),
             Some(why) => {
@@ -145,22 +176,29 @@ fn trial(
     confirm: Option<String>,
     install: Option<String>,
     module: &str,
-    version: &str,
-    previous: &str,
+    change: Change,
 ) -> anyhow::Result<Option<String>> {
-    let files = images.current();
-    let told = Told { module, version, previous, files: files.as_deref() };
-    let Some(Err(error)) = confirm.map(|hook| hooks::run(&hook, &told)) else {
-        images.confirm()?;
-        return Ok(None);
+    let Change { old, new, stage, .. } = &change;
+    let mut why = if let Stage::Returning { why } = stage {
+        why.clone()
+    } else {
+        let files = images.current();
+        let told = Told { module, version: new, previous: old, files: files.as_deref() };
+        let Some(Err(error)) = confirm.map(|hook| hooks::run(&hook, &told)) else {
+            images.end()?;
+            return Ok(None);
+        };
+        // Once it is said, a power cut does not have the old version, installed again, answer for the new one.
+        let why = format!("{error:#}");
+        images.give_up(&change, &why)?;
+        why
     };
-    let mut why = format!("{error:#}");
-    let files = images.previous();
-    let told = Told { module, version: previous, previous: version, files: files.as_deref() };
+    let files = images.old(&change);
+    let told = Told { module, version: old, previous: new, files: files.as_deref() };
     if let Some(Err(error)) = install.map(|hook| hooks::run(&hook, &told)) {
-        why += &format!("; and {previous} could not be installed again: {error:#}");
+        why += &format!("; and {old} could not be installed again: {error:#}");
     }
-    images.roll_back(previous)?;
+    images.return_to(&change)?;
     Ok(Some(why))
 }
 

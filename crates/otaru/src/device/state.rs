@@ -2,13 +2,13 @@
 //! arrives, `journal` says how much of it is there, and `kept` holds the files of a package that came before it.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use device::{DEFAULT_MODULE, Record};
 use wire::credentials::valid_module;
 
+use super::disk::replace;
 use super::flash::{After, Flash};
 use super::images::Images;
 
@@ -96,30 +96,4 @@ impl State {
     pub(super) fn images(&self, module: &str) -> Images {
         Images::new(&self.folder, module)
     }
-}
-
-/// Replaces a file so that after a power cut either the old or the new content is there.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = with_suffix(path, ".new");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_folder_of(path)
-}
-
-/// `path` with something appended to its name.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Makes a change of names in a folder durable.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -16,7 +16,9 @@ use wire::message::{
 };
 use wire::topic::{Kind, Topic};
 
-use super::{Answer, Event, Options, Outcome, drive};
+use super::disk::plug;
+use super::images::{Images, Stage};
+use super::{Answer, Event, Options, Outcome, drive, trial};
 
 const PK: &str = "a1TestPk001";
 const DN: &str = "dev001";
@@ -254,6 +256,26 @@ impl Bench {
         tokio::time::timeout(std::time::Duration::from_secs(20), tokio::spawn(device)).await.unwrap().unwrap()
     }
 
+    /// Runs until this many versions were reported; all of them.
+    async fn informs(&self, count: usize) -> Vec<String> {
+        let device = self.run();
+        tokio::pin!(device);
+        while self.platform.lock().unwrap().informs.len() < count {
+            tokio::select! {
+                outcome = &mut device => panic!("{outcome:?}"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(5)) => {}
+            }
+        }
+        self.platform.lock().unwrap().informs.clone()
+    }
+
+    /// Writes a file of the state folder before the first run.
+    fn store(&self, name: &str, content: &[u8]) {
+        let path = self.options.state_folder().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
     fn stored(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.options.state_folder().join(name)).unwrap()
     }
@@ -309,8 +331,9 @@ async fn a_platform_that_hangs_up_again_and_again() {
     assert!(bench.platform.lock().unwrap().connections >= 3);
 }
 
-/// Serves files by their numbers, with ranges; the first answer breaks off half way. What was asked for is kept.
-async fn web(files: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+/// Serves files by their numbers, if need be with ranges; the first answer breaks off half way. What was asked for is
+/// kept.
+async fn web(files: Vec<Vec<u8>>, ranges: bool) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, asked) = (format!("http://{}", listener.local_addr().unwrap()), Arc::default());
     let seen: Arc<Mutex<Vec<String>>> = Arc::clone(&asked);
@@ -335,6 +358,7 @@ async fn web(files: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
             let answer = match file {
                 None => b"HTTP/1.1 403 Forbidden\r\nContent-Length: 18\r\n\r\nthe URL is expired".to_vec(),
                 Some(file) => {
+                    let from = from.filter(|_| ranges);
                     let status = if from.is_some() { "206 Partial Content" } else { "200 OK" };
                     let rest = &file[from.unwrap_or(0)..];
                     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len());
@@ -350,7 +374,7 @@ async fn web(files: Vec<Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
 #[tokio::test]
 async fn a_file_comes_over_http_and_goes_on_where_it_broke_off() {
     let files = vec![file(100_000)];
-    let (web, asked) = web(files.clone()).await;
+    let (web, asked) = web(files.clone(), true).await;
     let bench = Bench::new(Platform { files, web, ..Platform::default() }).await;
     assert_eq!(bench.run().await.unwrap(), updated());
     assert_eq!(bench.stored("modules/default.bin"), file(100_000));
@@ -360,9 +384,19 @@ async fn a_file_comes_over_http_and_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn a_server_without_ranges_sends_the_file_again() {
+    let files = vec![file(100_000)];
+    let (web, asked) = web(files.clone(), false).await;
+    let bench = Bench::new(Platform { files, web, ..Platform::default() }).await;
+    assert_eq!(bench.run().await.unwrap(), updated());
+    assert_eq!(bench.stored("modules/default.bin"), file(100_000));
+    assert_eq!(asked.lock().unwrap()[..], ["/0 from 0", "/0 from 49152"]);
+}
+
+#[tokio::test]
 async fn a_package_of_several_files_is_kept_together() {
     let files = vec![file(30_000), file(5), file(9_000)];
-    let (web, _) = web(files.clone()).await;
+    let (web, _) = web(files.clone(), true).await;
     let bench = Bench::new(Platform { files: files.clone(), web, ..Platform::default() }).await;
     assert_eq!(bench.run().await.unwrap(), updated());
     for (at, file) in files.iter().enumerate() {
@@ -500,6 +534,47 @@ async fn what_is_not_confirmed_is_rolled_back_and_told() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_power_cut_on_the_way_back_does_not_make_the_bad_version_a_good_one() {
+    for cut in 0.. {
+        let folder = tempfile::tempdir().unwrap();
+        let modules = folder.path().join("modules");
+        let path = |name: &str| modules.join(format!("default.{name}"));
+        std::fs::create_dir(&modules).unwrap();
+        for (name, content) in [("version", "1"), ("bin", "old"), ("next.bin", "new")] {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let images = Images::new(folder.path(), "default");
+        images.begin("1", "2", Stage::Switching { trial: true }).unwrap();
+        // What runs is what was installed last.
+        let running = folder.path().join("running");
+        std::fs::copy(path("next.bin"), &running).unwrap();
+        let install = Some(format!("cp $OTARU_FILES {}", running.display()));
+        let confirm = Some(format!("grep -q old {}", running.display()));
+        let start = || {
+            images
+                .settle()
+                .unwrap()
+                .map(|change| trial(&images, confirm.clone(), install.clone(), "default", change))
+        };
+        plug::cut_after(Some(cut));
+        let first = images
+            .settle()
+            .map(|change| trial(&images, confirm.clone(), install.clone(), "default", change.unwrap()));
+        plug::cut_after(None);
+        if let Ok(Ok(why)) = first {
+            assert!(why.is_some() && cut > 8, "{cut}");
+            return;
+        }
+        let told = start();
+        assert!(matches!(told, None | Some(Ok(Some(_)))), "cut after {cut}: {told:?}");
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        assert_eq!((read("version").as_str(), read("bin").as_str()), ("1", "old"), "cut after {cut}");
+        assert_eq!(std::fs::read_to_string(&running).unwrap(), "old", "cut after {cut}");
+    }
+}
+
+#[cfg(unix)]
 #[tokio::test]
 async fn a_hook_that_cannot_install_fails_the_update() {
     let mut bench = Bench::new(Platform { file: file(9_000), ..Platform::default() }).await;
@@ -510,9 +585,9 @@ async fn a_hook_that_cannot_install_fails_the_update() {
     assert_eq!(bench.stored("modules/default.version"), b"1.0.0");
 }
 
-/// A part at the other end of a pty, until the test ends; where it is.
+/// A part, off for so many milliseconds, at the other end of a pty that is bad, until the test ends; where it is.
 #[cfg(unix)]
-fn part(bad: u64) -> std::path::PathBuf {
+fn part(off: u64, bad: u64) -> std::path::PathBuf {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use sim::mcu::{Line, Part, image};
     use std::io::{Read as _, Write as _};
@@ -535,6 +610,7 @@ fn part(bad: u64) -> std::path::PathBuf {
     std::thread::spawn(move || {
         let (_held, started) = (held, std::time::Instant::now());
         let (mut part, mut noise) = (Part::new(&[image("2.0.0", 20_000)]), Line::new(7, bad));
+        part.switch_off(off);
         loop {
             let came = came.recv_timeout(std::time::Duration::from_millis(5)).unwrap_or_default();
             let sent = part.tick(started.elapsed().as_millis() as u64, &noise.carry(&came));
@@ -552,7 +628,7 @@ async fn a_part_behind_a_serial_line_gets_its_image_and_reports_it() {
     let image = sim::mcu::image("2.0.0", 20_000);
     let platform = Platform { file: image.clone(), module: Some("MCU"), ..Platform::default() };
     let mut bench = Bench::new(platform).await;
-    bench.options.mcu = Some(part(5));
+    bench.options.mcu = Some(part(0, 5));
     let outcome = bench.run().await.unwrap();
     assert_eq!(outcome, Outcome::Updated { module: "MCU".to_owned(), version: "2.0.0".to_owned() });
     assert_eq!(
@@ -576,11 +652,71 @@ async fn an_image_that_the_part_does_not_run_is_a_failed_update() {
         ..Platform::default()
     })
     .await;
-    bench.options.mcu = Some(part(0));
+    bench.options.mcu = Some(part(0, 0));
     let outcome = bench.run().await.unwrap();
     let Outcome::Failed { failure: device::Failure::Burn, why } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("300000 bytes do not fit"), "{why}");
     assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-4));
+}
+
+#[cfg(unix)]
+fn for_part(target: &'static str) -> Platform {
+    Platform { file: sim::mcu::image("2.0.0", 20_000), module: Some("MCU"), target, ..Platform::default() }
+}
+
+#[cfg(unix)]
+fn part_updated() -> Outcome {
+    Outcome::Updated { module: "MCU".to_owned(), version: "2.0.0".to_owned() }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_in_its_loader_does_not_run_what_it_ran() {
+    let mut bench = Bench::new(for_part("2.0.0")).await;
+    bench.options.mcu = Some(part(0, 0));
+    bench.store("modules/MCU.version", b"2.0.0");
+    assert_eq!(bench.run().await.unwrap(), part_updated(), "the version that it had can come again");
+    assert_eq!(bench.platform.lock().unwrap().informs, ["MCU=loader", "MCU=2.0.0"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_that_starts_slowly_is_reported_when_it_answers() {
+    let mut bench = Bench::new(for_part("2.0.0")).await;
+    bench.options.mcu = Some(part(3_500, 0));
+    assert_eq!(bench.run().await.unwrap(), part_updated());
+    let informs = &bench.platform.lock().unwrap().informs;
+    assert_eq!(informs[..], ["default=1.0.0", "MCU=loader", "default=1.0.0", "MCU=2.0.0", "default=1.0.0"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_whose_image_was_on_its_way_gets_it_before_anything_is_reported() {
+    let mut bench = Bench::new(Platform { over: true, ..Platform::default() }).await;
+    bench.options.mcu = Some(part(0, 0));
+    bench.store("modules/MCU.version", b"1.0.0");
+    bench.store("modules/MCU.next.bin", &sim::mcu::image("2.0.0", 20_000));
+    bench.store("modules/MCU.change", br#"{"old":"1.0.0","new":"2.0.0","image":false,"stage":"passing"}"#);
+    assert_eq!(bench.informs(1).await, ["MCU=2.0.0"]);
+    assert!(!bench.options.state_folder().join("modules/MCU.change").exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_that_runs_something_else_after_all_is_reported_so() {
+    let mut bench = Bench::new(for_part("3.0.0")).await;
+    (bench.options.mcu, bench.options.once) = (Some(part(0, 0)), false);
+    let informs = bench.informs(4).await;
+    assert_eq!(informs, ["MCU=loader", "default=1.0.0", "MCU=2.0.0", "default=1.0.0"]);
+    assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-4));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_is_never_on_trial() {
+    let mut bench = Bench::new(for_part("2.0.0")).await;
+    (bench.options.mcu, bench.options.confirm) = (Some(part(0, 0)), Some("false".to_owned()));
+    assert_eq!(bench.run().await.unwrap(), part_updated());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use device::client::{Client, Login, Received, Todo};
-use device::{Config, DEFAULT_MODULE, Event, MESSAGE_SIZE, Module, Output, Updater};
+use device::{DEFAULT_MODULE, Event, MESSAGE_SIZE, Module, Output, Updater};
 use mqtt::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -72,16 +72,14 @@ struct Boot<'a> {
 
 impl<'a> Boot<'a> {
     fn new(member: &'a Member, modules: &'a [Module<'a>], unreported: bool) -> anyhow::Result<Self> {
-        let Plan { product_key, devices, block, window, .. } = &*member.plan;
+        let Plan { product_key, devices, block, .. } = &*member.plan;
         let (device_name, secret) = &devices[member.index];
-        let named = Config::new(product_key, device_name, modules);
-        let config = Config { block: *block, window: *window, http: true, save_interval: u32::MAX, ..named };
         let login =
             Login { product_key, device_name, secret, version: Version::V311, keep_alive: KEEP_ALIVE };
         Ok(Self {
             member,
             client: Client::new(login),
-            updater: Updater::new(config, None)?,
+            updater: Updater::new(member.plan.config(device_name, modules), None)?,
             started: Instant::now(),
             stream: None,
             received: Vec::new(),

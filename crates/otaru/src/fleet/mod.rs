@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use device::{Config, Module, Updater};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -34,6 +35,20 @@ pub struct Plan {
     pub block: u32,
     /// Blocks asked for at once, at most.
     pub window: usize,
+}
+
+impl Plan {
+    /// Whether a device of this name can run.
+    pub fn check(&self, device_name: &str) -> anyhow::Result<()> {
+        let modules = [Module::new(device::DEFAULT_MODULE, &self.version)];
+        Updater::new(self.config(device_name, &modules), None)?;
+        Ok(())
+    }
+
+    fn config<'a>(&'a self, device_name: &'a str, modules: &'a [Module<'a>]) -> Config<'a> {
+        let named = Config::new(&self.product_key, device_name, modules);
+        Config { block: self.block, window: self.window, http: true, save_interval: u32::MAX, ..named }
+    }
 }
 
 /// What a fleet has done so far.

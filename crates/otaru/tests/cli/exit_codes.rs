@@ -34,6 +34,21 @@ fn a_platform_that_is_not_there_is_3() {
 }
 
 #[test]
+fn a_fleet_that_cannot_run_is_told_before_its_devices_are_made() {
+    for (option, value, told) in [
+        ("--block", "5", "256 to 131072"),
+        ("--window", "99", "1 to 32"),
+        ("--version", "", "the version must be"),
+        ("--prefix", "x/", "the device name must be"),
+    ] {
+        let nobody = ["--url", "http://127.0.0.1:9", "--token", "x"];
+        let done = run(otaru().args(["sim", "fleet", "a1TestPk001", option, value]).args(nobody));
+        assert_eq!(done.code, 1, "{}", done.err);
+        assert!(done.err.contains(told), "{}", done.err);
+    }
+}
+
+#[test]
 fn a_refusal_is_1_and_tells_why() {
     let platform = Platform::start();
     platform.order(&["product", "add", "Lamp", "--key", "a1TestPk001"]);

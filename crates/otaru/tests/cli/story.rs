@@ -331,6 +331,13 @@ fn a_simulated_fleet_is_upgraded() {
     let package =
         platform.json(&["package", "add", "a1TestPk001", file.to_str().unwrap(), "--version", "2.0.0"]);
     let package = package["id"].as_str().unwrap();
+    let mut lost =
+        platform.spawn(&["sim", "fleet", "a1TestPk001", "--devices", "1", "--host", "127.0.0.1:9"]);
+    let mut told = String::new();
+    BufReader::new(lost.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    lost.kill().unwrap();
+    lost.wait().unwrap();
+    assert!(told.contains("cannot connect to 127.0.0.1:9"), "{told}");
     let host = ["--host", &platform.devices];
     let fleet = ["sim", "fleet", "a1TestPk001", "--devices", "20", "--updates", "20"];
     let mut fleet = platform.spawn(&[&fleet[..], &host].concat());
