@@ -247,7 +247,7 @@ fn parts_that_get_nowhere_are_given_up() {
     for (what, say, told) in cases {
         let (requests, end, now) = against(1000, |n| Some((say(n).0, say(n).1, "")));
         assert!(end.contains(told), "{what}: {end}");
-        assert!(requests <= 30 && now < 30_000, "{what}: {requests} requests, {now} ms");
+        assert!(requests <= 41 && now < 30_000, "{what}: {requests} requests, {now} ms");
     }
 }
 
