@@ -215,7 +215,11 @@ fn against(size: u32, mut say: impl FnMut(u64) -> Option<(u8, u32, &'static str)
     let (mut host, mut now, mut number, mut requests) = (Host::pass_on(image, "2.0.0"), 0, 0_u8, 0);
     let mut out = [0; FRAME_SIZE];
     loop {
-        match host.poll(now, |_, buffer: &mut [u8]| Ok::<_, ()>(buffer.fill(7)), &mut out) {
+        let read = |_: u32, buffer: &mut [u8]| {
+            buffer.fill(7);
+            Ok::<_, ()>(())
+        };
+        match host.poll(now, read, &mut out) {
             Output::Send(_) => {
                 // The host counts its requests from 1.
                 (number, now) = (number.wrapping_add(1), now + 5);
@@ -235,7 +239,8 @@ fn against(size: u32, mut say: impl FnMut(u64) -> Option<(u8, u32, &'static str)
 #[test]
 fn parts_that_get_nowhere_are_given_up() {
     const STUCK: &str = "the part does not get beyond byte";
-    let cases: [(&str, fn(u64) -> (u8, u32), &str); 7] = [
+    type Says = fn(u64) -> (u8, u32);
+    let cases: [(&str, Says, &str); 7] = [
         ("receiving from 0 for ever", |_| (2, 0), STUCK),
         ("receiving from the end for ever", |_| (2, 1000), STUCK),
         ("back and forth", |n| (2, n as u32 % 2 * 256), STUCK),

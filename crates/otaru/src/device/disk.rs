@@ -70,9 +70,11 @@ pub(super) mod plug {
     }
 
     pub(super) fn take() -> io::Result<()> {
-        match LEFT.get() {
-            Some(0) => Err(io::Error::other("the power is cut")),
-            left => Ok(LEFT.set(left.map(|left| left - 1))),
+        let left = LEFT.get();
+        if left == Some(0) {
+            return Err(io::Error::other("the power is cut"));
         }
+        LEFT.set(left.map(|left| left - 1));
+        Ok(())
     }
 }
