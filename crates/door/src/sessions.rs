@@ -153,8 +153,12 @@ impl Sessions {
         mailbox.carried.fetch_add(1, Ordering::Relaxed);
         match shard.insert(device, Entry { session: sub, mailbox: mailbox.clone() }) {
             Some(older) if older.is_carried() => older.end_carried(),
-            // Nobody waits for what it leaves.
-            Some(older) => drop(older.inherit()),
+            Some(older) => {
+                // Nobody waits for what it leaves, which leaves the seat in turn: not under the same lock.
+                let legacy = older.inherit();
+                drop(shard);
+                drop(legacy);
+            }
             None => {
                 self.0.online.fetch_add(1, Ordering::Relaxed);
             }
@@ -425,4 +429,55 @@ impl Mailbox {
 /// The maps stay consistent between any two statements, so a panic elsewhere does not spoil them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// As a session's seat: dropped, it leaves.
+    struct Seat(Sessions, DeviceId, Epoch);
+
+    impl Drop for Seat {
+        fn drop(&mut self) {
+            self.0.leave(self.1, self.2);
+        }
+    }
+
+    fn session(device: DeviceId, epoch: Epoch, gateway: Option<DeviceId>) -> Arc<Session> {
+        let mut session = Session::of_test();
+        let new = Arc::get_mut(&mut session).unwrap();
+        (new.device, new.epoch, new.gateway) = (device, epoch, gateway);
+        session
+    }
+
+    /// A device's own session may end in the very moment in which a gateway takes it over.
+    fn take_over_while_it_ends() {
+        let sessions = Sessions::new();
+        let (gateway, direct) = (Arc::new(Mailbox::new(1_000)), Arc::new(Mailbox::new(1_000)));
+        sessions.enter(&session(2, 10, None), &gateway).unwrap();
+        sessions.enter(&session(1, 11, None), &direct).unwrap();
+        let seat = Seat(sessions.clone(), 1, 11);
+        let ending = thread::spawn(move || {
+            while direct.orders().close.is_none() {}
+            direct.leave(Box::new(seat));
+        });
+        sessions.carrier(2, 10).unwrap().carry(vec![session(1, 12, Some(2))], 1).unwrap();
+        ending.join().unwrap();
+        assert_eq!((sessions.epoch(1), sessions.online()), (Some(12), 2));
+    }
+
+    #[test]
+    fn a_gateway_takes_a_device_over_whenever_that_ends() {
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            (0..5_000).for_each(|_| take_over_while_it_ends());
+            done.send(())
+        });
+        is_done.recv_timeout(Duration::from_secs(60)).expect("none of them waits for the other");
+    }
 }
