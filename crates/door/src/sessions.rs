@@ -475,9 +475,9 @@ mod tests {
     fn a_gateway_takes_a_device_over_whenever_that_ends() {
         let (done, is_done) = mpsc::channel();
         thread::spawn(move || {
-            (0..5_000).for_each(|_| take_over_while_it_ends());
+            (0..100_000).for_each(|_| take_over_while_it_ends());
             done.send(())
         });
-        is_done.recv_timeout(Duration::from_secs(60)).expect("none of them waits for the other");
+        is_done.recv_timeout(Duration::from_secs(120)).expect("none of them waits for the other");
     }
 }

@@ -241,6 +241,8 @@ fn refused(mut answer: Response<Body>) -> anyhow::Result<Response<Body>> {
     }
     let body = answer.body_mut().read_to_vec().unwrap_or_default();
     Err(match serde_json::from_slice::<Problem>(&body) {
+        // It starts or stops.
+        Ok(problem) if problem.code == "notUp" => Unreachable(problem.detail).into(),
         Ok(problem) => Refused(problem).into(),
         Err(_) => {
             anyhow!("the platform answered {status}, and nothing this program understands; is it Otaru?")
