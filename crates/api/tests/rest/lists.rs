@@ -145,7 +145,13 @@ async fn lists_are_told_with_the_newest_first_too() {
     for package in &packages {
         let scope = serde_json::json!({"kind": "named", "deviceNames": ["lamp-1"]});
         let new = serde_json::json!({"packageId": package, "kind": "STATIC", "scope": scope});
-        jobs.push(platform.made("/jobs", &new.to_string()).await["job"]["id"].clone());
+        let job = platform.made("/jobs", &new.to_string()).await["job"]["id"].clone();
+        let path = format!("/jobs/{}", job.as_str().unwrap());
+        // Its task is made once the job is.
+        while platform.get(&path).await.json["busy"] == true {
+            tokio::task::yield_now().await;
+        }
+        jobs.push(job);
     }
     for (list, field, oldest) in [
         ("/packages", "id", &packages),
