@@ -77,6 +77,96 @@ test('a job halts itself, goes on, and is cancelled', async () => {
   await page.close();
 });
 
+test('a job halted by devices that try again tells what they said, and what starts again', async () => {
+  const names = ['lamp-a', 'lamp-b'];
+  const productKey = await product('Trying again', names);
+  const devices = await Promise.all(names.map((name) => platform.device(productKey, name)));
+  for (const device of devices) await device.version('1.0.0');
+  const { id: packageId } = await platform.package(productKey, '2.0.0');
+  const page = await browser.page(platform.token);
+  await page.goto(`/packages/${packageId}`);
+  await page.getByText('No jobs for this package yet').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Cancel all jobs' }).count(), 0);
+  const terms = { maxFailures: 0, retryIntervalMinutes: 10 };
+  const { job } = await platform.api('POST', '/jobs', { kind: 'STATIC', packageId, scope: { kind: 'all' }, terms });
+  await page.getByRole('button', { name: 'Cancel all jobs' }).waitFor();
+
+  await page.goto(`/jobs/${job.id}`);
+  await devices[0].notice();
+  await devices[0].progress(-2, 'flash is full');
+  const alert = page.getByRole('alert').filter({ hasText: 'The job halted by itself' });
+  await alert.getByText('that are to try again: 1').waitFor();
+  await alert.getByRole('listitem').filter({ hasText: 'The device said -2: flash is full' }).getByRole('link', { name: 'lamp-a' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Re-upgrade failed' }).count(), 0, 'nothing has failed yet');
+
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await page.getByLabel('Attempts', { exact: true }).fill('2');
+  await page.mouse.click(5, 400);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  assert.equal((await platform.api('GET', `/jobs/${job.id}`)).terms.attempts, 2, 'a click beside the dialog lost it');
+  await page.getByRole('list', { name: 'Events' }).getByText('The job was changed: Attempts').waitFor();
+
+  await order(page, 'Cancel job');
+  await page.getByText('0 succeeded, 0 failed, 2 cancelled, of 2').waitFor();
+  await page.getByRole('button', { name: 'Re-upgrade failed and cancelled' }).click();
+  await page.getByText('Start failed and cancelled tasks again (2 in all)').waitFor();
+  for (const device of devices) await device.end();
+  await page.close();
+});
+
+test('a large package travels over HTTP, and a dynamic job for all says from which versions', async () => {
+  const productKey = await product('Large', ['lamp-0001']);
+  const { id } = await platform.package(productKey, '2.0.0', 16 * 1024 * 1024 + 1);
+  const page = await browser.page(platform.token);
+  await page.goto(`/packages/${id}/new-job`);
+  await page.getByText('Devices upgraded').waitFor();
+  assert.equal(await page.getByText('Verify package', { exact: true }).count(), 0);
+  await page.getByText('Dynamic upgrade', { exact: true }).click();
+  await page.getByText('Name at least one.').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Next', exact: true }).isDisabled());
+  await page.getByRole('combobox', { name: 'Versions upgraded from' }).fill('1.0.0');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Next', exact: true }).click();
+  await page.getByText('Rate, retries, timeouts and more').click();
+  await page.getByText('at most 16 MiB; this package is larger').waitFor();
+  assert.ok(await page.getByLabel('HTTP(S)').isChecked());
+  assert.ok(await page.getByLabel('MQTT', { exact: true }).isDisabled());
+  await page.close();
+});
+
+test('nothing is started by a number that belongs to another order', async () => {
+  const productKey = await product('Late', ['lamp-0001']);
+  const { id } = await platform.package(productKey, '2.0.0');
+  const page = await browser.page(platform.token);
+  await page.goto(`/packages/${id}/new-job`);
+  await page.getByText('Chosen devices', { exact: true }).click();
+  await page.getByRole('combobox', { name: 'Devices' }).fill('lamp-0001');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Next', exact: true }).click();
+  await page.getByRole('button', { name: 'Next', exact: true }).click();
+  await page.getByText('Devices: 1.').waitFor();
+  const start = page.getByRole('button', { name: 'Start', exact: true });
+  await page.waitForFunction(() => [...document.querySelectorAll('button')].some((button) => button.textContent === 'Start' && !button.disabled));
+  let answer;
+  const held = new Promise((resolve) => (answer = resolve));
+  await page.route('**/api/v1/jobs/dry-run', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.getByRole('button', { name: 'Back', exact: true }).click();
+  await page.getByLabel('Halt above failures, devices').fill('3');
+  await page.getByRole('button', { name: 'Next', exact: true }).click();
+  await page.getByText('Devices: ….').waitFor();
+  assert.ok(await start.isDisabled());
+  answer();
+  await page.getByText('Devices: 1.').waitFor();
+  assert.ok(await start.isEnabled());
+  await page.close();
+});
+
 async function order(page, name) {
   await page.getByRole('button', { name, exact: true }).click();
   await page.getByRole('button', { name: 'OK' }).click();
@@ -108,6 +198,14 @@ test('an import tells what is wrong with each line, in both languages', async ()
   await page.getByRole('heading', { name: '设置' }).waitFor();
   await page.goto(`/products/${productKey}/packages`);
   await page.getByText('尚无升级包').waitFor();
+  await page.goto(`/products/${productKey}/devices`);
+  await page.getByRole('combobox', { name: '筛选方式' }).click();
+  await page.getByTitle('筛选条件').click();
+  await page.getByRole('searchbox', { name: '筛选条件' }).fill('region ~ eu');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('筛选条件第').waitFor();
+  await page.goto(`/products/${productKey}/nope`);
+  await page.getByText('页面不存在').waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
   await page.close();
 });
@@ -132,9 +230,15 @@ test('what is said of a product and of a device is changed', async () => {
 
   await page.getByRole('link', { name: 'lamp-0001' }).click();
   await page.getByRole('button', { name: 'Change tags' }).click();
+  await page.getByRole('combobox', { name: 'Tags' }).fill('region');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('“region” is no tag').waitFor();
+  await page.getByRole('combobox', { name: 'Tags' }).press('Backspace');
   await page.getByRole('combobox', { name: 'Tags' }).fill('region=eu');
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
   await page.getByText('region=eu', { exact: true }).waitFor();
   const device = () => platform.api('GET', `/products/${productKey}/devices/lamp-0001`);
   assert.deepEqual((await device()).tags, { region: 'eu' });
@@ -313,6 +417,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
 
 test('a device registers again, comes in by a certificate, and is behind a gateway', async () => {
   const productKey = await product('Behind', ['meter-0001']);
+  await platform.api('PATCH', `/products/${productKey}`, { dynamicRegistration: true });
   const gateways = await platform.api('POST', '/products', { name: 'Gateways', nodeType: 'gateway' });
   await platform.api('POST', `/products/${gateways.productKey}/devices`, { deviceName: 'gate-0001' });
   const page = await browser.page(platform.token);
@@ -349,7 +454,7 @@ test('a device registers again, comes in by a certificate, and is behind a gatew
 
   await page.goto(`/products/${productKey}`);
   await page.getByRole('button', { name: 'Change', exact: true }).click();
-  await page.getByLabel('Devices may register (one secret per product)').check();
+  await page.getByLabel('Also devices that nobody has made').check();
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('button', { name: 'Show ProductSecret' }).click();
   await page.locator('[data-copy="ProductSecret"]').waitFor();

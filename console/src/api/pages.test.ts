@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { all, filled } from './pages';
+import { all, filled, picked, TooLong } from './pages';
 
 const list = (...pages: string[][]) => {
   const asked: (string | undefined)[] = [];
@@ -24,4 +24,20 @@ test('a list in which nothing is found comes to an end', async () => {
 
 test('all pages make the list', async () => {
   expect(await all(list(['a'], [], ['b', 'c']).get)).toEqual(['a', 'b', 'c']);
+});
+
+test('a list that goes on is not cut without a word', async () => {
+  const pages = [['a'], ['b'], ['c']];
+  expect(await all(list(...pages).get, 3)).toEqual(['a', 'b', 'c']);
+  await expect(all(list(...pages).get, 2)).rejects.toEqual(new TooLong(2));
+});
+
+test('what fits is looked for until there is enough, on so many pages', async () => {
+  const pages = [['a', 'x'], ['b'], ['c'], ['d']];
+  const fits = (item: string) => item !== 'x';
+  const enough = list(...pages);
+  expect(await picked(enough.get, fits, 2, 4)).toEqual(['a', 'b']);
+  expect(enough.asked).toHaveLength(2);
+  expect(await picked(list(...pages).get, fits, 9, 3)).toEqual(['a', 'b', 'c']);
+  expect(await picked(list(['x']).get, fits, 9, 3)).toEqual([]);
 });

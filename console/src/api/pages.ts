@@ -15,15 +15,35 @@ export async function filled<T>(get: (cursor?: string) => Promise<Page<T>>, curs
   return page;
 }
 
-/** All items of a list, at most so many pages of it. */
-export async function all<T>(get: (cursor?: string) => Promise<Page<T>>, pages = 1000): Promise<T[]> {
+/** A list has more pages than are read of it: what was read is not all. */
+export class TooLong extends Error {
+  constructor(readonly items: number) {
+    super(`the list goes on after ${items} items`);
+  }
+}
+
+/** All items of a list. One that goes on after so many pages (with 200 items each, 2 000 000) is refused, not cut. */
+export async function all<T>(get: (cursor?: string) => Promise<Page<T>>, pages = 10_000): Promise<T[]> {
   const items: T[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < pages; page++) {
     const part = await get(cursor);
     items.push(...part.items);
+    if (!part.nextCursor) return items;
+    cursor = part.nextCursor;
+  }
+  throw new TooLong(items.length);
+}
+
+/** Items of a list that fit, looked for on so many pages of it until there are enough. */
+export async function picked<T>(get: (cursor?: string) => Promise<Page<T>>, fits: (item: T) => boolean, enough: number, pages: number): Promise<T[]> {
+  const found: T[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < pages && found.length < enough; page++) {
+    const part = await get(cursor);
+    found.push(...part.items.filter(fits));
     if (!part.nextCursor) break;
     cursor = part.nextCursor;
   }
-  return items;
+  return found;
 }

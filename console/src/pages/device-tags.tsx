@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { api, ask } from '../api/client';
 import type { Device } from '../api/types';
 import { ChangeDialog } from '../parts/change-dialog';
-import { tagsOf } from '../parts/tags';
+import { isTag, tagsOf } from '../parts/tags';
 import { useText } from '../texts';
 import type { Path } from './device';
 
@@ -14,6 +14,10 @@ export function Tags({ path, tags }: { path: Path; tags: Device['tags'] }) {
   const { t } = useText();
   const queries = useQueryClient();
   const [before, setBefore] = useState<Device['tags'] | null>(null);
+  const allTags = (written: string[]) => {
+    const wrong = written.find((tag) => !isTag(tag));
+    return wrong === undefined ? Promise.resolve() : Promise.reject(new Error(t('tags.wrong', { tag: wrong })));
+  };
   const written = (tags: Device['tags']) => Object.entries(tags).map(([name, value]) => `${name}=${value}`);
   return (
     <div className="row">
@@ -39,7 +43,7 @@ export function Tags({ path, tags }: { path: Path; tags: Device['tags'] }) {
         }
         sent={() => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] })}
       >
-        <Form.Item name="tags" label={t('tags')} extra={t('tags.detail')}>
+        <Form.Item name="tags" label={t('tags')} extra={t('tags.detail')} rules={[{ validator: (_, written: string[] = []) => allTags(written) }]}>
           <Select mode="tags" autoFocus placeholder="region=eu" open={false} suffixIcon={null} tokenSeparators={['\n']} />
         </Form.Item>
       </ChangeDialog>

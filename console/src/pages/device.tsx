@@ -43,7 +43,7 @@ export default function DevicePage() {
     { text: product.data?.name ?? productKey, to: `/products/${productKey}/devices` },
   ];
   return (
-    <Page title={deviceName} within={within} actions={device.data && <Actions path={path} device={device.data} />}>
+    <Page title={deviceName} within={within} actions={device.data && <Actions path={path} device={device.data} registers={!!product.data?.dynamicRegistration} />}>
       <Loaded query={device}>
         {(device) => (
           <>
@@ -84,7 +84,7 @@ export default function DevicePage() {
   );
 }
 
-function Actions({ path, device }: { path: Path; device: Device }) {
+function Actions({ path, device, registers }: { path: Path; device: Device; registers: boolean }) {
   const { t } = useText();
   const navigate = useNavigate();
   const queries = useQueryClient();
@@ -101,14 +101,16 @@ function Actions({ path, device }: { path: Path; device: Device }) {
       >
         <Button loading={enable.isPending}>{t(device.enabled ? 'disable' : 'enable')}</Button>
       </Popconfirm>
-      <RegisterAgain
-        until={device.registrationAllowedUntil}
-        detail={t('registerAgain.device')}
-        send={(minutes) =>
-          ask(api.POST('/api/v1/products/{productKey}/devices/{deviceName}/allow-registration', { params: { path }, body: { minutes } }))
-        }
-        sent={() => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] })}
-      />
+      {registers && (
+        <RegisterAgain
+          until={device.registrationAllowedUntil}
+          detail={t('registerAgain.device')}
+          send={(minutes) =>
+            ask(api.POST('/api/v1/products/{productKey}/devices/{deviceName}/allow-registration', { params: { path }, body: { minutes } }))
+          }
+          sent={() => queries.invalidateQueries({ queryKey: ['device', path.productKey, path.deviceName] })}
+        />
+      )}
       <Remove
         name={path.deviceName}
         remove={() => ask(api.DELETE('/api/v1/products/{productKey}/devices/{deviceName}', { params: { path } }))}

@@ -43,8 +43,24 @@ export interface Draft {
   protocol: 'mqtt' | 'http';
 }
 
+/** The kinds of job that a package can have as it is now: none while it is being verified. */
+export function kindsOf({ state }: Package): NewJob['kind'][] {
+  if (state === 'VERIFYING') return [];
+  return state === 'UNVERIFIED' || state === 'FAILED' ? ['VERIFY'] : ['STATIC', 'DYNAMIC'];
+}
+
 /** Whether a package must still succeed on test devices. */
-export const isUnproven = ({ state }: Package) => state === 'UNVERIFIED' || state === 'FAILED';
+export const isUnproven = (of: Package) => kindsOf(of).includes('VERIFY');
+
+/** The longest file in bytes that devices can ask for over MQTT. */
+const LARGEST_OVER_MQTT = 16 * 1024 * 1024;
+
+/** Why a package cannot travel over MQTT; null if it can. */
+export function whyNotMqtt({ files, size, signMethod }: Package): 'files.several' | 'files.tooLarge' | 'files.sha256' | null {
+  if (files) return 'files.several';
+  if (size > LARGEST_OVER_MQTT) return 'files.tooLarge';
+  return signMethod === 'sha256' ? 'files.sha256' : null;
+}
 
 export function draftFor(of: Package): Draft {
   const unproven = isUnproven(of);
@@ -67,7 +83,17 @@ export function draftFor(of: Package): Draft {
     needConfirm: false,
     needPush: true,
     multiModule: false,
-    protocol: of.files ? 'http' : 'mqtt',
+    protocol: whyNotMqtt(of) ? 'http' : 'mqtt',
+  };
+}
+
+/** A draft as the package allows it now; what it no longer allows is as in a new one. */
+export function fitting(draft: Draft, of: Package): Draft {
+  const { kind, scope, protocol } = draftFor(of);
+  return {
+    ...draft,
+    ...(!kindsOf(of).includes(draft.kind) && { kind, scope }),
+    ...(whyNotMqtt(of) && { protocol }),
   };
 }
 
@@ -78,8 +104,12 @@ export const SCOPES: Record<NewJob['kind'], NewScope['kind'][]> = {
   DYNAMIC: ['all', 'filter', 'group'],
 };
 
+/** Whether versions to upgrade from must be named: for whoever comes, only a difference says it by itself. */
+export const needsSources = ({ kind, scope }: Draft, of: Package) => kind === 'DYNAMIC' && scope === 'all' && !of.srcVersion;
+
 /** Whether the scope says enough to be asked about. */
-export function isScopeWhole(draft: Draft): boolean {
+export function isScopeWhole(draft: Draft, of: Package): boolean {
+  if (needsSources(draft, of) && draft.srcVersions.length === 0) return false;
   const parts = { named: draft.names.length > 0, csv: draft.csv.trim() !== '', filter: draft.filter.trim() !== '', group: draft.group !== '' };
   return draft.scope in parts ? parts[draft.scope as keyof typeof parts] : true;
 }
@@ -153,16 +183,20 @@ export function orderOf(draft: Draft, packageId: string): NewJob {
   };
 }
 
-/** What will happen, in plain sentences. */
-export function summary({ t, n, language }: Text, draft: Draft, of: Package, matched: number): string[] {
+/** What will happen, in plain sentences; `matched` is null while that is not known. */
+export function summary({ t, n, language }: Text, draft: Draft, of: Package, matched: number | null): string[] {
   const said: string[] = [];
   const local = (text: string) => new Date(text).toLocaleString(language);
-  const what = { version: of.version, module: of.module, count: n(matched) };
+  const what = { version: of.version, module: of.module, count: matched === null ? '…' : n(matched) };
   said.push(t(`summary.${draft.kind}`, what));
   said.push(t(`summary.scope.${draft.scope}`, { percent: draft.percent, filter: draft.filter, group: draft.group }));
   if (draft.srcVersions.length > 0) said.push(t('summary.srcVersions', { versions: draft.srcVersions.join(', ') }));
+  if (draft.kind === 'DYNAMIC' && draft.onlyNew) said.push(t('summary.onlyNew'));
   const waves = draft.kind === 'STATIC' ? (wavesOf(draft.waves) ?? []) : [];
-  if (waves.length > 0) said.push(t('summary.waves', { waves: draft.waves, soak: draft.soakMinutes ?? 60 }));
+  if (waves.length > 0) {
+    said.push(t('summary.waves', { waves: draft.waves, soak: draft.soakMinutes ?? 60 }));
+    said.push(t('summary.minSuccess', { percent: draft.minSuccessPercent ?? 90 }));
+  }
   if (draft.maxFailurePercent !== undefined) said.push(t('summary.failurePercent', { percent: draft.maxFailurePercent }));
   if (draft.maxFailures !== undefined) said.push(t('summary.failures', { count: draft.maxFailures }));
   said.push(draft.startAt ? t('summary.startAt', { at: local(draft.startAt) }) : t('summary.now'));
@@ -172,9 +206,16 @@ export function summary({ t, n, language }: Text, draft: Draft, of: Package, mat
     said.push(t('summary.window', { days: names, from, to }));
   }
   said.push(draft.needPush ? t('summary.rate', { rate: draft.ratePerMinute ?? 10_000 }) : t('summary.noPush'));
+  said.push(t(`summary.protocol.${draft.protocol}`));
+  if (draft.maxMbitPerSecond) said.push(t('summary.bandwidth', { mbit: draft.maxMbitPerSecond }));
   if (draft.needConfirm) said.push(t('summary.confirm'));
   said.push(t(`overwrite.${draft.overwrite}.summary`));
+  if (draft.multiModule) said.push(t('summary.multiModule'));
   said.push(t('summary.attempts', { attempts: draft.attempts ?? 3 }));
+  if (draft.retryIntervalMinutes !== undefined && draft.attempts !== 1) said.push(t('summary.retryInterval', { minutes: draft.retryIntervalMinutes }));
+  if (draft.startTimeoutMinutes !== undefined && draft.needPush) {
+    said.push(draft.startTimeoutMinutes > 0 ? t('summary.startTimeout', { minutes: draft.startTimeoutMinutes }) : t('summary.startTimeout.none'));
+  }
   if (draft.timeoutMinutes !== undefined) said.push(t('summary.timeout', { minutes: draft.timeoutMinutes }));
   return said;
 }

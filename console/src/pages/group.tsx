@@ -202,6 +202,8 @@ export function MembersDialog({ path, way, size }: { path: Path; way: Way; size?
         }}
         title={`${t(way === 'join' ? 'groupJoin' : 'groupLeave')}: ${path.group}`}
         footer={null}
+        mask={{ closable: false }}
+        keyboard={!order.isPending}
         destroyOnHidden
       >
         <div className="stack">

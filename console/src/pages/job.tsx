@@ -1,13 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Popconfirm, Progress, Segmented, Statistic } from 'antd';
+import { Alert, Button, Card, Descriptions, Grid, Popconfirm, Progress, Segmented, Statistic } from 'antd';
 import { useState } from 'react';
 import { Link, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
 import { csv, save } from '../api/csv';
-import { all } from '../api/pages';
+import { all, picked } from '../api/pages';
 import type { Job, Task, TaskState } from '../api/types';
-import { Copy, NextStep, Time } from '../parts/bits';
+import { Copy, DeviceLink, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
 import { History } from '../parts/event-list';
@@ -23,6 +23,7 @@ import { haltText, termText } from '../parts/words';
 import { useText } from '../texts';
 import { JobChange } from './job-change';
 import { usePackage } from './package';
+import { examplesOf } from './examples';
 import { secondsLeft } from './pace';
 
 export default function JobPage() {
@@ -59,6 +60,10 @@ type Order = 'pause' | 'resume' | 'cancel' | 'close' | 'approve' | 're-upgrade' 
 
 const runs = ({ state }: Job) => state === 'IN_PROGRESS' || state === 'PLANNED';
 
+/** Tasks that start again if the job is upgraded again: those cancelled with it among them. */
+const again = ({ state, counts, terms: { endAt } }: Job) =>
+  endAt && Date.parse(endAt) <= Date.now() ? 0 : counts.failed + (state === 'CANCELED' ? counts.canceled : 0);
+
 /** What an operator can order now. */
 function possible(job: Job): Order[] {
   const orders: Order[] = [];
@@ -66,7 +71,7 @@ function possible(job: Job): Order[] {
   if (runs(job) && job.hold) orders.push('resume');
   if (runs(job) && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
   if (job.counts.confirm > 0) orders.push('approve');
-  if (job.counts.failed > 0 || (job.state === 'CANCELED' && job.counts.canceled > 0)) orders.push('re-upgrade');
+  if (again(job) > 0) orders.push('re-upgrade');
   if (runs(job) && job.kind === 'DYNAMIC' && !job.closedAt) orders.push('close');
   if (runs(job)) orders.push('cancel');
   return orders;
@@ -86,13 +91,14 @@ function Orders({ job }: { job: Job }) {
     onSettled: () =>
       Promise.all([queries.invalidateQueries({ queryKey: ['job', job.id] }), queries.invalidateQueries({ queryKey: ['jobs'] })]),
   });
+  const text = (what: Order) => (what === 're-upgrade' && job.state === 'CANCELED' ? 're-upgrade.canceled' : what);
   return (
     <>
       {runs(job) && <JobChange job={job} />}
       {possible(job).map((what) => (
-        <Popconfirm key={what} title={t(`order.${what}.sure`)} onConfirm={() => order.mutate(what)}>
+        <Popconfirm key={what} title={t(`order.${text(what)}.sure`, { count: again(job) })} onConfirm={() => order.mutate(what)}>
           <Button danger={what === 'cancel'} loading={order.isPending && order.variables === what}>
-            {t(`order.${what}`)}
+            {t(`order.${text(what)}`)}
           </Button>
         </Popconfirm>
       ))}
@@ -105,14 +111,61 @@ function Hold({ job }: { job: Job }) {
   const text = useText();
   if (!job.hold) return null;
   const { hold } = job;
+  const retrying = hold.kind === 'halted' ? (job.progress?.waves ?? []).reduce((sum, wave) => sum + wave.retrying, 0) : 0;
   const title = hold.kind === 'paused' ? text.t('hold.paused.detail') : text.t('hold.halted.detail');
   return (
     <Alert
       type={hold.kind === 'paused' ? 'warning' : 'error'}
       showIcon
       title={title}
-      description={hold.kind === 'halted' ? haltText(text, hold.halt) : undefined}
+      description={
+        hold.kind === 'halted' && (
+          <>
+            {haltText(text, hold.halt)}
+            {retrying > 0 && <Retrying job={job} count={retrying} />}
+          </>
+        )
+      }
     />
+  );
+}
+
+/** The states of tasks of which an attempt may have failed, though they have not ended. */
+const BEGUN: TaskState[] = ['IN_PROGRESS', 'NOTIFIED', 'QUEUED'];
+
+/** Pages of tasks of each of these states looked at for what devices said. */
+const LOOKED_AT = 5;
+
+/** What went wrong with devices that are to try again, so that nothing of theirs has ended. */
+function Retrying({ job, count }: { job: Job; count: number }) {
+  const { t } = useText();
+  const { id: jobId, productKey } = job;
+  const query = useQuery({
+    queryKey: ['job', jobId, 'retrying'],
+    queryFn: async () => {
+      const told = ({ deviceError }: Task) => !!deviceError;
+      const of = (state: TaskState) => (cursor?: string) =>
+        ask(api.GET('/api/v1/jobs/{jobId}/tasks', { params: { path: { jobId }, query: { state, cursor, limit: 200 } } }));
+      const found = await Promise.all(BEGUN.map((state) => picked(of(state), told, count, LOOKED_AT)));
+      return examplesOf(found.flat(), ({ deviceError }) => deviceError && t('deviceError', { step: deviceError.step, desc: deviceError.desc }));
+    },
+  });
+  return (
+    <>
+      <p>{t('hold.retrying', { count })}</p>
+      <ul>
+        {Object.entries(query.data ?? {}).map(([what, names]) => (
+          <li key={what}>
+            {what}{' '}
+            <span className="row">
+              {names.map((deviceName) => (
+                <DeviceLink key={deviceName} productKey={productKey} deviceName={deviceName} />
+              ))}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -145,7 +198,11 @@ function Waves({ job }: { job: Job }) {
   const progress = job.progress;
   if (!progress || progress.waves.length < 2) return null;
   const rows = progress.waves.map((wave, at) => ({ ...wave, number: at + 1 }));
-  const open = (number: number) => (number < progress.wave ? 'done' : number === progress.wave ? 'open' : 'closed');
+  const state = (number: number) => {
+    if (number < progress.wave) return 'done';
+    if (number > progress.wave) return runs(job) ? 'closed' : 'neverOpened';
+    return runs(job) ? 'open' : 'ended';
+  };
   return (
     <Card title={t('waves')}>
       <DataTable
@@ -155,7 +212,7 @@ function Waves({ job }: { job: Job }) {
         dataSource={rows}
         columns={[
           { title: t('wave'), dataIndex: 'number' },
-          { title: t('state'), render: (_, { number }) => t(`wave.${open(number)}`) },
+          { title: t('state'), render: (_, { number }) => t(`wave.${state(number)}`) },
           { title: t('devices'), render: (_, row) => n(row.total) },
           {
             title: t('succeeded'),
@@ -185,9 +242,6 @@ function Waves({ job }: { job: Job }) {
   );
 }
 
-/** Example devices named beside a reason. */
-const EXAMPLES = 3;
-
 function Results({ job }: { job: Job }) {
   const { t } = useText();
   const { productKey, id: jobId } = job;
@@ -206,18 +260,14 @@ function Results({ job }: { job: Job }) {
     queryFn: () =>
       ask(api.GET('/api/v1/jobs/{jobId}/tasks', { params: { path: { jobId }, query: { state: 'FAILED', limit: 200 } } })),
   });
-  const examples: Record<string, string[]> = {};
-  for (const { reason, deviceName } of failed.data?.items ?? []) {
-    if (!reason) continue;
-    const names = (examples[reason.code] ??= []);
-    if (names.length < EXAMPLES) names.push(deviceName);
-  }
+  const examples = examplesOf(failed.data?.items ?? [], ({ reason }) => reason?.code);
   if (job.counts.succeeded + job.counts.failed + job.counts.canceled === 0) return null;
   return <Loaded query={statistics}>{(of) => <Outcomes title={t('upgradeResults')} of={of} examples={{ productKey, names: examples }} />}</Loaded>;
 }
 
 function Tasks({ job }: { job: Job }) {
   const { t, n, code } = useText();
+  const wide = Grid.useBreakpoint().md ?? true;
   const [state, setState] = useState<TaskState | 'ALL'>('ALL');
   const get = (cursor?: string, limit?: number) =>
     ask(
@@ -227,7 +277,7 @@ function Tasks({ job }: { job: Job }) {
     );
   const download = useMutation({
     mutationFn: async () => {
-      const tasks = await all((cursor) => get(cursor, 200), 5_000);
+      const tasks = await all((cursor) => get(cursor, 200));
       const rows = tasks.map((task) => [
         task.deviceName,
         task.srcVersion ?? '',
@@ -265,7 +315,7 @@ function Tasks({ job }: { job: Job }) {
         rowKey={(task) => task.id}
         empty={<NextStep text={t('jobTasks.empty')} />}
         more={(task) => <TaskTimeline taskId={task.id} />}
-        columns={[...taskColumns(t, 'device'), { title: t('actions'), render: (_, task) => <TaskOrders task={task} /> }]}
+        columns={[...taskColumns(t, 'device'), { title: t('actions'), ...(wide && { fixed: 'right' as const }), render: (_, task) => <TaskOrders task={task} /> }]}
       />
     </Card>
   );

@@ -12,7 +12,7 @@ import { bytes, span } from '../parts/numbers';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
 import { useText } from '../texts';
-import { type Draft, draftFor, isScopeWhole, orderOf, SCOPES, summary, wavesOf, type WindowDraft } from './draft';
+import { type Draft, draftFor, fitting, isScopeWhole, kindsOf, needsSources, orderOf, SCOPES, summary, wavesOf, whyNotMqtt, type WindowDraft } from './draft';
 import { usePackage } from './package';
 import { useGroups } from './product-devices';
 
@@ -41,7 +41,7 @@ function useDraft(of: Package): [Draft, Set, () => void] {
     return kept ? { ...draftFor(of), ...(JSON.parse(kept) as Draft) } : draftFor(of);
   });
   useEffect(() => sessionStorage.setItem(key, JSON.stringify(draft)), [key, draft]);
-  return [draft, (part) => setDraft((before) => ({ ...before, ...part })), () => sessionStorage.removeItem(key)];
+  return [fitting(draft, of), (part) => setDraft((before) => ({ ...before, ...part })), () => sessionStorage.removeItem(key)];
 }
 
 function Wizard({ of }: { of: Package }) {
@@ -51,7 +51,7 @@ function Wizard({ of }: { of: Package }) {
   const [step, setStep] = useState(0);
   const [draft, set, forget] = useDraft(of);
   const order = orderOf(draft, of.id);
-  const whole = isScopeWhole(draft) && wavesOf(draft.waves) !== null;
+  const whole = isScopeWhole(draft, of) && wavesOf(draft.waves) !== null;
   const forecast = useForecast(order, whole);
   const key = useRef({ of: '', key: '' });
   const start = useMutation({
@@ -69,6 +69,7 @@ function Wizard({ of }: { of: Package }) {
     },
   });
   const last = step === 2;
+  if (kindsOf(of).length === 0) return <Alert type="info" showIcon title={t('package.verifying')} description={t('package.verifying.detail')} />;
   return (
     <div className="stack">
       <Steps
@@ -79,12 +80,11 @@ function Wizard({ of }: { of: Package }) {
       <Form layout="vertical">
         {step === 0 && <Scope of={of} draft={draft} set={set} />}
         {step === 1 && <Strategy of={of} draft={draft} set={set} />}
-        {step === 2 && <Check of={of} draft={draft} matched={forecast.data?.matched ?? 0} />}
+        {step === 2 && <Check of={of} draft={draft} matched={forecast.isOfThis ? forecast.data!.matched : null} />}
       </Form>
-      <Card title={t('dryRun')} aria-live="polite">
+      <Card title={t('dryRun')} aria-live="polite" extra={whole && !forecast.isOfThis && !forecast.error && <Spin size="small" />}>
         {!whole && <p>{t('dryRun.notYet')}</p>}
         <ProblemAlert error={whole ? forecast.error : null} />
-        {whole && forecast.isLoading && <Spin />}
         {whole && forecast.data && !forecast.error && <Numbers of={forecast.data} />}
       </Card>
       <ProblemAlert error={start.error} />
@@ -93,11 +93,11 @@ function Wizard({ of }: { of: Package }) {
           {t('back')}
         </Button>
         {last ? (
-          <Button type="primary" disabled={!whole || !forecast.data || !!forecast.error} loading={start.isPending} onClick={() => start.mutate()}>
+          <Button type="primary" disabled={!whole || !forecast.isOfThis} loading={start.isPending} onClick={() => start.mutate()}>
             {t('start')}
           </Button>
         ) : (
-          <Button type="primary" disabled={!isScopeWhole(draft)} onClick={() => setStep(step + 1)}>
+          <Button type="primary" disabled={!isScopeWhole(draft, of)} onClick={() => setStep(step + 1)}>
             {t('next')}
           </Button>
         )}
@@ -106,7 +106,7 @@ function Wizard({ of }: { of: Package }) {
   );
 }
 
-/** What the order would do now, asked once the typing rests. */
+/** What the order would do now, asked once the typing rests; until then `data` may be of the order before. */
 function useForecast(order: NewJob, enabled: boolean) {
   const text = useDeferredValue(JSON.stringify(order));
   const [calm, setCalm] = useState(text);
@@ -114,12 +114,14 @@ function useForecast(order: NewJob, enabled: boolean) {
     const timer = setTimeout(() => setCalm(text), CALM_MS);
     return () => clearTimeout(timer);
   }, [text]);
-  return useQuery({
+  const { data, error, isPlaceholderData } = useQuery({
     queryKey: ['dry-run', calm],
     enabled,
     queryFn: () => ask(api.POST('/api/v1/jobs/dry-run', { body: JSON.parse(calm) as NewJob })),
     placeholderData: (before) => before,
   });
+  const isOfThis = data !== undefined && !error && !isPlaceholderData && calm === JSON.stringify(order);
+  return { data, error, isOfThis };
 }
 
 interface Part {
@@ -145,7 +147,7 @@ function Scope({ of, draft, set }: Part & { of: Package }) {
         <Segmented
           value={draft.kind}
           onChange={(kind) => set({ kind, scope: SCOPES[kind].includes(draft.scope) ? draft.scope : SCOPES[kind][0]! })}
-          options={(['VERIFY', 'STATIC', 'DYNAMIC'] as const).map((value) => ({ value, label: code('jobKind', value) }))}
+          options={kindsOf(of).map((value) => ({ value, label: code('jobKind', value) }))}
         />
       </Form.Item>
       <Form.Item label={t('scope')}>
@@ -179,7 +181,7 @@ function Scope({ of, draft, set }: Part & { of: Package }) {
         </Form.Item>
       )}
       {draft.kind !== 'VERIFY' && (
-        <Form.Item label={t('srcVersions')} extra={t('srcVersions.detail')}>
+        <Form.Item label={t('srcVersions')} required={needsSources(draft, of)} extra={t(needsSources(draft, of) ? 'srcVersions.needed' : 'srcVersions.detail')}>
           <Select
             aria-label={t('srcVersions')}
             mode="tags"
@@ -264,6 +266,7 @@ function Strategy({ of, draft, set }: Part & { of: Package }) {
     </Checkbox>
   );
   const wavesWrong = wavesOf(draft.waves) === null;
+  const notMqtt = whyNotMqtt(of);
   return (
     <div className="stack">
       {draft.kind === 'STATIC' && (
@@ -316,12 +319,11 @@ function Strategy({ of, draft, set }: Part & { of: Package }) {
                     options={(['keep', 'replace', 'queue'] as const).map((value) => ({ value, label: t(`overwrite.${value}`) }))}
                   />
                 </Form.Item>
-                <Form.Item label={t('protocol')} extra={of.files && t('files.several')}>
+                <Form.Item label={t('protocol')} extra={notMqtt && t(notMqtt)}>
                   <Segmented<Draft['protocol']>
-                    disabled={!!of.files}
                     value={draft.protocol}
                     onChange={(protocol) => set({ protocol })}
-                    options={[{ value: 'mqtt', label: 'MQTT' }, { value: 'http', label: 'HTTP(S)' }]}
+                    options={[{ value: 'mqtt', label: 'MQTT', disabled: notMqtt !== null }, { value: 'http', label: 'HTTP(S)' }]}
                   />
                 </Form.Item>
                 <div className="stack">
@@ -371,7 +373,7 @@ function Windows({ of, use }: { of: WindowDraft[]; use: (windows: WindowDraft[])
   );
 }
 
-function Check({ of, draft, matched }: { of: Package; draft: Draft; matched: number }) {
+function Check({ of, draft, matched }: { of: Package; draft: Draft; matched: number | null }) {
   const text = useText();
   return (
     <Card title={text.t('wizard.summary')}>

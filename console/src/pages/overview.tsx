@@ -75,6 +75,7 @@ function Fleet({ products }: { products: Product[] }) {
           }
         />
       </Card>
+      {products.length > MOST && <p>{t('ofProducts', { shown: MOST, whole: products.length })}</p>}
       <div className="grid">
         {shown.map(({ productKey, name }) => (
           <Card key={productKey} title={<Link to={`/products/${productKey}`}>{name}</Link>}>

@@ -12,7 +12,7 @@ import { bytes } from '../parts/numbers';
 import { Page } from '../parts/page';
 import { Remove } from '../parts/remove';
 import { useText } from '../texts';
-import { isUnproven } from './draft';
+import { isUnproven, kindsOf } from './draft';
 import { useProduct } from './product';
 
 export const usePackage = (packageId: string) =>
@@ -60,18 +60,26 @@ function Actions({ of }: { of: Package }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const path = { packageId: of.id };
+  const jobs = useQuery({
+    queryKey: ['jobs', 'package', of.id, 'latest'],
+    queryFn: () => ask(api.GET('/api/v1/jobs', { params: { query: { packageId: of.id, order: 'desc', limit: 200 } } })),
+  });
   return (
     <>
-      <LinkButton primary to={`/packages/${of.id}/new-job`}>
-        {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
-      </LinkButton>
-      <Remove
-        name={of.name}
-        what={t('cancelJobs')}
-        sure={t('cancelJobs.sure')}
-        remove={() => ask(api.POST('/api/v1/packages/{packageId}/cancel', { params: { path } }))}
-        removed={() => queries.invalidateQueries({ queryKey: ['jobs'] })}
-      />
+      {kindsOf(of).length > 0 && (
+        <LinkButton primary to={`/packages/${of.id}/new-job`}>
+          {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
+        </LinkButton>
+      )}
+      {jobs.data?.items.some(({ endedAt }) => !endedAt) && (
+        <Remove
+          name={of.name}
+          what={t('cancelJobs')}
+          sure={t('cancelJobs.sure')}
+          remove={() => ask(api.POST('/api/v1/packages/{packageId}/cancel', { params: { path } }))}
+          removed={() => queries.invalidateQueries({ queryKey: ['jobs'] })}
+        />
+      )}
       <Remove
         name={of.name}
         remove={() => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path } }))}

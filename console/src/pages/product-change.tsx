@@ -57,7 +57,7 @@ function Change({ product }: { product: Product }) {
         sent={() => queries.invalidateQueries({ queryKey: ['products'] })}
       >
         <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
-          <Input autoFocus />
+          <Input autoFocus maxLength={64} />
         </Form.Item>
         <Form.Item name="nodeType" label={t('nodeType')}>
           <Select options={(['device', 'gateway'] as const).map((value) => ({ value, label: t(`nodeType.${value}`) }))} />

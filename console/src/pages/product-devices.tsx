@@ -144,12 +144,13 @@ function Export({ name, get }: { name: string; get: Parameters<typeof all<Device
       const devices = await all(get);
       const rows = devices.map((device) => [
         device.deviceName,
+        String(device.enabled),
         String(device.online),
         device.versions.map(({ module, version }) => `${module}=${version}`).join(' '),
         Object.entries(device.tags).map(([key, value]) => `${key}=${value}`).join(' '),
         device.lastOnlineAt ?? '',
       ]);
-      save(name, csv([['deviceName', 'online', 'versions', 'tags', 'lastOnlineAt'], ...rows]));
+      save(name, csv([['deviceName', 'enabled', 'online', 'versions', 'tags', 'lastOnlineAt'], ...rows]));
     },
   });
   return (
@@ -223,6 +224,8 @@ function ImportForm({ productKey, open, close }: { productKey: string; open: boo
       title={t('importDevices')}
       footer={null}
       width={720}
+      mask={{ closable: false }}
+      keyboard={!order.isPending}
       destroyOnHidden
     >
       <div className="stack">

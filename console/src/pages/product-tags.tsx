@@ -32,7 +32,7 @@ export function TagsForm({ productKey, open, close }: { productKey: string; open
   };
   const done = order.data;
   return (
-    <Modal open={open} onCancel={close} afterClose={afterClose} title={t('changeTags')} footer={null} width={720} destroyOnHidden>
+    <Modal open={open} onCancel={close} afterClose={afterClose} title={t('changeTags')} footer={null} width={720} mask={{ closable: false }} keyboard={!order.isPending} destroyOnHidden>
       <div className="stack">
         <p>{t('changeTags.detail')}</p>
         <CsvFile use={setLines} />

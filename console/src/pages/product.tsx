@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react';
 import { NavLink, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
-import { Copy, Time } from '../parts/bits';
+import { Copy, NothingHere, Time } from '../parts/bits';
 import { Loaded } from '../parts/loaded';
 import { Page } from '../parts/page';
 import { isAllowed } from '../parts/register-again';
@@ -64,7 +64,7 @@ export default function ProductPage() {
                 </NavLink>
               ))}
             </nav>
-            <Suspense>{places.find(([place]) => place === tab)?.[2]}</Suspense>
+            <Suspense>{places.find(([place]) => place === tab)?.[2] ?? <NothingHere />}</Suspense>
           </>
         )}
       </Loaded>

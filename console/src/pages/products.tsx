@@ -66,7 +66,7 @@ export function NewProductForm({ open, close }: { open: boolean; close: () => vo
   return (
     <FormDialog title={t('newProduct')} open={open} close={close} order={order} submit={t('create')} initialValues={{ nodeType: 'device' }}>
       <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('required') }]}>
-        <Input autoFocus maxLength={200} />
+        <Input autoFocus maxLength={64} />
       </Form.Item>
       <Form.Item name="productKey" label="ProductKey" extra={t('productKey.detail')}>
         <Input />

@@ -70,6 +70,12 @@ export function NextStep({ text, children }: { text: string; children?: ReactNod
   );
 }
 
+/** An address that leads nowhere, said within the page around it. */
+export function NothingHere() {
+  const { t } = useText();
+  return <NextStep text={`${t('nothingHere')}. ${t('nothingHere.detail')}`} />;
+}
+
 /** A link that looks like a button. */
 export function LinkButton({ to, primary, children }: { to: string; primary?: boolean; children: ReactNode }) {
   const navigate = useNavigate();

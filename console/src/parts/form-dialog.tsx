@@ -24,14 +24,14 @@ interface Props<Wanted> {
   children: ReactNode;
 }
 
-/** A dialog that is filled in and sent off. Each time it opens it is as new. */
+/** A dialog that is filled in and sent off. Each time it opens it is as new; a click beside it loses nothing of it. */
 export function FormDialog<Wanted>({ title, open, close, closed, order, quiet, submit, disabled, initialValues, form, children }: Props<Wanted>) {
   const afterClose = () => {
     order.reset();
     closed?.();
   };
   return (
-    <Modal open={open} onCancel={close} afterClose={afterClose} title={title} footer={null} destroyOnHidden>
+    <Modal open={open} onCancel={close} afterClose={afterClose} title={title} footer={null} mask={{ closable: false }} keyboard={!order.isPending} destroyOnHidden>
       {/* Named, so that no field's id hides a property of the form's element, as nodeType would. */}
       <Form name="dialog" {...(form && { form })} layout="vertical" initialValues={initialValues} onFinish={(wanted: Wanted) => order.mutate(wanted)}>
         {children}

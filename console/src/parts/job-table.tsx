@@ -38,11 +38,11 @@ export function JobTable({ of, query, empty }: Props) {
       empty={empty}
       columns={[
         { title: t('job'), render: (_, { id }) => <Link to={`/jobs/${id}`}>{id}</Link> },
+        { title: t('state'), render: (_, job) => <JobState job={job} /> },
+        { title: t('progress'), width: 220, render: (_, { counts }) => <Ended counts={counts} /> },
         ...(query.packageId ? [] : [{ title: t('package'), render: (_: unknown, { packageId }: Job) => <PackageLink packageId={packageId} /> }]),
         { title: t('jobKind'), render: (_, { kind }) => code('jobKind', kind) },
         { title: t('scope'), render: (_, { scope }) => t(`scope.${scope.kind}`) },
-        { title: t('state'), render: (_, job) => <JobState job={job} /> },
-        { title: t('progress'), width: 220, render: (_, { counts }) => <Ended counts={counts} /> },
         { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
       ]}
     />
@@ -70,7 +70,7 @@ export function JobState({ job }: { job: Job }) {
   );
 }
 
-/** How many of a job's devices have succeeded and failed, of how many. */
+/** How a job's devices have ended, of how many. */
 export function Ended({ counts }: { counts: Counts }) {
   const { t } = useText();
   const whole = total(counts);
@@ -85,7 +85,7 @@ export function Ended({ counts }: { counts: Counts }) {
         size="small"
         aria-label={t('progress')}
       />
-      {t('ofTasks', { succeeded: counts.succeeded, failed: counts.failed, whole })}
+      {t(counts.canceled > 0 ? 'ofTasks.canceled' : 'ofTasks', { ...counts, whole })}
     </div>
   );
 }

@@ -18,6 +18,8 @@ interface Props {
 export function Outcomes({ title, of, examples }: Props) {
   const { t, n, code } = useText();
   const ended = of.succeeded + of.failed;
+  const all = ended + of.canceled;
+  const ofHowMany = (whole: number) => (whole > 0 ? <small>/ {n(whole)}</small> : undefined);
   return (
     <Card title={title}>
       <div className="stack">
@@ -27,8 +29,8 @@ export function Outcomes({ title, of, examples }: Props) {
             value={of.successPercent == null ? '–' : `${of.successPercent.toFixed(1)} %`}
             suffix={ended > 0 ? <small>{t('ofCount', { part: of.succeeded, whole: ended })}</small> : undefined}
           />
-          <Statistic title={t('failed')} value={n(of.failed)} />
-          <Statistic title={t('canceled')} value={n(of.canceled)} />
+          <Statistic title={t('failed')} value={n(of.failed)} suffix={ofHowMany(ended)} />
+          <Statistic title={t('canceled')} value={n(of.canceled)} suffix={ofHowMany(all)} />
           <Statistic title={t('meanDuration')} value={of.meanSeconds == null ? '–' : span(of.meanSeconds)} />
           <Statistic title={t('longestDuration')} value={of.longestSeconds == null ? '–' : span(of.longestSeconds)} />
         </div>

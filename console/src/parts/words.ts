@@ -54,6 +54,9 @@ export function termText(text: Text, key: string, value: NonNullable<Terms[keyof
     .join(', ');
 }
 
+/** What can be changed of a job, by name. */
+export const fieldText = ({ t, code }: Text, field: string) => (field === 'scope' ? t('scope') : code('terms', field));
+
 /** What happened, in one sentence. */
 export function eventText(text: Text, event: Event): string {
   const { params, code } = event as { params: Record<string, unknown>; code: string };
@@ -66,7 +69,7 @@ export function eventText(text: Text, event: Event): string {
   }
   const hold = params['hold'] as { kind: string; halt?: Halt } | undefined;
   if (hold) values['why'] = hold.halt ? haltText(text, hold.halt) : text.t('hold.paused');
-  if (Array.isArray(params['fields'])) values['fields'] = params['fields'].join(', ');
+  if (Array.isArray(params['fields'])) values['fields'] = (params['fields'] as string[]).map((field) => fieldText(text, field)).join(', ');
   const told = text.code('event', code, values);
   return reason ? `${told}: ${values['reason']}` : told;
 }

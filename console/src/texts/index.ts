@@ -2,6 +2,7 @@ import { useSyncExternalStore } from 'react';
 
 import { Store } from '../api/store';
 import { en, type TextKey } from './en';
+import { problems } from './problems-zh-CN';
 import { zh } from './zh-CN';
 
 export type Language = 'en' | 'zh-CN';
@@ -9,6 +10,8 @@ export type { TextKey };
 
 const KEY = 'otaru-language';
 const texts: Record<Language, Record<TextKey, string>> = { en, 'zh-CN': zh };
+/** Of what is refused the platform itself tells in English. */
+const refusals: Record<Language, Record<string, string>> = { en: {}, 'zh-CN': problems };
 
 /** The language of this browser's operator: chosen, else the browser's own. */
 export const language = new Store<Language>(first());
@@ -49,7 +52,7 @@ export function textIn(language: Language): Text {
     n,
     t: (key, values) => fill(of[key], written(values)),
     code: (kind, code, values) => {
-      const text = of[`${kind}.${code}` as TextKey];
+      const text = kind === 'problem' ? refusals[language][code] : of[`${kind}.${code}` as TextKey];
       return text === undefined ? code : fill(text, written(values));
     },
   };

@@ -1,8 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
+import { fieldText } from '../parts/words';
+import type { Text } from '.';
 import { en, type TextKey } from './en';
+import { problems } from './problems-zh-CN';
 import { zh } from './zh-CN';
 
 const places = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
@@ -31,4 +34,43 @@ test('every code of the platform has a text', () => {
   for (const [kind, name] of [['reason', 'Reason'], ['reasonKind', 'Reason'], ['waiting', 'Waiting'], ['halt', 'Halt']] as const) {
     for (const { properties } of schemas[name]!.oneOf!) expect(en).toHaveProperty([`${kind}.${properties.code.enum[0]}`]);
   }
+});
+
+/** The sources of the platform that tell of refusals. */
+const sources = ['../crates/server/src', '../crates/api/src'].flatMap((folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.rs'))
+    .map((name) => readFileSync(`${folder}/${name}`, 'utf8')),
+);
+
+test('what an operator is refused is told in Chinese too', () => {
+  const met = [
+    ...['wrongToken', 'noToken', 'notUp', 'internal', 'diskFull', 'bodyTooLarge', 'badField', 'changedMeanwhile'],
+    ...['idempotencyKeyInUse', 'idempotencyKeyReused', 'answerLost'],
+    ...['productKeyInvalid', 'productKeyTaken', 'productNotEmpty', 'productNotFound', 'nameInvalid', 'timeZoneUnknown'],
+    ...['deviceNameInvalid', 'deviceNameTaken', 'deviceNotFound', 'deviceListInvalid', 'csvInvalid', 'tagNameInvalid', 'tagValueInvalid'],
+    ...['groupNameInvalid', 'groupTaken', 'groupNotFound', 'groupInUse', 'filterInvalid', 'moduleTaken'],
+    ...['versionInvalid', 'imageVersionDiffers', 'packageNotVerified', 'packageNotVerifiable', 'packageInUse'],
+    ...['fileTooLargeForMqtt', 'severalFilesOverMqtt', 'sha256OverMqtt', 'publicUrlUnset', 'noticeTooLarge'],
+    ...['gateInvalid', 'firstWaveEmpty', 'waveNotOpen', 'policyInvalid', 'termsContradict', 'numberInvalid', 'scheduleInvalid'],
+    ...['noDeviceMatched', 'jobBusy', 'jobEnded', 'jobOver', 'nothingToReupgrade', 'taskBlocked'],
+  ];
+  for (const code of met) expect(problems).toHaveProperty([code]);
+  for (const code of Object.keys(problems)) expect(sources.some((source) => source.includes(`"${code}"`)), code).toBe(true);
+});
+
+/** The words of an enum in the sources of the platform, as they are written in JSON. */
+function wordsOf(path: string, name: string): string[] {
+  const [, body = ''] = new RegExp(`pub enum ${name} \\{\\n(.*?)\\n\\}`, 's').exec(readFileSync(path, 'utf8')) ?? [];
+  return [...body.matchAll(/^ {4}([A-Z]\w*)/gm)].map(([, word]) => word![0]!.toLowerCase() + word!.slice(1));
+}
+
+test('whatever happens has a text, and so has whatever is changed of a job', () => {
+  const happens = wordsOf('../crates/rollout/src/event.rs', 'EventKind');
+  expect(happens).toContain('waveOpened');
+  for (const code of happens) expect(en).toHaveProperty([`event.${code}`]);
+  const fields = wordsOf('../crates/rollout/src/revise.rs', 'JobField');
+  expect(fields).toContain('endAt');
+  const text = { t: (key: TextKey) => en[key], code: (kind: string, code: string) => en[`${kind}.${code}` as TextKey] ?? code } as Text;
+  for (const field of fields) expect(fieldText(text, field)).not.toBe(field);
 });
