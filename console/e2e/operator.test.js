@@ -461,6 +461,32 @@ test('a device registers again, comes in by a certificate, and is behind a gatew
   await page.close();
 });
 
+test('who comes back to a list finds it as it was', async () => {
+  const names = Array.from({ length: 120 }, (_, at) => `${at < 60 ? 'lamp' : 'tram'}-${String(at + 1).padStart(4, '0')}`);
+  const productKey = await product('Returning', names);
+  const page = await browser.page(platform.token);
+  await page.goto(`/products/${productKey}/devices`);
+  await page.getByRole('searchbox', { name: 'Name begins with' }).fill('tram-');
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'tram-0061' }).waitFor();
+  assert.equal(new URL(page.url()).searchParams.get('prefix'), 'tram-');
+  await page.getByRole('button', { name: 'Next page' }).click();
+  await page.getByRole('link', { name: 'tram-0120' }).click();
+  await page.getByRole('heading', { name: 'tram-0120' }).waitFor();
+  await page.goBack();
+  await page.getByRole('link', { name: 'tram-0120' }).waitFor();
+  await page.getByText('Page 2', { exact: true }).waitFor();
+  assert.equal(await page.getByRole('searchbox', { name: 'Name begins with' }).inputValue(), 'tram-');
+  await page.getByRole('searchbox', { name: 'Name begins with' }).fill('lamp-');
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'lamp-0001' }).waitFor();
+  await page.getByText('Page 1', { exact: true }).waitFor();
+  await page.getByRole('link', { name: 'Devices', exact: true }).click();
+  await page.getByRole('link', { name: 'lamp-0001' }).waitFor();
+  assert.equal(await page.getByRole('searchbox', { name: 'Name begins with' }).inputValue(), '');
+  await page.close();
+});
+
 test('what happened begins with the newest and goes back to the first', async () => {
   const names = Array.from({ length: 60 }, (_, at) => `lamp-${String(at + 1).padStart(4, '0')}`);
   const productKey = await product('History', names);

@@ -1,7 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Card, Descriptions, Grid, Popconfirm, Progress, Segmented, Statistic } from 'antd';
-import { useState } from 'react';
-import { Link, useParams } from 'react-router';
+import { Link, useParams, useSearchParams } from 'react-router';
 
 import { api, ask } from '../api/client';
 import { csv, save } from '../api/csv';
@@ -268,7 +267,9 @@ function Results({ job }: { job: Job }) {
 function Tasks({ job }: { job: Job }) {
   const { t, n, code } = useText();
   const wide = Grid.useBreakpoint().md ?? true;
-  const [state, setState] = useState<TaskState | 'ALL'>('ALL');
+  const [params, setParams] = useSearchParams();
+  const wanted = params.get('state');
+  const state = STATES.find(([, name]) => name === wanted)?.[1] ?? 'ALL';
   const get = (cursor?: string, limit?: number) =>
     ask(
       api.GET('/api/v1/jobs/{jobId}/tasks', {
@@ -307,7 +308,7 @@ function Tasks({ job }: { job: Job }) {
       }
     >
       <ProblemAlert error={download.error} />
-      <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={setState} options={states} />
+      <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={(state) => setParams(state === 'ALL' ? {} : { state }, { replace: true })} options={states} />
       <CursorTable<Task>
         of={['job', job.id, 'tasks', state]}
         label={t('tasks')}

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useSearchParams } from 'react-router';
 
 import { LinkButton, NextStep } from '../parts/bits';
 import { JobTable } from '../parts/job-table';
@@ -8,11 +8,12 @@ import { useText } from '../texts';
 
 export default function Jobs() {
   const { t } = useText();
-  const [productKey, setProductKey] = useState<string | undefined>();
+  const [params, setParams] = useSearchParams();
+  const productKey = params.get('product') ?? undefined;
   return (
     <Page title={t('jobs')}>
       <div className="row">
-        <ProductSelect value={productKey} use={setProductKey} />
+        <ProductSelect value={productKey} use={(product) => setParams(product ? { product } : {}, { replace: true })} />
       </div>
       <JobTable
         of={['jobs', 'list', productKey]}

@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { App, Button, Form, Input, Modal, Select, Tag } from 'antd';
 import { useState } from 'react';
-import { useNavigate } from 'react-router';
+import { useNavigate, useSearchParams } from 'react-router';
 
 import { api, ask, given } from '../api/client';
 import { csv, save } from '../api/csv';
@@ -13,18 +13,21 @@ import { CursorTable } from '../parts/cursor-table';
 import { FormDialog } from '../parts/form-dialog';
 import { ProblemAlert } from '../parts/problem';
 import { Refused } from '../parts/refused';
+import { SearchField } from '../parts/search-field';
 import { useText } from '../texts';
 import { TagsForm } from './product-tags';
 
-interface Narrowed {
-  prefix?: string;
-  filter?: string;
-  group?: string;
-}
+/** What a list of devices is narrowed by: the platform takes one of them. */
+const WAYS = ['prefix', 'filter', 'group'] as const;
+type Way = (typeof WAYS)[number];
+type Narrowed = Partial<Record<Way, string>>;
 
 export function Devices({ productKey }: { productKey: string }) {
   const { t } = useText();
-  const [narrowed, setNarrowed] = useState<Narrowed>({});
+  // In the address, so that who comes back from a device finds the list as it was.
+  const [params, setParams] = useSearchParams();
+  const by = WAYS.find((way) => params.get(way));
+  const narrowed: Narrowed = by ? { [by]: params.get(by)! } : {};
   const [open, setOpen] = useState<'one' | 'many' | 'tags' | null>(null);
   const get = (cursor?: string, limit?: number) =>
     ask(
@@ -43,7 +46,7 @@ export function Devices({ productKey }: { productKey: string }) {
         <Button onClick={() => setOpen('tags')}>{t('changeTags')}</Button>
         <Export name={`${productKey}-devices.csv`} get={(cursor) => get(cursor, 200)} />
       </div>
-      <Narrow productKey={productKey} use={setNarrowed} />
+      <Narrow productKey={productKey} of={narrowed} use={(narrowed) => setParams(narrowed, { replace: true })} />
       <CursorTable<Device>
         of={['devices', productKey, narrowed]}
         label={t('devices')}
@@ -85,10 +88,10 @@ function Tags({ of }: { of: string[] }) {
   );
 }
 
-/** By the beginning of names, by the filter language, or by a group: the platform takes one of them. */
-function Narrow({ productKey, use }: { productKey: string; use: (narrowed: Narrowed) => void }) {
+/** By the beginning of names, by the filter language, or by a group. */
+function Narrow({ productKey, of, use }: { productKey: string; of: Narrowed; use: (narrowed: Narrowed) => void }) {
   const { t } = useText();
-  const [by, setBy] = useState<keyof Narrowed>('prefix');
+  const [by, setBy] = useState<Way>(() => WAYS.find((way) => of[way]) ?? 'prefix');
   const groups = useGroups(productKey, by === 'group');
   const set = (value: string) => use(value ? { [by]: value } : {});
   return (
@@ -100,7 +103,7 @@ function Narrow({ productKey, use }: { productKey: string; use: (narrowed: Narro
           setBy(next);
           use({});
         }}
-        options={(['prefix', 'filter', 'group'] as const).map((value) => ({ value, label: t(`narrow.${value}`) }))}
+        options={WAYS.map((value) => ({ value, label: t(`narrow.${value}`) }))}
       />
       {by === 'group' ? (
         <Select
@@ -108,17 +111,18 @@ function Narrow({ productKey, use }: { productKey: string; use: (narrowed: Narro
           className="field"
           allowClear
           placeholder={t('group')}
+          value={of.group}
           onChange={(group?: string) => set(group ?? '')}
           options={(groups.data ?? []).map(({ name }) => ({ value: name, label: name }))}
         />
       ) : (
-        <Input.Search
+        <SearchField
           key={by}
+          value={of[by] ?? ''}
           aria-label={t(`narrow.${by}`)}
           className="field wide"
-          allowClear
           placeholder={by === 'filter' ? 'tag.region = eu and status = offline' : 'lamp-'}
-          onSearch={(value) => set(value.trim())}
+          use={set}
         />
       )}
     </div>

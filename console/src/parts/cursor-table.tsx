@@ -1,6 +1,7 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { Button, type TableColumnsType } from 'antd';
 import { type Key, type ReactNode, useState } from 'react';
+import { useLocation, useNavigate } from 'react-router';
 
 import { filled } from '../api/pages';
 import type { Page } from '../api/types';
@@ -30,7 +31,7 @@ export function CursorTable<T extends object>(props: Props<T>) {
 
 function Cursored<T extends object>({ of, get, columns, rowKey, empty, label, more }: Props<T>) {
   const { t } = useText();
-  const [cursors, setCursors] = useState<string[]>([]);
+  const [cursors, setCursors] = usePages(JSON.stringify(of));
   const cursor = cursors.at(-1);
   const query = useQuery({
     queryKey: [...of, { cursor }],
@@ -64,4 +65,17 @@ function Cursored<T extends object>({ of, get, columns, rowKey, empty, label, mo
       )}
     </div>
   );
+}
+
+/** Where the pages up to this one begin; kept with the place in the browser's history, so that who comes back finds it. */
+function usePages(list: string): [string[], (cursors: string[]) => void] {
+  const { search, state } = useLocation();
+  const navigate = useNavigate();
+  const pages = (state as { pages?: Record<string, string[]> } | null)?.pages;
+  const [cursors, setCursors] = useState<string[]>(() => pages?.[list] ?? []);
+  const go = (next: string[]) => {
+    setCursors(next);
+    void navigate({ search }, { replace: true, state: { pages: { ...pages, [list]: next } } });
+  };
+  return [cursors, go];
 }
