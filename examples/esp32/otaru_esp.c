@@ -37,7 +37,16 @@ static const char *find(otaru_esp *esp)
     esp->otadata = esp_partition_find_first(ESP_PARTITION_TYPE_DATA, ESP_PARTITION_SUBTYPE_DATA_OTA, NULL);
     if (esp->slot == NULL || esp->otadata == NULL)
         return "the partition table has no second ota_ partition, or no otadata";
-    return esp->journal == NULL ? "the partition table has no partition called journal" : NULL;
+    if (esp->journal == NULL || esp->journal->size < 2 * OTARU_SECTOR)
+        return "the partition table has no partition called journal of two sectors or more";
+    return NULL;
+}
+
+bool otaru_esp_is_on_trial(void)
+{
+    esp_ota_img_states_t state;
+    return esp_ota_get_state_partition(esp_ota_get_running_partition(), &state) == ESP_OK &&
+           state == ESP_OTA_IMG_PENDING_VERIFY;
 }
 
 const char *otaru_esp_begin(otaru_esp *esp, otaru_device *device, const char *version, uint32_t block)
@@ -52,18 +61,22 @@ const char *otaru_esp_begin(otaru_esp *esp, otaru_device *device, const char *ve
     otaru_region otadata = {journal.start + journal.len, esp->otadata->size};
     otaru_module module = {"default", version, {0, esp->slot->size}};
     otaru_updates updates = {&module, 1, flash, journal, block, 2, 0, 0, 0};
-    esp_ota_img_states_t state;
     otaru_boot_info info;
+    esp_err_t error;
     int index = running->subtype - ESP_PARTITION_SUBTYPE_APP_OTA_MIN;
-    if (esp_ota_get_state_partition(running, &state) == ESP_OK && state == ESP_OTA_IMG_PENDING_VERIFY)
-        esp_ota_mark_app_valid_cancel_rollback();
-    if (otaru_begin(device, &updates) != OTARU_OK)
-        return otaru_error(device);
     // ESP-IDF remembers for ever that an image was given up; the platform is to hear of it once.
     if (otaru_boot_open_otadata(&esp->boot, sizeof esp->boot, &flash, otadata, esp_ota_get_app_partition_count(),
                                 running->subtype == ESP_PARTITION_SUBTYPE_APP_FACTORY ? -1 : index) != OTARU_OK ||
         otaru_boot_info_of(&esp->boot, &info) != OTARU_OK)
         return otaru_boot_error(&esp->boot);
+    // An image that cannot take updates is not one to keep; and otaru_begin may erase what is left in the other slot, which
+    // must not be what the device falls back to.
+    if (otaru_check(device, &updates) != OTARU_OK)
+        return otaru_error(device);
+    if (otaru_esp_is_on_trial() && (error = esp_ota_mark_app_valid_cancel_rollback()) != ESP_OK)
+        return esp_err_to_name(error);
+    if (otaru_begin(device, &updates) != OTARU_OK)
+        return otaru_error(device);
     esp->is_back = info.state == OTARU_ROLLED_BACK;
     if (esp->is_back)
         otaru_rolled_back(device, "default", info.text);
@@ -73,10 +86,12 @@ const char *otaru_esp_begin(otaru_esp *esp, otaru_device *device, const char *ve
 void otaru_esp_install(otaru_esp *esp, otaru_device *device)
 {
     esp_err_t error = esp_ota_set_boot_partition(esp->slot);
-    if (error == ESP_OK)
-        otaru_done(device);
-    else
+    if (error != ESP_OK) {
         otaru_failed(device, esp_err_to_name(error));
+        return;
+    }
+    esp->is_back = false; // the entry of the image given up is now that of this one
+    otaru_done(device);
 }
 
 void otaru_esp_heard(otaru_esp *esp)

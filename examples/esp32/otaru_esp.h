@@ -18,8 +18,14 @@ typedef struct {
     bool is_back; // after a roll back of which the platform has not heard
 } otaru_esp;
 
-// The running image works: confirms it if it is on trial, and begins updates into the other slot. Why it cannot is told
-// in words, else it is NULL. `version` is what the image calls itself; it stays where it is, like `esp`.
+// An image on trial that has not logged in so many milliseconds after its start has to start again, which leaves it.
+#define OTARU_ESP_TRIAL 300000
+
+// Whether the running image is on trial: left at the next start, unless otaru_esp_begin confirms it.
+bool otaru_esp_is_on_trial(void);
+
+// The running image logged in: confirms it if it is on trial and updates can begin, and begins them into the other slot. Why
+// it cannot is told in words, else it is NULL. `version` is what the image calls itself; it stays where it is, like `esp`.
 const char *otaru_esp_begin(otaru_esp *esp, otaru_device *device, const char *version, uint32_t block);
 
 // Does what OTARU_INSTALL wants: has ESP-IDF check the image, and start it next, on trial.

@@ -24,6 +24,7 @@
 #define SLOT 0x100000u
 #define FLASH (4 * OTARU_SECTOR + 2 * SLOT)
 #define BLOCK 4096
+#define MOST_READ (72 * 1024) /* bytes of the flash, in one poll */
 
 static const otaru_boot_layout layout = {
     .log = {0, 2 * OTARU_SECTOR},
@@ -47,8 +48,11 @@ static bool last_operation(void)
     return left > 0 && --left == 0;
 }
 
+static size_t read_at_once; /* bytes, in this poll */
+
 static int32_t flash_read(void *context, uint32_t offset, uint8_t *bytes, size_t len)
 {
+    read_at_once += len;
     return pread(*(int *)context, bytes, len, offset) == (ssize_t)len ? 0 : -1;
 }
 
@@ -324,7 +328,10 @@ static void run(struct application *app)
     app->begun = app->to_acknowledge = false;
     must(app, "init", otaru_init(&app->device, sizeof app->device, &login));
     while (!asked_to_end) {
+        read_at_once = 0;
         must(app, "poll", otaru_poll(&app->device, now(), &todo));
+        if (read_at_once > MOST_READ)
+            die("poll", "reads so much that nobody else gets a turn");
         switch (todo.kind) {
         case OTARU_OPEN: dial(app); break;
         case OTARU_SEND: send_all(app, todo.data, todo.len); break;

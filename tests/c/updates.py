@@ -116,9 +116,9 @@ class Story:
         wait_until("the end of what is no image", lambda: task().get("state") == "FAILED")
         check("ESP_ERR_OTA_VALIDATE_FAILED" in str(task()), f"why it cannot be installed is told: {task()}")
 
-    def rolled_back(self):
-        task = self.roll_out("2.2.0", self.image("2.2.0", verdict="hangs"), "--attempts", "1")
-        wait_until("the end of an image that hangs", lambda: task().get("state") == "FAILED")
+    def rolled_back(self, version="2.2.0", verdict="hangs"):
+        task = self.roll_out(version, self.image(version, verdict=verdict), "--attempts", "1")
+        wait_until(f"the end of an image: {verdict}", lambda: task().get("state") == "FAILED")
         check("rolled back" in str(task()), f"why it failed is told: {task()}")
         wait_until("the version before", lambda: self.runs("2.0.0"))
 
@@ -162,6 +162,7 @@ def story(platform, folder):
         told.refused()
         told.rolled_back()
         if options.esp:
+            told.rolled_back("2.2.1", "deaf")
             told.no_image()
         device.power_off(gently=True)
         told.cuts()

@@ -11,7 +11,8 @@
 static otaru_device device;
 static uint8_t buffer[4096 + 512];
 static uint8_t chip[6 * OTARU_SECTOR];
-static int32_t flash_fails, calls_back;
+static int32_t flash_fails, calls_back; /* 1: into the device, 2: into the boot log */
+static otaru_boot boot;
 
 static void expect(int line, otaru_result found, otaru_result wanted, const char *words)
 {
@@ -25,7 +26,7 @@ static void expect(int line, otaru_result found, otaru_result wanted, const char
 static int32_t chip_read(void *context, uint32_t offset, uint8_t *bytes, size_t len)
 {
     (void)context;
-    if (calls_back && otaru_disconnected(&device) != OTARU_BUSY)
+    if (calls_back == 1 && otaru_disconnected(&device) != OTARU_BUSY)
         return -7;
     memcpy(bytes, chip + offset, len);
     return flash_fails;
@@ -34,6 +35,8 @@ static int32_t chip_read(void *context, uint32_t offset, uint8_t *bytes, size_t 
 static int32_t chip_write(void *context, uint32_t offset, const uint8_t *bytes, size_t len)
 {
     (void)context;
+    if (calls_back == 2 && otaru_boot_acknowledge(&boot) != OTARU_BUSY)
+        return -7;
     memcpy(chip + offset, bytes, len);
     return flash_fails;
 }
@@ -128,6 +131,7 @@ static void bad_updates(void)
     memset(chip, 0xFF, sizeof chip);
     init();
     EXPECT(otaru_begin(&device, NULL), OTARU_BAD_ARGUMENT, "updates is missing");
+    EXPECT(otaru_check(&device, NULL), OTARU_BAD_ARGUMENT, "updates is missing");
 #define BAD(field, value, result, words)                                                                              \
     do {                                                                                                              \
         updates = good_updates(&module);                                                                              \
@@ -151,16 +155,19 @@ static void bad_updates(void)
     module.version = "1.0\"";
     updates = good_updates(&module);
     EXPECT(otaru_begin(&device, &updates), OTARU_BAD_CONFIG, "module 1");
+    EXPECT(otaru_check(&device, &updates), OTARU_BAD_CONFIG, "module 1");
     module.version = NULL;
     EXPECT(otaru_begin(&device, &updates), OTARU_BAD_ARGUMENT, "version is missing");
     module.version = "1.0.0";
     module.slot.len = 0xFFFFF000u;
     EXPECT(otaru_begin(&device, &updates), OTARU_BAD_FLASH, "reaches beyond");
     module.slot = slot;
+    EXPECT(otaru_check(&device, &updates), OTARU_OK, NULL);
     flash_fails = -9; /* a journal that cannot be read is an empty one */
     EXPECT(otaru_begin(&device, &updates), OTARU_OK, NULL);
     flash_fails = 0;
     EXPECT(otaru_begin(&device, &updates), OTARU_NOT_NOW, "begun already");
+    EXPECT(otaru_check(&device, &updates), OTARU_NOT_NOW, "begun already");
 }
 
 static void at_the_wrong_time(void)
@@ -292,7 +299,7 @@ static void own_client(void)
 
 static void boot_logs(void)
 {
-    static otaru_boot boot, copy;
+    static otaru_boot copy;
     otaru_boot_layout layout = {{0, 2 * OTARU_SECTOR}, {2 * OTARU_SECTOR, 2 * OTARU_SECTOR},
                                 {{4 * OTARU_SECTOR, OTARU_SECTOR}, {5 * OTARU_SECTOR, OTARU_SECTOR}}};
     otaru_region otadata = {0, 2 * OTARU_SECTOR};
@@ -310,7 +317,10 @@ static void boot_logs(void)
     assert(otaru_boot_provision(&boot, sizeof boot, &flash, &layout, 100) == OTARU_OK);
     assert(otaru_boot_confirm(&boot) == OTARU_NOT_NOW && otaru_boot_give_up(&boot) == OTARU_NOT_NOW);
     assert(otaru_boot_start(&boot, NULL) == OTARU_BAD_ARGUMENT && otaru_boot_info_of(&boot, NULL) == OTARU_BAD_ARGUMENT);
-    assert(otaru_boot_install(&boot, 50) == OTARU_OK && otaru_boot_start(&boot, &start) == OTARU_OK && start == 1);
+    calls_back = 2;
+    assert(otaru_boot_install(&boot, 50) == OTARU_OK);
+    calls_back = 0;
+    assert(otaru_boot_start(&boot, &start) == OTARU_OK && start == 1);
     assert(otaru_boot_info_of(&boot, &info) == OTARU_OK && info.state == OTARU_ON_TRIAL && info.spare == -1);
     assert(otaru_boot_install(&boot, 50) == OTARU_NOT_NOW && strstr(otaru_boot_error(&boot), "on trial") != NULL);
     assert(otaru_boot_give_up(&boot) == OTARU_OK && otaru_boot_info_of(&boot, &info) == OTARU_OK);

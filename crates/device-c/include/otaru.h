@@ -6,7 +6,7 @@
 //   otaru_...       what happened: the connection was opened or closed, bytes or a message came, it is installed
 //
 // Nothing is allocated and nothing needs to be freed. The functions of one device must not run at the same time: with
-// several threads, take a lock around them. A function of the flash must not call back into its device.
+// several threads, take a lock around them. A function of the flash must not call back into what it is called from.
 //
 // A pointer must be NULL, which is refused, or point to what its type says. Texts end with a zero and have no more than 512
 // bytes. Other values are checked, and refused with a result and a text.
@@ -57,10 +57,11 @@ typedef enum {
   OTARU_BAD_FLASH = 4,
   // Not now: what was called for does not fit what is going on. Nothing was done.
   OTARU_NOT_NOW = 5,
-  // The memory is null, not aligned, of another size than the header's, was moved, or was never made ready.
+  // The memory is null, not aligned, of another size than the header's, was moved, or was zero and never made ready.
   // Nothing was done.
   OTARU_NO_DEVICE = 6,
-  // Another call is under way, in another thread or from one of the flash's functions. Nothing was done.
+  // One of the flash's functions called back into what it was called from. Nothing was done. Two threads at a time are
+  // not told: take a lock.
   OTARU_BUSY = 7,
 } otaru_result;
 
@@ -77,7 +78,8 @@ typedef enum {
 
 // What is to be done next, as `otaru_poll` says it.
 typedef enum {
-  // Nothing until `until` (`UINT64_MAX`: whenever that may be), or until something else is told to the device.
+  // Nothing until `until` (`UINT64_MAX`: whenever that may be), or until something else is told to the device. In the
+  // midst of a digest that is now: there is more to do, once others had their turn.
   OTARU_WAIT = 0,
   // Open a connection to the platform, TCP or TLS. Then `otaru_opened`, or `otaru_closed` if it cannot be opened.
   OTARU_OPEN = 1,
@@ -204,7 +206,8 @@ typedef struct {
 } otaru_boot_info;
 
 // A device. Its memory is the caller's, and stays where it is once `otaru_init` made it ready: a copy is no device.
-// It needs not be anything before, and nothing needs to be freed afterwards.
+// Nothing needs to be freed afterwards. `otaru_init` takes any memory; that the other functions tell one which it never
+// got needs memory that was written before, as a `static` is.
 typedef struct {
   uint64_t words[OTARU_DEVICE_WORDS];
 } otaru_device;
@@ -398,6 +401,12 @@ otaru_result otaru_init(otaru_device *device,
 // Writes what an MQTT client of your own logs in with. The login must have the device's secret; no device is needed.
 otaru_result otaru_credentials_of(const otaru_login *login,
                                   otaru_credentials *credentials);
+
+// Says what `otaru_begin` would say of the modules, the block and the window, and does nothing: the flash is not touched
+// and its regions are not looked at. To be called before the running image is confirmed: one that cannot begin is not one
+// to keep.
+otaru_result otaru_check(otaru_device *device,
+                         const otaru_updates *updates);
 
 // Begins to take updates: reads the journal, so that a download goes on where it was, and readies the slot for what is
 // missing. To be called once, as soon as the running image is known to work: until then the other slot is what the

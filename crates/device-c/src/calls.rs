@@ -210,22 +210,51 @@ pub unsafe extern "C" fn otaru_credentials_of(login: *const Login, credentials: 
     Code::OtaruOk
 }
 
+/// Says what `otaru_begin` would say of the modules, the block and the window, and does nothing: the flash is not touched
+/// and its regions are not looked at. To be called before the running image is confirmed: one that cannot begin is not one
+/// to keep.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn otaru_check(device: *mut Device, updates: *const Updates) -> Code {
+    // SAFETY: by contract.
+    let work = |entered: &mut Entered| unsafe { checked(entered, updates) }.map(drop);
+    // SAFETY: by contract.
+    unsafe { enter(device, work) }
+}
+
+/// Updates that can begin, if the flash allows it.
+struct Checked<'u> {
+    updates: &'u Updates,
+    modules: [device::Module<'static>; OTARU_MODULES],
+    slots: [Place; OTARU_MODULES],
+    flash: Functions,
+}
+
+/// # Safety
+/// `updates` is null or a whole [`Updates`] that stays as it is for `'u`, whose modules and texts stay as they are and whose
+/// functions do what [`Flash`] says of them.
+unsafe fn checked<'u>(entered: &mut Entered, updates: *const Updates) -> Result<Checked<'u>, Fault> {
+    // SAFETY: by contract null or a whole `Updates`, of which any bytes are one.
+    let updates = unsafe { value(updates, "updates") }?;
+    if entered.core().is_begun() {
+        return Err(Fault::NotNow("updates are begun already"));
+    }
+    // SAFETY: by contract.
+    let (modules, slots) = unsafe { updates.modules() }?;
+    // SAFETY: by contract.
+    let flash = unsafe { Functions::new(updates.flash) }?;
+    updates.check(entered)?;
+    Updater::new(updates.config(entered.core().identity(), &modules[..updates.module_count]), None)?;
+    Ok(Checked { updates, modules, slots, flash })
+}
+
 /// Begins to take updates: reads the journal, so that a download goes on where it was, and readies the slot for what is
 /// missing. To be called once, as soon as the running image is known to work: until then the other slot is what the
 /// device falls back to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn otaru_begin(device: *mut Device, updates: *const Updates) -> Code {
     let work = |entered: &mut Entered| {
-        // SAFETY: by contract null or a whole `Updates`, of which any bytes are one.
-        let updates = unsafe { value(updates, "updates") }?;
-        if entered.core().is_begun() {
-            return Err(Fault::NotNow("updates are begun already"));
-        }
         // SAFETY: by contract.
-        let (modules, slots) = unsafe { updates.modules() }?;
-        // SAFETY: by contract.
-        let mut flash = unsafe { Functions::new(updates.flash) }?;
-        updates.check(entered)?;
+        let Checked { updates, modules, slots, mut flash } = unsafe { checked(entered, updates) }?;
         let modules = entered.keep(modules, updates.module_count);
         let config = updates.config(entered.core().identity(), modules);
         let (download, record) = Download::open(&mut flash, updates.journal.into(), &slots[..modules.len()])?;
@@ -237,6 +266,7 @@ pub unsafe extern "C" fn otaru_begin(device: *mut Device, updates: *const Update
             modules,
             slots,
             asked: None,
+            reads: 0,
             restart_at: None,
             is_settled: false,
         };
@@ -292,11 +322,11 @@ impl Updates {
         if self.block == 0 { 4096 } else { self.block }
     }
 
-    fn config(
+    fn config<'a>(
         &self,
-        (product_key, device_name): (&'static str, &'static str),
-        modules: &'static [device::Module<'static>],
-    ) -> Config<'static> {
+        (product_key, device_name): (&'a str, &'a str),
+        modules: &'a [device::Module<'a>],
+    ) -> Config<'a> {
         let usual = Config::new(product_key, device_name, modules);
         let or = |value: u32, usual: u32| if value == 0 { usual } else { value };
         Config {

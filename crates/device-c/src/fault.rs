@@ -23,10 +23,11 @@ pub enum Code {
     OtaruBadFlash = 4,
     /// Not now: what was called for does not fit what is going on. Nothing was done.
     OtaruNotNow = 5,
-    /// The memory is null, not aligned, of another size than the header's, was moved, or was never made ready.
+    /// The memory is null, not aligned, of another size than the header's, was moved, or was zero and never made ready.
     /// Nothing was done.
     OtaruNoDevice = 6,
-    /// Another call is under way, in another thread or from one of the flash's functions. Nothing was done.
+    /// One of the flash's functions called back into what it was called from. Nothing was done. Two threads at a time are
+    /// not told: take a lock.
     OtaruBusy = 7,
 }
 

@@ -22,6 +22,9 @@ const FAREWELL: u64 = 3_000;
 /// Bytes of the slot that are read at a time to check its digest.
 const READ: usize = 256;
 
+/// So many reads are made before others get their turn: 64 KiB.
+const READS: u32 = 256;
+
 /// What a device is, beside the memory that it writes into.
 pub(crate) struct Core {
     now: u64,
@@ -60,6 +63,8 @@ pub(crate) struct Updates {
     pub(crate) slots: [Region; OTARU_MODULES],
     /// Whether the application has yet to say that it kept or installed a file.
     pub(crate) asked: Option<Operation>,
+    /// Reads of the slot, ever.
+    pub(crate) reads: u32,
     /// When the device starts again at the latest.
     pub(crate) restart_at: Option<u64>,
     /// Whether the application said that all is acknowledged, since it was told to start again.
@@ -379,6 +384,10 @@ impl Core {
                 match updates.download.read(&mut updates.flash, offset, len, &mut bytes) {
                     Ok(len) => updates.updater.handle_read(offset, &bytes[..len]),
                     Err(error) => updates.broken(Operation::Read, error),
+                }
+                updates.reads = updates.reads.wrapping_add(1);
+                if updates.reads.is_multiple_of(READS) {
+                    return Err(Some(now));
                 }
             }
             Output::Reboot => updates.restart_at = Some(now.saturating_add(FAREWELL)),

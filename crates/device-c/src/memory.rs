@@ -13,7 +13,8 @@ use crate::machine::{Core, OTARU_MODULES, PACKET, Room};
 pub const OTARU_DEVICE_WORDS: usize = 720;
 
 /// A device. Its memory is the caller's, and stays where it is once `otaru_init` made it ready: a copy is no device.
-/// It needs not be anything before, and nothing needs to be freed afterwards.
+/// Nothing needs to be freed afterwards. `otaru_init` takes any memory; that the other functions tell one which it never
+/// got needs memory that was written before, as a `static` is.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Device {
@@ -100,7 +101,7 @@ pub(crate) unsafe fn make(
 /// Has `work` done on a device, if it is one and no other call is under way; keeps why it failed.
 ///
 /// # Safety
-/// `device` is null or points to the memory of a [`Device`].
+/// `device` is null or points to the memory of a [`Device`], which is written and in which no other thread is.
 pub(crate) unsafe fn enter(
     device: *mut Device,
     work: impl FnOnce(&mut Entered) -> Result<(), Fault>,

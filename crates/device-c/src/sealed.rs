@@ -14,8 +14,10 @@ pub(crate) trait Memory: Sized {
     const MARK: usize;
 }
 
+/// The fields are only ever borrowed one by one: while a call is in `kept`, another may look whether one is.
 struct Sealed<T> {
     seal: usize,
+    is_busy: bool,
     why: Line<224>,
     /// There is none if it could not be made.
     kept: Option<T>,
@@ -38,7 +40,7 @@ fn seal<M: Memory>(place: *mut Sealed<M::Kept>) -> usize {
 /// Puts what `work` makes into this memory, or why it could not.
 ///
 /// # Safety
-/// `memory` is null, or `size` bytes there belong to the caller alone.
+/// `memory` is null, or `size` bytes there belong to the caller alone, and no other call is under way in them.
 pub(crate) unsafe fn make<M: Memory>(
     memory: *mut M,
     size: usize,
@@ -47,18 +49,18 @@ pub(crate) unsafe fn make<M: Memory>(
     let Some(place) = place(memory).filter(|_| size == size_of::<M>()) else { return Code::OtaruNoDevice };
     let seal = seal::<M>(place);
     let (sealed, code) = match work() {
-        Ok(kept) => (Sealed { seal, why: Line::EMPTY, kept: Some(kept) }, Code::OtaruOk),
-        Err(fault) => (Sealed { seal, why: Line::of(fault), kept: None }, fault.code()),
+        Ok(kept) => (Sealed { seal, is_busy: false, why: Line::EMPTY, kept: Some(kept) }, Code::OtaruOk),
+        Err(fault) => (Sealed { seal, is_busy: false, why: Line::of(fault), kept: None }, fault.code()),
     };
     // SAFETY: not null, aligned, and large enough, as is checked above and in `place`.
     unsafe { place.write(sealed) };
     code
 }
 
-/// Has `work` done on what is in this memory; keeps why it failed.
+/// Has `work` done on what is in this memory, if no other call is under way there; keeps why it failed.
 ///
 /// # Safety
-/// `memory` is null or points to a whole `M`, in which no other call is.
+/// `memory` is null or points to a whole `M`, which is written and in which no other thread is.
 pub(crate) unsafe fn enter<M: Memory>(
     memory: *mut M,
     work: impl FnOnce(&mut M::Kept) -> Result<(), Fault>,
@@ -68,13 +70,24 @@ pub(crate) unsafe fn enter<M: Memory>(
     if unsafe { (&raw const (*place).seal).read() } != seal::<M>(place) {
         return Code::OtaruNoDevice;
     }
-    // SAFETY: the seal says that `make` wrote it here, and by contract nobody else is in it.
-    let sealed = unsafe { &mut *place };
-    let Some(kept) = &mut sealed.kept else { return Code::OtaruNoDevice };
-    match work(kept) {
+    // SAFETY: the seal says that `make` wrote a `Sealed` here, at this very address.
+    let is_busy = unsafe { &raw mut (*place).is_busy };
+    // SAFETY: as above; nobody borrows this field.
+    if unsafe { is_busy.read() } {
+        return Code::OtaruBusy;
+    }
+    // SAFETY: as above, and no other call is in it, as was just read.
+    let Some(kept) = (unsafe { &mut (*place).kept }) else { return Code::OtaruNoDevice };
+    // SAFETY: as for the read.
+    unsafe { is_busy.write(true) };
+    let done = work(kept);
+    // SAFETY: as for the read.
+    unsafe { is_busy.write(false) };
+    match done {
         Ok(()) => Code::OtaruOk,
         Err(fault) => {
-            sealed.why = Line::of(fault);
+            // SAFETY: as above; nobody borrows this field.
+            unsafe { (&raw mut (*place).why).write(Line::of(fault)) };
             fault.code()
         }
     }

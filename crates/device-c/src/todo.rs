@@ -9,7 +9,8 @@ use device::Event as Happened;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Kind {
-    /// Nothing until `until` (`UINT64_MAX`: whenever that may be), or until something else is told to the device.
+    /// Nothing until `until` (`UINT64_MAX`: whenever that may be), or until something else is told to the device. In the
+    /// midst of a digest that is now: there is more to do, once others had their turn.
     OtaruWait = 0,
     /// Open a connection to the platform, TCP or TLS. Then `otaru_opened`, or `otaru_closed` if it cannot be opened.
     OtaruOpen = 1,

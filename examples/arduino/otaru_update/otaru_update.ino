@@ -6,6 +6,8 @@
 #include <Preferences.h>
 #include <PubSubClient.h>
 #include <WiFi.h>
+#include <esp_system.h>
+#include <esp_timer.h>
 
 #include "otaru.h"
 #include "otaru_esp.h"
@@ -28,7 +30,7 @@ static PubSubClient mqtt(network);
 static otaru_device device;
 static otaru_esp esp;
 static otaru_credentials credentials;
-static bool begun, was_online;
+static bool on_trial, begun, without, was_online;
 static uint32_t published_at, tried_at;
 static String host, product_key, device_name, secret;
 
@@ -67,9 +69,24 @@ void setup() {
   if (otaru_credentials_of(&login, &credentials) != OTARU_OK) Serial.println("the settings in NVS are not complete");
   login.device_secret = nullptr;  // PubSubClient logs in
   check("init", otaru_init(&device, sizeof device, &login));
-  mqtt.setBufferSize(BUFFER);
+  if (!mqtt.setBufferSize(BUFFER)) Serial.println("no memory for a block: no update can come");
   mqtt.setKeepAlive(60);
   mqtt.setCallback(on_message);
+  on_trial = otaru_esp_is_on_trial();
+}
+
+// The platform took the login: this image works.
+static void begin() {
+  const char *error = otaru_esp_begin(&esp, &device, VERSION, BLOCK);
+  if (error != nullptr) {
+    Serial.printf("no updates: %s\n", error);
+    if (otaru_esp_is_on_trial()) esp_restart();  // which leaves it
+    on_trial = false;
+    without = true;
+    return;
+  }
+  on_trial = false;
+  begun = true;
 }
 
 static void connect() {
@@ -81,15 +98,8 @@ static void connect() {
   }
   was_online = true;
   network.setNoDelay(true);  // a request for a block does not wait for the answer to the one before
-  if (!begun) {  // the platform took the login: this image works
-    const char *error = otaru_esp_begin(&esp, &device, VERSION, BLOCK);
-    if (error != nullptr) {
-      Serial.printf("no updates: %s\n", error);
-      abort();  // an image on trial that gets here is left again
-    }
-    begun = true;
-  }
-  check("connected", otaru_connected(&device));
+  if (!begun && !without) begin();
+  if (begun) check("connected", otaru_connected(&device));
 }
 
 static void publish(const otaru_todo &todo) {
@@ -129,6 +139,10 @@ void loop() {
     connect();
   }
   if (begun) update();
+  if (on_trial && now() >= OTARU_ESP_TRIAL) {
+    Serial.println("this image is on trial and did not log in: it is left");
+    esp_restart();
+  }
   // The work of the product goes here; it must come back soon, as the connection is kept alive by loop().
   delay(1);
 }

@@ -1,5 +1,6 @@
 // Wi-Fi, settings out of NVS, and then updates. A product has its own work to do beside; it does it in other tasks.
 #include <stdlib.h>
+#include <string.h>
 
 #include "esp_event.h"
 #include "esp_log.h"
@@ -34,8 +35,12 @@ static void start_wifi(nvs_handle_t nvs)
 {
     wifi_init_config_t init = WIFI_INIT_CONFIG_DEFAULT();
     wifi_config_t wifi = {0};
-    read_text(nvs, "ssid", (char *)wifi.sta.ssid, sizeof wifi.sta.ssid, true);
-    read_text(nvs, "password", (char *)wifi.sta.password, sizeof wifi.sta.password, false);
+    // With their zero, which the driver does without if there is no room for it.
+    char ssid[sizeof wifi.sta.ssid + 1] = {0}, password[sizeof wifi.sta.password + 1] = {0};
+    read_text(nvs, "ssid", ssid, sizeof ssid, true);
+    read_text(nvs, "password", password, sizeof password, false);
+    memcpy(wifi.sta.ssid, ssid, sizeof wifi.sta.ssid);
+    memcpy(wifi.sta.password, password, sizeof wifi.sta.password);
     ESP_ERROR_CHECK(esp_netif_init());
     ESP_ERROR_CHECK(esp_event_loop_create_default());
     esp_netif_create_default_wifi_sta();

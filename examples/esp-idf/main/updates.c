@@ -4,8 +4,6 @@
 // is held nothing of esp-mqtt is called, as that has a lock of its own, which its task holds while it calls us.
 #include "updates.h"
 
-#include <stdlib.h>
-
 #include "esp_app_desc.h"
 #include "esp_log.h"
 #include "esp_system.h"
@@ -29,8 +27,8 @@ static struct {
     SemaphoreHandle_t lock;
     TaskHandle_t task;
     esp_mqtt_client_handle_t client;
-    bool online, begun;
-    int unacknowledged;
+    bool on_trial, online, begun, without;
+    int awaited, heard; // message that is to be acknowledged; that was, last
 } self;
 
 static uint64_t now(void)
@@ -52,7 +50,7 @@ static void on_event(void *context, esp_event_base_t base, int32_t id, void *dat
     switch ((esp_mqtt_event_id_t)id) {
     case MQTT_EVENT_CONNECTED:
         self.online = true;
-        self.unacknowledged = 0;
+        self.awaited = 0; // all is said again
         if (self.begun)
             check("connected", otaru_connected(&self.device));
         break;
@@ -61,8 +59,10 @@ static void on_event(void *context, esp_event_base_t base, int32_t id, void *dat
         check("disconnected", otaru_disconnected(&self.device));
         break;
     case MQTT_EVENT_PUBLISHED:
-        if (self.unacknowledged > 0)
-            self.unacknowledged--;
+        // May be for a message of an earlier connection, which esp-mqtt sends again.
+        self.heard = event->msg_id;
+        if (self.heard == self.awaited)
+            self.awaited = 0;
         break;
     case MQTT_EVENT_DATA: // only the first event of a long message is sure to have a topic
         check("message", otaru_message(&self.device, now(), event->topic, (size_t)event->topic_len,
@@ -83,8 +83,13 @@ static void begin(void)
     const char *error = otaru_esp_begin(&self.esp, &self.device, version, BLOCK);
     if (error != NULL) {
         ESP_LOGE(TAG, "no updates: %s", error);
-        abort(); // an image on trial that gets here is left again
+        if (otaru_esp_is_on_trial())
+            esp_restart(); // which leaves it
+        self.on_trial = false;
+        self.without = true;
+        return;
     }
+    self.on_trial = false;
     ESP_LOGI(TAG, "version %s takes updates", version);
     self.begun = true;
     check("connected", otaru_connected(&self.device));
@@ -103,14 +108,16 @@ static otaru_todo next(void)
 {
     otaru_todo todo = {.kind = OTARU_WAIT, .until = UINT64_MAX};
     xSemaphoreTake(self.lock, portMAX_DELAY);
-    if (self.online && !self.begun)
+    if (self.online && !self.begun && !self.without)
         begin();
+    if (self.on_trial && now() >= OTARU_ESP_TRIAL) {
+        ESP_LOGE(TAG, "this image is on trial and did not log in: it is left");
+        esp_restart();
+    }
     check("poll", otaru_poll(&self.device, now(), &todo));
     if (todo.kind == OTARU_INSTALL)
         otaru_esp_install(&self.esp, &self.device);
-    if (todo.kind == OTARU_PUBLISH && todo.acknowledged)
-        self.unacknowledged++; // before it is sent: the answer may be quick
-    if (todo.kind == OTARU_WAIT && self.begun && self.online && self.unacknowledged == 0) {
+    if (todo.kind == OTARU_WAIT && self.begun && self.online && self.awaited == 0) {
         check("settled", otaru_settled(&self.device));
         otaru_esp_heard(&self.esp);
     }
@@ -122,11 +129,16 @@ static otaru_todo next(void)
 static void publish(const otaru_todo *todo)
 {
     int qos = todo->acknowledged ? 1 : 0;
-    if (esp_mqtt_client_publish(self.client, todo->topic, (const char *)todo->data, (int)todo->len, qos, 0) >= 0)
-        return;
-    ESP_LOGW(TAG, "a message could not be sent");
-    esp_mqtt_client_disconnect(self.client); // on the next connection all is said again
-    esp_mqtt_client_reconnect(self.client);
+    int id = esp_mqtt_client_publish(self.client, todo->topic, (const char *)todo->data, (int)todo->len, qos, 0);
+    if (id < 0) {
+        ESP_LOGW(TAG, "a message could not be sent");
+        esp_mqtt_client_disconnect(self.client); // on the next connection, which esp-mqtt makes, all is said again
+    } else if (todo->acknowledged) {
+        xSemaphoreTake(self.lock, portMAX_DELAY);
+        if (id != self.heard) // the answer may have been quick
+            self.awaited = id;
+        xSemaphoreGive(self.lock);
+    }
 }
 
 static void wait(uint64_t until)
@@ -134,7 +146,8 @@ static void wait(uint64_t until)
     uint64_t time = now(), ms = until > time ? until - time : 0;
     if (ms > LONGEST_WAIT_MS)
         ms = LONGEST_WAIT_MS;
-    ulTaskNotifyTake(pdTRUE, pdMS_TO_TICKS(ms));
+    // At least a tick, so that tasks of less priority get their turn when there is more to do at once.
+    ulTaskNotifyTake(pdTRUE, pdMS_TO_TICKS(ms) > 0 ? pdMS_TO_TICKS(ms) : 1);
 }
 
 static void start(const updates_settings *settings)
@@ -167,6 +180,7 @@ void updates_run(const updates_settings *settings)
 {
     self.lock = xSemaphoreCreateMutex();
     self.task = xTaskGetCurrentTaskHandle();
+    self.on_trial = otaru_esp_is_on_trial();
     start(settings);
     for (;;) {
         otaru_todo todo = next();

@@ -16,6 +16,7 @@ struct stand_in_mqtt {
 };
 
 static struct stand_in_mqtt the_client;
+static bool acknowledged[1 << 16]; /* messages of QoS 1: esp-mqtt tells of no others */
 static pthread_mutex_t api = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static void post(esp_mqtt_event_id_t id, esp_mqtt_event_t *event)
@@ -43,8 +44,12 @@ static void on_disconnect(struct mosquitto *mosquitto, void *context, int code)
 static void on_publish(struct mosquitto *mosquitto, void *context, int id)
 {
     esp_mqtt_event_t event = {0};
-    (void)mosquitto, (void)context, (void)id;
-    post(MQTT_EVENT_PUBLISHED, &event);
+    (void)mosquitto, (void)context;
+    event.msg_id = id;
+    pthread_mutex_lock(&api);
+    if (acknowledged[id])
+        post(MQTT_EVENT_PUBLISHED, &event);
+    pthread_mutex_unlock(&api);
 }
 
 static void on_message(struct mosquitto *mosquitto, void *context, const struct mosquitto_message *message)
@@ -102,13 +107,10 @@ esp_err_t esp_mqtt_client_stop(esp_mqtt_client_handle_t client)
     return ESP_OK;
 }
 
+/* As in esp-mqtt another connection follows by itself. */
 esp_err_t esp_mqtt_client_disconnect(esp_mqtt_client_handle_t client)
 {
-    return mosquitto_disconnect(client->mosquitto) == MOSQ_ERR_SUCCESS ? ESP_OK : ESP_FAIL;
-}
-
-esp_err_t esp_mqtt_client_reconnect(esp_mqtt_client_handle_t client)
-{
+    mosquitto_disconnect(client->mosquitto);
     return mosquitto_reconnect_async(client->mosquitto) == MOSQ_ERR_SUCCESS ? ESP_OK : ESP_FAIL;
 }
 
@@ -117,6 +119,7 @@ int esp_mqtt_client_publish(esp_mqtt_client_handle_t client, const char *topic, 
     int id = 0, result;
     pthread_mutex_lock(&api);
     result = mosquitto_publish(client->mosquitto, &id, topic, len, data, qos, retain);
+    acknowledged[id] = qos > 0;
     pthread_mutex_unlock(&api);
     return result == MOSQ_ERR_SUCCESS ? id : -1;
 }

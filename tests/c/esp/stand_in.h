@@ -82,7 +82,7 @@ typedef enum {
 typedef struct stand_in_mqtt *esp_mqtt_client_handle_t;
 typedef struct {
     char *data, *topic;
-    int data_len, total_data_len, current_data_offset, topic_len;
+    int msg_id, data_len, total_data_len, current_data_offset, topic_len;
 } esp_mqtt_event_t;
 typedef struct {
     struct {
@@ -103,7 +103,6 @@ esp_err_t esp_mqtt_client_register_event(esp_mqtt_client_handle_t client, esp_mq
 esp_err_t esp_mqtt_client_start(esp_mqtt_client_handle_t client);
 esp_err_t esp_mqtt_client_stop(esp_mqtt_client_handle_t client);
 esp_err_t esp_mqtt_client_disconnect(esp_mqtt_client_handle_t client);
-esp_err_t esp_mqtt_client_reconnect(esp_mqtt_client_handle_t client);
 int esp_mqtt_client_publish(esp_mqtt_client_handle_t client, const char *topic, const char *data, int len, int qos, int retain);
 
 /* nvs.h, nvs_flash.h, esp_netif.h, esp_wifi.h: only to be compiled */
