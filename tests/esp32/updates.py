@@ -1,8 +1,9 @@
 """Updates of firmware/esp32c3 from a real `otaru serve`: its logic as the program `desk`, over a flash that Espressif's
 tools have made, with the images that are built for the chip. No chip is there.
 
-The full upgrade of docs/guide-esp32.md; images that do not work, which the device must leave again by itself and
-report; files that are no images; the microcontroller's module; and upgrades while the power is cut at random moments.
+The full upgrade of docs/guide-esp32.md and that of the microcontroller, with the guide's own commands; images that do
+not work, which the device must leave again by itself and report; files that are no images; and upgrades while the power
+is cut at random moments.
 
 usage: OTARU_BIN=... DESK=... FLASH=... IMAGE=... NEXT_IMAGE=... SETTINGS=... python3 -m tests.esp32.updates [RNG_SEED]
 """
@@ -11,7 +12,7 @@ import hashlib
 import os
 import pathlib
 import random
-import shutil
+import re
 import subprocess
 import sys
 import time
@@ -19,8 +20,10 @@ import time
 from tests.harness import check, on_platform, passed, wait_until
 
 PRODUCT_KEY, DEVICE, SECRET = "a1TestPk001", "lamp-0001", "0123456789abcdef0123456789abcdef"
-SETTINGS, SETTINGS_AT = pathlib.Path(os.environ["SETTINGS"]), 0x9000
+SETTINGS, FLASH, SETTINGS_AT = pathlib.Path(os.environ["SETTINGS"]), pathlib.Path(os.environ["FLASH"]), 0x9000
 IMAGE, NEXT_IMAGE = (pathlib.Path(os.environ[name]).read_bytes() for name in ["IMAGE", "NEXT_IMAGE"])
+GUIDES = [pathlib.Path("docs", name) for name in ["guide-esp32.md", "guide-esp32.zh-CN.md"]]
+LAMP = pathlib.Path.home() / "lamp"
 KILLS = 15
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 32)
 rng = random.Random(SEED)
@@ -41,29 +44,47 @@ def part_image(desk, version):
     return subprocess.run([desk, "--part-image", version], check=True, capture_output=True).stdout
 
 
+def in_guides(line):
+    """The line, which both guides must show."""
+    for guide in GUIDES:
+        check(line in guide.read_text().splitlines(), f"{guide} shows: {line}")
+    return line
+
+
 class Story:
     def __init__(self, platform, folder):
         self.platform, self.folder, self.process = platform, folder, None
         self.flash, self.serial = folder / "flash.bin", open(folder / "serial.log", "w+")
-        platform.order("product", "add", "Street lamp", "--key", PRODUCT_KEY)
-        platform.order("module", "add", PRODUCT_KEY, "MCU", "--alias", "Motor controller")
-        platform.order("device", "add", PRODUCT_KEY, DEVICE, "--secret", SECRET)
-        shutil.copy(os.environ["FLASH"], self.flash)
-        self.write_settings()
+        self.shown('otaru product add "Street lamp" --key a1TestPk001')
+        self.shown('otaru module add a1TestPk001 MCU --alias "Motor controller"')
+        self.shown("otaru device add a1TestPk001 lamp-0001 --secret 0123456789abcdef0123456789abcdef")
+        self.shown("otaru certs new --name 192.168.1.10", data=folder / "otaru-data")
+        self.shown("cp otaru-data/tls/ca.pem ~/lamp/ca.pem")
+        self.make_flash(self.flash, DEVICE)
 
-    def write_settings(self):
-        """The settings of the guide, for this platform."""
+    def shown(self, command, data=None, **ids):
+        """Runs a command of the guides, with these ids and in this data folder; what it prints."""
+        in_guides(command)
+        for kind, id in ids.items():
+            command = command.replace(f"{kind}_…", id)
+        print(f"-- {command}")
+        env = self.platform.env | ({"OTARU_DATA": str(data)} if data else {})
+        done = subprocess.run(command, shell=True, cwd=self.folder, env=env, capture_output=True, text=True)
+        check(done.returncode == 0, f"{command}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def make_flash(self, flash, device):
+        """Version 1.0.0, with the settings of the guide for this platform, and a CA, though nobody here speaks TLS."""
+        ca = in_guides("ca,file,string,/home/you/lamp/ca.pem").replace("/home/you/lamp", str(LAMP))
         rows = SETTINGS.read_text().replace("192.168.1.10", "127.0.0.1").replace("1883", str(self.platform.port))
-        (self.folder / "settings.csv").write_text(rows)
-        subprocess.run([sys.executable, "-m", "esp_idf_nvs_partition_gen", "generate", "settings.csv", "settings.bin",
-                        "0x6000"], cwd=self.folder, check=True, capture_output=True)
-        flash = bytearray(self.flash.read_bytes())
-        settings = (self.folder / "settings.bin").read_bytes()
-        flash[SETTINGS_AT:SETTINGS_AT + len(settings)] = settings
-        self.flash.write_bytes(flash)
+        (self.folder / "settings.csv").write_text(rows.replace(DEVICE, device) + ca + "\n")
+        self.shown("python3 -m esp_idf_nvs_partition_gen generate settings.csv ~/lamp/settings.bin 0x6000")
+        settings, contents = (LAMP / "settings.bin").read_bytes(), bytearray(FLASH.read_bytes())
+        contents[SETTINGS_AT:SETTINGS_AT + len(settings)] = settings
+        flash.write_bytes(contents)
 
     def power_on(self, *more):
-        words = ["--crashes", "2.0.0", "--deaf", "2.1.0", "--part", "5.0.0", "--part", "5.1.0", *more]
+        words = ["--crashes", "2.0.0", "--deaf", "2.1.0", "--part", "1.1.0", "--part", "5.1.0", *more]
         self.process = subprocess.Popen([os.environ["DESK"], self.flash, *words], stdout=self.serial,
                                         stderr=subprocess.STDOUT)
 
@@ -86,15 +107,39 @@ class Story:
                                  *terms)["job"]["id"]
         return lambda: next(iter(self.platform.json("job", "tasks", job)), {})
 
-    def runs(self, version):
-        return version in str(self.platform.json("device", "show", PRODUCT_KEY, DEVICE)["versions"])
+    def runs(self, version, module="default", device=DEVICE):
+        versions = self.platform.json("device", "show", PRODUCT_KEY, device)["versions"]
+        return any(of["module"] == module and of["version"] == version for of in versions)
+
+    def verify(self, package):
+        """Verifies the package that the command added on the device; its id."""
+        package = re.search(r"pkg_\w+", package)[0]
+        job = re.search(r"job_\w+", self.shown("otaru job verify pkg_… lamp-0001 --protocol mqtt", pkg=package))[0]
+        self.shown("otaru job watch job_…", job=job)
+        return package
 
     def full(self):
-        task, start = self.roll_out("1.1.0", NEXT_IMAGE), time.monotonic()
-        wait_until("the upgrade", lambda: task().get("state") == "SUCCEEDED", seconds=60)
+        start = time.monotonic()
+        package = self.verify(self.shown("otaru package add a1TestPk001 ~/lamp/lamp-1.1.0.bin --version 1.1.0"))
         self.seconds = time.monotonic() - start
+        check(self.runs("1.1.0"), "the device runs 1.1.0")
+        self.fleet(package)
         print(f"-- {len(NEXT_IMAGE)} bytes in {self.seconds:.1f} s, from the order to the report of the new version")
         check("firmware 1.1.0, in ota_1" in self.said() and "confirmed" in self.said(), "1.1.0 confirmed itself")
+
+    def fleet(self, package):
+        """The rest of the fleet, which is one more device."""
+        flash, device = self.folder / "flash-2.bin", "lamp-0002"
+        self.platform.order("device", "add", PRODUCT_KEY, device, "--secret", SECRET)
+        self.make_flash(flash, device)
+        with subprocess.Popen([os.environ["DESK"], flash], stdout=subprocess.DEVNULL) as process:
+            try:
+                wait_until("the first version", lambda: self.runs("1.0.0", device=device))
+                job = self.shown("otaru job start pkg_… --all --protocol mqtt", pkg=package)
+                self.shown("otaru job watch job_…", job=re.search(r"job_\w+", job)[0])
+            finally:
+                process.kill()
+        check(self.runs("1.1.0", device=device), "the fleet runs 1.1.0")
 
     def bad(self, version, file, *told):
         task = self.roll_out(version, file, "--attempts", "1")
@@ -104,11 +149,12 @@ class Story:
         wait_until("the version before", lambda: self.runs("1.1.0"))
 
     def part(self):
-        for version in ["5.0.0", "5.1.0"]:
-            task = self.roll_out(version, part_image(os.environ["DESK"], version), module="MCU")
-            wait_until(f"the part's {version}", lambda: task().get("state") == "SUCCEEDED", seconds=60)
-            check(self.runs(version) and self.runs("1.1.0"), "both modules are known")
-            print(f"-- the part runs {version}")
+        (self.folder / "mcu.bin").write_bytes(part_image(os.environ["DESK"], "1.1.0"))
+        self.verify(self.shown("otaru package add a1TestPk001 mcu.bin --version 1.1.0 --module MCU"))
+        check(self.runs("1.1.0", "MCU") and self.runs("1.1.0"), "both modules are known")
+        task = self.roll_out("5.1.0", part_image(os.environ["DESK"], "5.1.0"), module="MCU")
+        wait_until("the part's 5.1.0", lambda: task().get("state") == "SUCCEEDED", seconds=60)
+        check(self.runs("5.1.0", "MCU") and self.runs("1.1.0"), "both modules are known")
 
     def drops(self):
         """The network goes away again and again."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests and builds firmware/esp32c3 with the commands of docs/guide-esp32.md, all but those that need a board, checks the
-# image, and runs tests/esp32/updates.py with it.
+# Tests and builds firmware/esp32c3 with the commands of docs/guide-esp32.md, checks the image, and runs
+# tests/esp32/updates.py with it, which runs those to the platform. Left out are the commands that install tools, start
+# `otaru serve`, or need ESP-IDF or a board.
 # usage: OTARU_BIN=path/to/otaru tests/esp32/updates.sh [RNG_SEED]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -119,6 +119,8 @@ pub fn run<F: NorFlash, B: Board>(
     let login = Login { product_key, device_name, secret, version: Version::V311, keep_alive: KEEP_ALIVE };
     let named = Config::new(product_key, device_name, &modules);
     let config = Config { block: BLOCK as u32, window: WINDOW, save_interval: SAVE_INTERVAL, ..named };
+    // An image that could never update must fail while it is on trial.
+    Updater::new(config, None).map_err(Trouble::Config)?;
     let until = board.now() + TRIAL;
     let mut node = Node {
         trial: otadata.is_on_trial().then_some(until),
@@ -291,8 +293,6 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
                 match self.client.publish(now, topic, payload.as_bytes(), acknowledged, &mut packet) {
                     Ok(bytes) => {
                         self.board.send(bytes);
-                        // A roll back is what is told first.
-                        self.otadata.acknowledge(self.flash)?;
                     }
                     Err(error) => {
                         // The connection is ended, and what was to be said is said again on the next.
@@ -306,6 +306,8 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
             Output::Wait(_) => {
                 if self.client.is_settled() {
                     update.updater.handle_settled();
+                    // Among all that was told is a roll back.
+                    self.otadata.acknowledge(self.flash)?;
                 }
                 return Ok(false);
             }

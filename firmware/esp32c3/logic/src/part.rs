@@ -7,6 +7,7 @@ use device::mcu::{Event, FRAME_SIZE, Host, MAX_TEXT, Output, Phase};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::String;
 use wire::block::crc16;
+use wire::json::RawStr;
 
 use crate::board::Board;
 
@@ -61,7 +62,7 @@ impl Part {
         let (text, crc) = note[1..].split_at(len);
         let whole = len > 0 && crc[..2] == crc16(text).to_le_bytes();
         let text = core::str::from_utf8(text).ok().filter(|_| whole);
-        Ok(text.and_then(|text| Version::try_from(text).ok()))
+        Ok(text.and_then(reportable))
     }
 
     fn note<F: NorFlash>(&self, flash: &mut F, version: &Version) -> Result<(), Error<F::Error>> {
@@ -73,6 +74,13 @@ impl Part {
         flash.erase(self.note, self.note + F::ERASE_SIZE as u32).map_err(Error::Flash)?;
         flash.write(self.note, &note).map_err(Error::Flash)
     }
+}
+
+/// The version, if the platform can be told of it. What a part says is anything at all, and must not keep this device
+/// from starting.
+fn reportable(text: &str) -> Option<Version> {
+    RawStr::plain(text).filter(|_| !text.is_empty())?;
+    Version::try_from(text).ok()
 }
 
 /// Asks who is there: whether its loader waits, and the version of its application.
@@ -88,7 +96,13 @@ fn ask<B: Board>(board: &mut B) -> (bool, Option<Version>) {
             Output::Wait(_) if now >= until => return (false, None),
             Output::Wait(_) => listen(board, &mut host),
             Output::End(Event::Answered(Phase::Running, version)) => {
-                return (false, Version::try_from(version).ok().filter(|version| !version.is_empty()));
+                let said = reportable(version);
+                if said.is_none() {
+                    board.say(format_args!(
+                        "the part says that its version is {version:?}, which cannot be reported"
+                    ));
+                }
+                return (false, said);
             }
             Output::End(_) => return (true, None),
         }
