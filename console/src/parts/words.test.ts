@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import type { Text } from '../texts';
 import { en } from '../texts/en';
-import { termText } from './words';
+import { eventText, termText } from './words';
 
 const text: Text = {
   language: 'en',
@@ -26,3 +26,12 @@ test('the terms of a job are told in words', () => {
     expect(termText(text, key, value as never), key).toBe(told);
   }
 });
+
+test('what happened is told in words, and no name of a field or value of a program is', () => {
+  const told = (code: string, params: object) => eventText({ ...text, code: filled }, { code, params } as never);
+  expect(told('waveOpened', { wave: 2 })).toBe('Wave 2 is open');
+  expect(told('jobChanged', { fields: ['scope', 'endAt', 'ratePerMinute'] })).toBe('The job was changed: Scope, Ends at, Most pushes a minute');
+  expect(told('deviceEnabled', { enabled: false })).toBe('The device may connect: no');
+});
+
+const filled: Text['code'] = (kind, code, values = {}) => text.t(`${kind}.${code}` as 'waves', values);

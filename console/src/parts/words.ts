@@ -2,10 +2,10 @@ import type { Event, Halt, Task, Terms } from '../api/types';
 import type { Text, Values } from '../texts';
 
 /** The values of a code that are plain, times as the operator's clock tells them. */
-function plain({ language }: Text, of: object): Values {
+function plain({ t, language }: Text, of: object): Values {
   const entries = Object.entries(of).flatMap(([key, value]): [string, string | number][] => {
     if (typeof value === 'number') return [[key, value]];
-    if (typeof value === 'boolean') return [[key, String(value)]];
+    if (typeof value === 'boolean') return [[key, t(value ? 'yes' : 'no')]];
     if (typeof value !== 'string') return [];
     const isTime = /^\d{4}-\d\d-\d\dT/.test(value);
     return [[key, isTime ? new Date(value).toLocaleString(language) : value]];
