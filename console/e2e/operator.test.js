@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, Platform, until } from './harness.js';
+import { still } from './pages.js';
 
 /** Bytes that the page sends at once. */
 const PIECE = 4 * 1024 * 1024;
@@ -386,6 +387,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.goto(`/products/${productKey}/groups`);
   await page.getByRole('button', { name: 'Add group' }).click();
   await page.getByRole('dialog').getByLabel('Name').fill('first / 一');
+  await still(page);
   await page.getByRole('button', { name: 'Create', exact: true }).click();
   await page.getByRole('heading', { name: 'first / 一' }).waitFor();
   await page.getByText('No devices in this group yet').waitFor();

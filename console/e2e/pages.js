@@ -63,3 +63,10 @@ export async function open(page, path) {
   await page.waitForFunction(() => !document.querySelector('.ant-skeleton, .ant-spin-spinning'));
   await page.evaluate(() => document.fonts.ready);
 }
+
+/** Waits until nothing moves any more: a button that is still on its way is missed now and then. */
+export const still = (page) =>
+  page.waitForFunction(() => {
+    const isOver = (moving) => moving.playState !== 'running' || moving.effect?.getComputedTiming().iterations === Infinity;
+    return document.getAnimations().every(isOver);
+  });
