@@ -387,7 +387,7 @@ impl Core {
                 }
                 updates.reads = updates.reads.wrapping_add(1);
                 if updates.reads.is_multiple_of(READS) {
-                    return Err(Some(now));
+                    return Ok(Some(Todo { until: now, ..Todo::new(Kind::OtaruWait) }));
                 }
             }
             Output::Reboot => updates.restart_at = Some(now.saturating_add(FAREWELL)),
