@@ -73,6 +73,12 @@ class Platform:
     def json(self, *words):
         return json.loads(self.order(*words, "--json"))
 
+    def roll_out(self, product_key, device, path, version, of_package=(), of_job=()):
+        """Starts a job for one device, and returns what asks for its task."""
+        package = self.json("package", "add", product_key, str(path), "--version", version, "--no-verify", *of_package)
+        job = self.json("job", "start", package["id"], "--device", device, *of_job)["job"]["id"]
+        return lambda: next(iter(self.json("job", "tasks", job)), {})
+
     def stop(self, show_log):
         self.process.terminate()
         self.process.wait(PATIENCE)

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, Device, Platform } from './harness.js';
-import { still } from './pages.js';
+import { press } from './pages.js';
 
 let platform;
 let browser;
@@ -35,14 +35,12 @@ test('from the first sign-in to a package on every device', async () => {
   await page.getByText('Begin with one').waitFor();
   await page.getByRole('button', { name: 'Create product' }).click();
   await page.getByLabel('Name').fill('Street lamp');
-  await still(page);
-  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await press(page, 'Create');
 
   await page.getByText('Add the first one').waitFor();
   await page.getByRole('button', { name: 'Add device' }).click();
   await page.getByLabel('DeviceName').fill('lamp-0001');
-  await still(page);
-  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await press(page, 'Create');
 
   await page.getByRole('heading', { name: 'lamp-0001' }).waitFor();
   await page.getByText('Never connected').waitFor();

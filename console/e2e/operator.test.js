@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, Platform, until } from './harness.js';
-import { still } from './pages.js';
+import { press } from './pages.js';
 
 /** Bytes that the page sends at once. */
 const PIECE = 4 * 1024 * 1024;
@@ -61,7 +61,7 @@ test('a job halts itself, goes on, and is cancelled', async () => {
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByLabel('Most pushes a minute').fill('60');
   await page.getByLabel('Ends at').fill('2099-01-01T12:00');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   const job = await platform.api('GET', `/jobs/${page.url().split('/').at(-1)}`);
   assert.equal(job.ratePerMinute, 60);
@@ -103,7 +103,7 @@ test('a job halted by devices that try again tells what they said, and what star
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByLabel('Attempts', { exact: true }).fill('2');
   await page.mouse.click(5, 400);
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   assert.equal((await platform.api('GET', `/jobs/${job.id}`)).terms.attempts, 2, 'a click beside the dialog lost it');
   await page.getByRole('list', { name: 'Events' }).getByText('The job was changed: Attempts').waitFor();
@@ -170,7 +170,7 @@ test('nothing is started by a number that belongs to another order', async () =>
 
 async function order(page, name) {
   await page.getByRole('button', { name, exact: true }).click();
-  await page.getByRole('button', { name: 'OK' }).click();
+  await press(page, 'OK');
 }
 
 test('an import tells what is wrong with each line, in both languages', async () => {
@@ -217,7 +217,7 @@ test('what is said of a product and of a device is changed', async () => {
   await page.goto(`/products/${productKey}`);
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByLabel('Time zone').fill('Nowhere/At all');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('alert').getByText('Nowhere/At all').waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
@@ -226,7 +226,7 @@ test('what is said of a product and of a device is changed', async () => {
   assert.equal(await page.getByRole('alert').count(), 0);
   await page.getByLabel('Time zone').fill('Asia/Shanghai');
   await page.getByRole('dialog').getByLabel('Name').fill('Changed');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('heading', { name: 'Changed' }).waitFor();
 
   await page.getByRole('link', { name: 'lamp-0001' }).click();
@@ -234,14 +234,14 @@ test('what is said of a product and of a device is changed', async () => {
   await page.getByRole('button', { name: 'Change tags' }).click();
   await page.getByRole('combobox', { name: 'Tags' }).fill('region');
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByText('“region” is no tag').waitFor();
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   await page.getByRole('button', { name: 'Change tags' }).click();
   await page.getByRole('combobox', { name: 'Tags' }).fill('region=eu');
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   await page.getByText('region=eu', { exact: true }).waitFor();
   const device = () => platform.api('GET', `/products/${productKey}/devices/lamp-0001`);
@@ -387,8 +387,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.goto(`/products/${productKey}/groups`);
   await page.getByRole('button', { name: 'Add group' }).click();
   await page.getByRole('dialog').getByLabel('Name').fill('first / 一');
-  await still(page);
-  await page.getByRole('button', { name: 'Create', exact: true }).click();
+  await press(page, 'Create');
   await page.getByRole('heading', { name: 'first / 一' }).waitFor();
   await page.getByText('No devices in this group yet').waitFor();
 
@@ -403,7 +402,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.keyboard.press('Escape');
   await page.getByText('3 devices').waitFor();
   await page.getByRole('row', { name: /lamp-0002/ }).getByRole('button', { name: 'Take out' }).click();
-  await page.getByRole('button', { name: 'OK' }).click();
+  await press(page, 'OK');
   await page.getByRole('link', { name: 'lamp-0002' }).waitFor({ state: 'hidden' });
   await page.getByText('2 devices').waitFor();
 
@@ -414,7 +413,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByRole('dialog').getByLabel('Filter').fill('name like lamp-0003');
   await page.getByRole('dialog').getByLabel('Description').fill('Only one');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('link', { name: 'lamp-0003' }).waitFor();
   await page.getByText('Only one').waitFor();
   await page.close();
@@ -439,7 +438,7 @@ test('a device registers again, comes in by a certificate, and is behind a gatew
 
   await page.getByRole('button', { name: 'Register again' }).click();
   await page.getByLabel('For how many minutes').fill('30');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('dialog').waitFor({ state: 'hidden' });
   await page.getByText('Registering again is allowed until').waitFor();
   const device = await platform.api('GET', `/products/${productKey}/devices/meter-0001`);
@@ -451,16 +450,16 @@ test('a device registers again, comes in by a certificate, and is behind a gatew
   await page.locator('input[type=file]').setInputFiles(file);
   const sha256 = createHash('sha256').update('a certificate').digest('hex');
   await page.waitForFunction((sha256) => document.querySelector('textarea')?.value === sha256, sha256);
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.locator('[data-copy="SHA-256"]').getByText(sha256).waitFor();
   await page.getByRole('button', { name: 'Take certificate away' }).click();
-  await page.getByRole('button', { name: 'OK' }).click();
+  await press(page, 'OK');
   await page.getByText('None: the device comes in by its secret.').waitFor();
 
   await page.goto(`/products/${productKey}`);
   await page.getByRole('button', { name: 'Change', exact: true }).click();
   await page.getByLabel('Also devices that nobody has made').check();
-  await page.getByRole('button', { name: 'Save' }).click();
+  await press(page, 'Save');
   await page.getByRole('button', { name: 'Show ProductSecret' }).click();
   await page.locator('[data-copy="ProductSecret"]').waitFor();
   await page.close();

@@ -64,9 +64,13 @@ export async function open(page, path) {
   await page.evaluate(() => document.fonts.ready);
 }
 
-/** Waits until nothing moves any more: a button that is still on its way is missed now and then. */
-export const still = (page) =>
-  page.waitForFunction(() => {
+/** Presses a button once nothing moves any more: one that is still on its way is missed now and then. */
+export async function press(page, name) {
+  const button = page.getByRole('button', { name, exact: true });
+  await button.waitFor();
+  await page.waitForFunction(() => {
     const isOver = (moving) => moving.playState !== 'running' || moving.effect?.getComputedTiming().iterations === Infinity;
     return document.getAnimations().every(isOver);
   });
+  await button.click();
+}

@@ -91,11 +91,8 @@ class Story:
 
     def roll_out(self, version, path, *terms):
         """Starts a job; what asks for the device's task."""
-        package = self.platform.json("package", "add", PRODUCT_KEY, str(path), "--version", version, "--no-verify",
-                                     "--sign-method", "sha256")
-        job = self.platform.json("job", "start", package["id"], "--device", NAME,
-                                 "--allow-sha256-over-mqtt", *terms)["job"]["id"]
-        return lambda: next(iter(self.platform.json("job", "tasks", job)), {})
+        return self.platform.roll_out(PRODUCT_KEY, NAME, path, version, ["--sign-method", "sha256"],
+                                      ["--allow-sha256-over-mqtt", *terms])
 
     def runs(self, version):
         return version in str(self.platform.json("device", "show", PRODUCT_KEY, NAME))

@@ -101,11 +101,8 @@ class Story:
         """Starts a job, and returns what asks for the device's task."""
         path = self.folder / "image.bin"
         path.write_bytes(file)
-        package = self.platform.json("package", "add", PRODUCT_KEY, str(path), "--version", version, "--module", module,
-                                     "--no-verify", "--accept-image-version")
-        job = self.platform.json("job", "start", package["id"], "--device", DEVICE, "--protocol", "mqtt",
-                                 *terms)["job"]["id"]
-        return lambda: next(iter(self.platform.json("job", "tasks", job)), {})
+        return self.platform.roll_out(PRODUCT_KEY, DEVICE, path, version, ["--module", module, "--accept-image-version"],
+                                      ["--protocol", "mqtt", *terms])
 
     def runs(self, version, module="default", device=DEVICE):
         versions = self.platform.json("device", "show", PRODUCT_KEY, device)["versions"]

@@ -44,11 +44,8 @@ class Story:
         """Starts a job, and returns what asks for the device's task."""
         path = self.folder / "image.bin"
         path.write_bytes(image)
-        package = self.platform.json("package", "add", PRODUCT_KEY, str(path), "--version", version, "--no-verify",
-                                     "--sign-method", "sha256")
-        job = self.platform.json("job", "start", package["id"], "--device", DEVICE,
-                                 "--allow-sha256-over-mqtt", *terms)["job"]["id"]
-        return lambda: next(iter(self.platform.json("job", "tasks", job)), {})
+        return self.platform.roll_out(PRODUCT_KEY, DEVICE, path, version, ["--sign-method", "sha256"],
+                                      ["--allow-sha256-over-mqtt", *terms])
 
     def runs(self, version):
         device = self.platform.json("device", "show", PRODUCT_KEY, DEVICE)

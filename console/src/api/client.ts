@@ -67,3 +67,10 @@ export function asProblem(body: unknown, response: Response): Problem {
 export function randomKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
+
+/** The parts of a request whose body is a table. */
+export const csvBody = (lines: string) => ({
+  headers: { 'Content-Type': 'text/csv' },
+  bodySerializer: (text: unknown) => text as string,
+  body: lines as never,
+});

@@ -3,7 +3,7 @@ import { Button, Card, Descriptions, Form, Input, Modal, Segmented } from 'antd'
 import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 
-import { api, ask } from '../api/client';
+import { api, ask, csvBody } from '../api/client';
 import type { Bulk, Device, Group } from '../api/types';
 import { DeviceLink, NextStep, OnlineTag, Time } from '../parts/bits';
 import type { Fields } from '../parts/change';
@@ -15,7 +15,7 @@ import { Loaded } from '../parts/loaded';
 import { type DeviceList, deviceList } from '../parts/names';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
-import { Refused } from '../parts/refused';
+import { Outcome } from '../parts/lines-dialog';
 import { Remove } from '../parts/remove';
 import { type TextKey, useText } from '../texts';
 import { useProduct } from './product';
@@ -165,8 +165,7 @@ function send(path: Path, way: Way, list: DeviceList): Promise<Bulk> {
   const params = { path };
   const place = way === 'join' ? '/api/v1/products/{productKey}/groups/{group}/members' : '/api/v1/products/{productKey}/groups/{group}/members/remove';
   if (!('csv' in list)) return ask(api.POST(place, { params, body: list }));
-  const headers = { 'Content-Type': 'text/csv' };
-  return ask(api.POST(place, { params, headers, bodySerializer: (text: unknown) => text as string, body: list.csv as never }));
+  return ask(api.POST(place, { params, ...csvBody(list.csv) }));
 }
 
 async function refresh(queries: ReturnType<typeof useQueryClient>, productKey: string) {
@@ -234,16 +233,14 @@ export function MembersDialog({ path, way, size }: { path: Path; way: Way; size?
             {t(way === 'join' ? 'groupJoin' : 'groupLeave')}
           </Button>
           {done && (
-            <div className="stack" role="status">
-              <strong>
-                {t(way === 'join' ? 'groupJoin.outcome' : 'groupLeave.outcome', {
-                  changed: n(done.changed),
-                  unchanged: n(done.unchanged),
-                  refused: n(done.refused.length),
-                })}
-              </strong>
-              <Refused of={done.refused} />
-            </div>
+            <Outcome
+              text={t(way === 'join' ? 'groupJoin.outcome' : 'groupLeave.outcome', {
+                changed: n(done.changed),
+                unchanged: n(done.unchanged),
+                refused: n(done.refused.length),
+              })}
+              refused={done.refused}
+            />
           )}
         </div>
       </Modal>

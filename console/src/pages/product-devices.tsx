@@ -1,18 +1,17 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Modal, Select, Tag } from 'antd';
+import { App, Button, Form, Input, Select, Tag } from 'antd';
 import { useState } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 
-import { api, ask, given } from '../api/client';
+import { api, ask, csvBody, given } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all } from '../api/pages';
-import type { Device, Import } from '../api/types';
+import type { Device } from '../api/types';
 import { DeviceLink, devicePath, NextStep, OnlineTag, Time } from '../parts/bits';
-import { CsvFile } from '../parts/csv-file';
 import { CursorTable } from '../parts/cursor-table';
 import { FormDialog } from '../parts/form-dialog';
+import { LinesDialog, Outcome } from '../parts/lines-dialog';
 import { ProblemAlert } from '../parts/problem';
-import { Refused } from '../parts/refused';
 import { SearchField } from '../parts/search-field';
 import { useText } from '../texts';
 import { TagsForm } from './product-tags';
@@ -204,62 +203,25 @@ function NewDeviceForm({ productKey, open, close }: { productKey: string; open: 
 function ImportForm({ productKey, open, close }: { productKey: string; open: boolean; close: () => void }) {
   const { t } = useText();
   const queries = useQueryClient();
-  const [lines, setLines] = useState('');
   const order = useMutation({
-    mutationFn: (body: string) =>
-      ask(
-        api.POST('/api/v1/products/{productKey}/import-devices', {
-          params: { path: { productKey } },
-          headers: { 'Content-Type': 'text/csv' },
-          bodySerializer: (text: unknown) => text as string,
-          body: body as never,
-        }),
-      ),
+    mutationFn: (lines: string) =>
+      ask(api.POST('/api/v1/products/{productKey}/import-devices', { params: { path: { productKey } }, ...csvBody(lines) })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ['devices', productKey] }),
   });
   return (
-    <Modal
-      open={open}
-      onCancel={close}
-      afterClose={() => {
-        order.reset();
-        setLines('');
-      }}
+    <LinesDialog
       title={t('importDevices')}
-      footer={null}
-      width={720}
-      mask={{ closable: false }}
-      keyboard={!order.isPending}
-      destroyOnHidden
-    >
-      <div className="stack">
-        <p>{t('importDevices.detail')}</p>
-        <CsvFile use={setLines} />
-        <Input.TextArea
-          aria-label={t('importDevices.lines')}
-          className="code"
-          rows={8}
-          value={lines}
-          placeholder={'deviceName,deviceSecret\nlamp-0001,\nlamp-0002,'}
-          onChange={(event) => setLines(event.target.value)}
+      open={open}
+      close={close}
+      detail={t('importDevices.detail')}
+      placeholder={'deviceName,deviceSecret\nlamp-0001,\nlamp-0002,'}
+      order={order}
+      outcome={({ created, refused, results }) => (
+        <Outcome
+          text={t('importDevices.outcome', { created, refused })}
+          refused={results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []))}
         />
-        <ProblemAlert error={order.error} />
-        <Button type="primary" disabled={!lines.trim()} loading={order.isPending} onClick={() => order.mutate(lines)}>
-          {t('importDevices')}
-        </Button>
-        {order.data && <Imported outcome={order.data} />}
-      </div>
-    </Modal>
-  );
-}
-
-function Imported({ outcome }: { outcome: Import }) {
-  const { t } = useText();
-  const refused = outcome.results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []));
-  return (
-    <div className="stack" role="status">
-      <strong>{t('importDevices.outcome', { created: outcome.created, refused: outcome.refused })}</strong>
-      <Refused of={refused} />
-    </div>
+      )}
+    />
   );
 }

@@ -21,22 +21,24 @@ pub(crate) enum List {
     Configurations,
     DeviceConfigurations,
     SubDevices,
-    LatestEvents,
-    LatestJobs,
-    LatestPackages,
-    LatestDeviceTasks,
 }
 
+/// A list in an order of its items. A cursor of one order is none of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listing(u8);
+
 impl List {
-    /// The list in an order of its items. A cursor of one order is none of the other.
-    pub(crate) fn ordered(self, order: Order) -> Self {
-        match (order, self) {
-            (Order::Newest, Self::Events) => Self::LatestEvents,
-            (Order::Newest, Self::Jobs) => Self::LatestJobs,
-            (Order::Newest, Self::Packages) => Self::LatestPackages,
-            (Order::Newest, Self::DeviceTasks) => Self::LatestDeviceTasks,
-            _ => self,
+    pub(crate) fn ordered(self, order: Order) -> Listing {
+        match order {
+            Order::Oldest => Listing(self as u8),
+            Order::Newest => Listing(self as u8 | 0x80),
         }
+    }
+}
+
+impl From<List> for Listing {
+    fn from(list: List) -> Self {
+        list.ordered(Order::Oldest)
     }
 }
 
@@ -68,10 +70,11 @@ impl Key for String {
 
 /// Where a page begins and how long it is at most, from the query's `cursor` and `limit`.
 pub(crate) fn paging<K: Key>(
-    list: List,
+    list: impl Into<Listing>,
     cursor: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Paging<K>, Problem> {
+    let list = list.into();
     let limit = within(limit.unwrap_or(DEFAULT_LIMIT), MAX_LIMIT, "items are on a page")?;
     let after = cursor.map(|text| decode(list, text)).transpose()?;
     Ok(Paging { after, limit })
@@ -87,13 +90,14 @@ pub(crate) fn within(limit: u32, max: u32, what: &str) -> Result<u32, Problem> {
 }
 
 /// The cursor of the page after the row with this key.
-pub(crate) fn encode<K: Key>(list: List, key: &K) -> String {
-    URL_SAFE_NO_PAD.encode([vec![list as u8], key.to_bytes()].concat())
+pub(crate) fn encode<K: Key>(list: impl Into<Listing>, key: &K) -> String {
+    URL_SAFE_NO_PAD.encode([vec![list.into().0], key.to_bytes()].concat())
 }
 
-fn decode<K: Key>(list: List, text: &str) -> Result<K, Problem> {
+fn decode<K: Key>(list: impl Into<Listing>, text: &str) -> Result<K, Problem> {
+    let list = list.into();
     let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| match bytes.split_first() {
-        Some((kind, key)) if *kind == list as u8 => K::from_bytes(key),
+        Some((kind, key)) if *kind == list.0 => K::from_bytes(key),
         _ => None,
     });
     key.ok_or_else(|| {

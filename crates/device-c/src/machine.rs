@@ -1,6 +1,6 @@
 //! A device: client, updater and storage together. All of it is safe code.
 
-use device::client::{Client, Received, Todo as Ask};
+use device::client::{Client, Inbox, Received, Todo as Ask};
 use device::flash::{Download, Region};
 use device::{Failure, MESSAGE_SIZE, Operation, Output, Updater};
 
@@ -45,14 +45,6 @@ enum Link {
     Open,
 }
 
-/// Bytes in the receive buffer that were not dealt with.
-#[derive(Default)]
-struct Inbox {
-    len: usize,
-    /// Bytes still to come of a packet that does not fit.
-    dropped: usize,
-}
-
 /// What there is once updates are taken.
 pub(crate) struct Updates {
     pub(crate) updater: Updater<'static>,
@@ -75,26 +67,6 @@ pub(crate) struct Updates {
 pub(crate) struct Room<'m> {
     pub(crate) message: &'m mut [u8; MESSAGE_SIZE],
     pub(crate) packet: &'m mut [u8; PACKET],
-}
-
-impl Inbox {
-    fn take(&mut self, buffer: &mut [u8], len: usize) {
-        buffer.copy_within(len..self.len, 0);
-        self.len -= len;
-    }
-
-    fn add(&mut self, buffer: &mut [u8], len: usize) {
-        self.len += len;
-        let now = self.dropped.min(self.len);
-        self.dropped -= now;
-        self.take(buffer, now);
-    }
-
-    /// Takes a packet away of which not all is here.
-    fn skip(&mut self, len: usize) {
-        self.dropped = len - self.len;
-        self.len = 0;
-    }
 }
 
 impl Core {
@@ -194,7 +166,7 @@ impl Core {
     /// Where in the buffer the next bytes go.
     pub(crate) fn inbox(&self) -> Result<usize, Fault> {
         if self.link == Link::Open {
-            return Ok(self.inbox.len);
+            return Ok(self.inbox.len());
         }
         Err(Fault::NotNow("there is no connection to receive from"))
     }
@@ -405,8 +377,8 @@ impl Core {
     #[inline(never)]
     fn receive(&mut self, buffer: &mut [u8]) -> bool {
         let (now, room) = (self.now, buffer.len());
-        let (Some(client), Inbox { len: 1.., .. }) = (&mut self.client, &self.inbox) else { return false };
-        match client.receive(now, &buffer[..self.inbox.len], room) {
+        let Some(client) = self.client.as_mut().filter(|_| !self.inbox.is_empty()) else { return false };
+        match client.receive(now, &buffer[..self.inbox.len()], room) {
             Received::Part => return false,
             Received::Packet { len } => self.inbox.take(buffer, len),
             Received::Message { len, topic, payload } => {

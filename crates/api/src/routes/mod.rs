@@ -33,7 +33,7 @@ use server::{Names, Server, Slice};
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::cursor::{self, Key, List};
+use crate::cursor::{self, Key, Listing};
 use crate::dto::Page;
 use crate::idempotency::{Keys, once};
 use crate::live::Feed;
@@ -135,7 +135,7 @@ impl Api {
     /// A page of rows that know their product by number.
     async fn named_page<Row, T>(
         &self,
-        list: List,
+        list: impl Into<Listing>,
         rows: Slice<Row, Id>,
         product: impl Fn(&Row) -> Id,
         of: impl Fn(Row, &Names) -> T,
@@ -146,7 +146,11 @@ impl Api {
 }
 
 /// A page of rows as it travels.
-fn page<Row, K: Key, T>(list: List, rows: Slice<Row, K>, of: impl FnMut(Row) -> T) -> axum::Json<Page<T>> {
+fn page<Row, K: Key, T>(
+    list: impl Into<Listing>,
+    rows: Slice<Row, K>,
+    of: impl FnMut(Row) -> T,
+) -> axum::Json<Page<T>> {
     let next_cursor = rows.next.map(|key| cursor::encode(list, &key));
     axum::Json(Page { items: rows.items.into_iter().map(of).collect(), next_cursor })
 }

@@ -7,7 +7,8 @@
 //! - [`Client::handle_opened`] and [`Client::handle_closed`] tell it of the connection, [`Client::receive`] of bytes.
 //!
 //! **Call `poll` until it says `Wait` after everything that was handled and when the time it named has come.** What is
-//! to be sent is written into the caller's buffer, what is received is read in the caller's buffer. [`Updater`] needs
+//! to be sent is written into the caller's buffer, what is received is read in the caller's buffer, of which an [`Inbox`]
+//! keeps account. [`Updater`] needs
 //! no subscription: the platform sends its messages without.
 //!
 //! Nothing is stored of a message that was sent: what the platform had not acknowledged when the connection ended may
@@ -17,8 +18,10 @@
 //! [`Updater`]: crate::Updater
 //! [`Updater::handle_settled`]: crate::Updater::handle_settled
 
+mod inbox;
 mod read;
 mod session;
 
+pub use inbox::Inbox;
 pub use read::{Received, Trouble};
 pub use session::{CannotPublish, Client, Login, Todo};

@@ -23,6 +23,6 @@ mod state;
 pub use boot::BootLog;
 pub use download::Download;
 pub use error::Error;
-pub use otadata::OtaData;
+pub use otadata::{ESPRESSIF_CRC, OtaData};
 pub use region::{BadLayout, Layout, Region};
 pub use state::{Reason, Slot, State};

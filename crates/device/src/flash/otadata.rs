@@ -6,9 +6,10 @@ use embedded_storage::nor_flash::NorFlash;
 use super::error::Error;
 use super::region::Region;
 
-/// The CRC-32 of its ROM with `UINT32_MAX` as the start: as usual, but for the register's first value.
+/// The checksum in Espressif's formats: the CRC-32 of the chip's ROM with `UINT32_MAX` as the start. As usual, but for
+/// the register's first value.
+pub const ESPRESSIF_CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&ALGORITHM);
 const ALGORITHM: Algorithm<u32> = Algorithm { init: 0, check: 0xD202_D277, ..CRC_32_ISO_HDLC };
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&ALGORITHM);
 
 /// Which of the `ota_…` partitions starts, as Espressif's bootloader reads it.
 ///
@@ -41,14 +42,14 @@ impl Entry {
         let sequence = self.sequence.to_le_bytes();
         bytes[..4].copy_from_slice(&sequence);
         bytes[24..28].copy_from_slice(&self.state.to_le_bytes());
-        bytes[28..].copy_from_slice(&CRC.checksum(&sequence).to_le_bytes());
+        bytes[28..].copy_from_slice(&ESPRESSIF_CRC.checksum(&sequence).to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; Self::LEN]) -> Option<Self> {
         let number = |at: usize| Some(u32::from_le_bytes(bytes[at..at + 4].try_into().ok()?));
         let (sequence, state, crc) = (number(0)?, number(24)?, number(28)?);
-        (sequence != 0 && sequence != u32::MAX && CRC.checksum(&bytes[..4]) == crc)
+        (sequence != 0 && sequence != u32::MAX && ESPRESSIF_CRC.checksum(&bytes[..4]) == crc)
             .then_some(Self { sequence, state })
     }
 

@@ -11,9 +11,7 @@
 #![allow(clippy::large_enum_variant, clippy::result_large_err)]
 
 mod board;
-mod crc;
 mod image;
-mod inbox;
 mod node;
 mod nvs;
 mod part;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use device::client::{Client, Login, Received, Todo};
+use device::client::{Client, Inbox, Login, Received, Todo};
 use device::flash::{Download, Error, OtaData, Region};
 use device::mcu::{Event as PartEvent, FRAME_SIZE, Host, Image, Output as PartOutput, Phase};
 use device::{
@@ -16,7 +16,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::board::{Board, Connection};
 use crate::image::{HEAD, check_image};
-use crate::inbox::Inbox;
 use crate::part::{self, Part};
 use crate::settings::Settings;
 use crate::table::Table;
@@ -134,7 +133,8 @@ pub fn run<F: NorFlash, B: Board>(
         client: Client::new(login),
         connection: Connection::Closed,
         update: None,
-        inbox: Inbox::new(),
+        received: [0; PACKET],
+        inbox: Inbox::default(),
     };
     while !node.is_to_restart() {
         node.board.poll();
@@ -161,7 +161,9 @@ struct Node<'a, F, B> {
     trial: Option<u64>,
     /// There is none before the image is known to work.
     update: Option<Update<'a>>,
-    inbox: Inbox<PACKET>,
+    /// Holds the longest packet that can be received; those that follow wait in the connection's own buffer.
+    received: [u8; PACKET],
+    inbox: Inbox,
 }
 
 /// What updates this device, and where to.
@@ -225,7 +227,7 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
         match (before, self.board.connection()) {
             (Connection::Opening, Connection::Open) => {
                 self.connection = Connection::Open;
-                self.inbox.forget();
+                self.inbox = Inbox::default();
                 self.client.handle_opened(now);
             }
             (Connection::Opening | Connection::Open, Connection::Closed) => {
@@ -410,20 +412,20 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
         if self.connection != Connection::Open {
             return false;
         }
-        self.inbox.fill(|into| self.board.receive(into));
-        let bytes = self.inbox.bytes();
-        if bytes.is_empty() {
+        let come = self.board.receive(&mut self.received[self.inbox.len()..]);
+        self.inbox.add(&mut self.received, come);
+        if self.inbox.is_empty() {
             return false;
         }
         let now = self.board.now();
-        match self.client.receive(now, bytes, PACKET) {
+        match self.client.receive(now, &self.received[..self.inbox.len()], PACKET) {
             Received::Part => return false,
-            Received::Packet { len } => self.inbox.take(len),
+            Received::Packet { len } => self.inbox.take(&mut self.received, len),
             Received::Message { len, topic, payload } => {
                 if let Some(update) = &mut self.update {
                     update.message(self.flash, self.board, topic, payload);
                 }
-                self.inbox.take(len);
+                self.inbox.take(&mut self.received, len);
             }
             Received::TooLong { len, topic } => {
                 if let (Some(update), Some(topic)) = (&mut self.update, topic) {
@@ -431,7 +433,7 @@ impl<'a, F: NorFlash, B: Board> Node<'a, F, B> {
                 }
                 self.inbox.skip(len);
             }
-            Received::Broken => self.inbox.forget(),
+            Received::Broken => self.inbox = Inbox::default(),
         }
         true
     }

@@ -3,10 +3,8 @@
 
 use core::fmt;
 
-use device::flash::Region;
+use device::flash::{ESPRESSIF_CRC, Region};
 use embedded_storage::nor_flash::NorFlash;
-
-use crate::crc;
 
 /// A page, the places in it, and where the first one is.
 const PAGE: u32 = 4096;
@@ -134,7 +132,7 @@ impl Nvs {
         let bytes = room.get_mut(..stored).ok_or(NvsError::Long(len))?;
         flash.read(entry.at + ENTRY as u32, bytes).map_err(NvsError::Flash)?;
         let bytes = &bytes[..len];
-        if crc::checksum(&[bytes]) != crc {
+        if checksum(&[bytes]) != crc {
             return Err(NvsError::Damaged);
         }
         // It is stored as C has its strings.
@@ -177,7 +175,7 @@ fn page_number<F: NorFlash>(flash: &mut F, page: u32) -> Result<Option<u32>, F::
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let counts = matches!(number(0), ACTIVE | FULL | FREEING)
         && FORMATS.contains(&head[8])
-        && crc::checksum(&[&head[4..28]]) == number(28);
+        && checksum(&[&head[4..28]]) == number(28);
     Ok(counts.then(|| number(4)))
 }
 
@@ -188,6 +186,13 @@ fn read_entry<F: NorFlash>(flash: &mut F, page: u32, place: u32) -> Result<Optio
     flash.read(at, &mut bytes)?;
     let span = u32::from(bytes[2]);
     let crc = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-    let whole = (1..=ENTRIES - place).contains(&span) && crc::checksum(&[&bytes[..4], &bytes[8..]]) == crc;
+    let whole = (1..=ENTRIES - place).contains(&span) && checksum(&[&bytes[..4], &bytes[8..]]) == crc;
     Ok(whole.then_some(Entry { at, bytes, span }))
+}
+
+/// Of these pieces, one after the other.
+fn checksum(pieces: &[&[u8]]) -> u32 {
+    let mut digest = ESPRESSIF_CRC.digest();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest.finalize()
 }

@@ -4,7 +4,7 @@
 
 use core::convert::Infallible;
 
-use device::client::{Client, Login, Received, Todo};
+use device::client::{Client, Inbox, Login, Received, Todo};
 use device::flash::{BootLog, Download, Error, Region, State};
 use device::{
     Config, DEFAULT_MODULE, Event, FRAME_OVERHEAD, MESSAGE_SIZE, Module, Operation, Output, Updater,
@@ -73,7 +73,8 @@ fn run() -> Result<Infallible> {
         is_connected: false,
         is_opening: false,
         update: None,
-        received: Inbox { bytes: machine::take(PACKET), len: 0, dropped: 0 },
+        received: machine::take(PACKET),
+        inbox: Inbox::default(),
     };
     loop {
         network.poll(machine::millis());
@@ -93,7 +94,8 @@ struct Application<'a> {
     is_opening: bool,
     /// There is none before the image is known to work.
     update: Option<Update<'a>>,
-    received: Inbox,
+    received: &'static mut [u8],
+    inbox: Inbox,
 }
 
 /// What updates this application, and where to.
@@ -102,38 +104,6 @@ struct Update<'a> {
     download: Download,
     spare: Region,
     restart_at: Option<u64>,
-}
-
-/// Bytes that were received and not dealt with.
-struct Inbox {
-    bytes: &'static mut [u8],
-    len: usize,
-    /// Bytes still to come of a packet that does not fit.
-    dropped: usize,
-}
-
-impl Inbox {
-    fn forget(&mut self) {
-        (self.len, self.dropped) = (0, 0);
-    }
-
-    fn fill(&mut self, network: &mut Network<'_>) {
-        self.len += network.receive(&mut self.bytes[self.len..]);
-        let now = self.dropped.min(self.len);
-        self.dropped -= now;
-        self.take(now);
-    }
-
-    fn take(&mut self, len: usize) {
-        self.bytes.copy_within(len..self.len, 0);
-        self.len -= len;
-    }
-
-    /// Takes a packet away of which not all is here.
-    fn skip(&mut self, len: usize) {
-        self.dropped = len - self.len;
-        self.len = 0;
-    }
 }
 
 impl<'a> Application<'a> {
@@ -159,7 +129,7 @@ impl<'a> Application<'a> {
     fn follow(&mut self, network: &mut Network<'_>, now: u64) {
         if self.is_opening && network.is_open() {
             (self.is_opening, self.is_connected) = (false, true);
-            self.received.forget();
+            self.inbox = Inbox::default();
             self.client.handle_opened(now);
         } else if (self.is_opening || self.is_connected) && network.is_closed() {
             say!("the connection is gone");
@@ -282,27 +252,27 @@ impl<'a> Application<'a> {
         if !self.is_connected {
             return Ok(false);
         }
-        self.received.fill(network);
-        let Inbox { bytes, len, .. } = &self.received;
-        if *len == 0 {
+        let come = network.receive(&mut self.received[self.inbox.len()..]);
+        self.inbox.add(self.received, come);
+        if self.inbox.is_empty() {
             return Ok(false);
         }
-        match self.client.receive(now, &bytes[..*len], PACKET) {
+        match self.client.receive(now, &self.received[..self.inbox.len()], PACKET) {
             Received::Part => return Ok(false),
-            Received::Packet { len } => self.received.take(len),
+            Received::Packet { len } => self.inbox.take(self.received, len),
             Received::Message { len, topic, payload } => {
                 if let Some(update) = &mut self.update {
                     update.message(&mut self.flash, now, topic, payload);
                 }
-                self.received.take(len);
+                self.inbox.take(self.received, len);
             }
             Received::TooLong { len, topic } => {
                 if let (Some(update), Some(topic)) = (&mut self.update, topic) {
                     update.updater.handle_too_long(topic, len, PACKET);
                 }
-                self.received.skip(len);
+                self.inbox.skip(len);
             }
-            Received::Broken => self.received.forget(),
+            Received::Broken => self.inbox = Inbox::default(),
         }
         Ok(true)
     }
