@@ -1,5 +1,8 @@
 import type { Event } from './types';
 
+/** The products with the numbers of their devices. */
+export const FLEET = ['products', 'fleet'] as const;
+
 /** The queries whose answers an event may have changed. */
 export function touched(event: Event): (readonly string[])[] {
   const { code, productKey, deviceName, jobId } = event;
@@ -16,7 +19,7 @@ function ofProduct(code: string, product: string): (readonly string[])[] {
   if (code.startsWith('module')) return [['modules', product]];
   if (code.startsWith('group')) return [['groups', product], ['devices', product]];
   if (code.startsWith('configuration')) return [['configuration', product]];
-  if (code.startsWith('device') || code.startsWith('identity')) return [['devices', product]];
+  if (code.startsWith('device') || code.startsWith('identity')) return [['devices', product], FLEET];
   if (code === 'versionChanged') return [['devices', product], ['versions', product]];
   return [];
 }

@@ -13,12 +13,15 @@ export type Configuration = Schemas['Configuration'];
 export type ConfigurationVersion = Schemas['ConfigurationVersion'];
 export type Counts = Schemas['Counts'];
 export type Device = Schemas['Device'];
+export type DeviceCounts = Schemas['DeviceCounts'];
 export type DeviceConfiguration = Schemas['DeviceConfiguration'];
 export type Event = Schemas['Event'];
 export type Forecast = Schemas['Forecast'];
 export type Group = Schemas['Group'];
 export type Halt = Schemas['Halt'];
 export type Job = Schemas['Job'];
+export type JobState = Schemas['JobState'];
+export type MeasuredPast = Schemas['MeasuredPast'];
 export type Message = Schemas['Message'];
 export type Module = Schemas['Module'];
 export type NewJob = Schemas['NewJob'];
@@ -35,6 +38,7 @@ export interface Import {
 }
 
 export type Product = Schemas['Product'];
+export type ReasonCount = Schemas['ReasonCount'];
 export type SubDevice = Schemas['SubDevice'];
 export type Task = Schemas['Task'];
 export type TaskState = Schemas['TaskState'];

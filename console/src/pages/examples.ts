@@ -1,5 +1,5 @@
 /** Example devices named beside a reason. */
-const EXAMPLES = 3;
+export const EXAMPLES = 3;
 
 /** The names of the first devices for each reason; what has none is left out. */
 export function examplesOf<T extends { deviceName: string }>(tasks: readonly T[], reasonOf: (task: T) => string | null | undefined): Record<string, string[]> {

@@ -2,17 +2,25 @@ import { useQuery } from '@tanstack/react-query';
 import { Card, Statistic } from 'antd';
 import { useEffect, useState } from 'react';
 
-import { asProblem, fetchAs, Refusal } from '../api/client';
+import { api, ask, asProblem, fetchAs, Refusal } from '../api/client';
 import { Spark } from '../parts/chart';
 import { DataTable } from '../parts/data-table';
 import { Loaded } from '../parts/loaded';
-import { growth, means, type Metric, metricsOf, rates, type Sample, sum } from '../parts/metrics';
+import { growth, helpOf, means, type Metric, metricsOf, rates, type Sample, samplesOf, sum } from '../parts/metrics';
 import { bytes } from '../parts/numbers';
 import { Page } from '../parts/page';
+import { ProblemAlert } from '../parts/problem';
 import { type Text, type TextKey, useText } from '../texts';
 
 const PACE_MS = 2_000;
-const SHOWN = 60;
+/** The platform looks each 15 seconds and remembers an hour. */
+const PAST_PACE_MS = 15_000;
+const REMEMBERED = 240;
+
+/** What is measured now, and what its names mean. */
+interface Measured extends Sample {
+  help: Record<string, string>;
+}
 
 interface Gauge {
   title: TextKey;
@@ -58,12 +66,14 @@ const PLATFORM: Gauge[] = [
 
 export default function Health() {
   const { t } = useText();
-  const [samples, setSamples] = useState<Sample[]>([]);
+  const [live, setLive] = useState<Measured[]>([]);
   const measured = useQuery({ queryKey: ['metrics'], queryFn: measure, refetchInterval: PACE_MS });
   const ready = useQuery({ queryKey: ['ready'], queryFn: readiness, refetchInterval: PACE_MS, retry: false });
+  const past = usePast();
   const { data } = measured;
   useEffect(() => {
-    if (data) setSamples((before) => (before.at(-1) === data ? before : [...before, data].slice(-SHOWN)));
+    // Two are enough to tell how fast a number grows now.
+    if (data) setLive((before) => (before.at(-1) === data ? before : [...before, data].slice(-2)));
   }, [data]);
   return (
     <Page title={t('health')}>
@@ -71,11 +81,13 @@ export default function Health() {
         {(now) => (
           <>
             <Card>
-              <Statistic title={t('ready')} value={ready.data ?? '…'} />
+              <Statistic title={t('ready')} value={ready.data ? t('ready.yes') : ready.error ? t('ready.no') : '…'} />
+              <ProblemAlert error={ready.error} />
               <p>Otaru {now.metrics.find(({ name }) => name === 'otaru_build_info')?.labels['version']}</p>
             </Card>
-            <Gauges title={t('gauges.devices')} of={DEVICES} samples={samples} now={now} />
-            <Gauges title={t('gauges.platform')} of={PLATFORM} samples={samples} now={now} />
+            <p className="hint">{t('gauges.past')}</p>
+            <Gauges title={t('gauges.devices')} of={DEVICES} past={past} live={live} now={now} />
+            <Gauges title={t('gauges.platform')} of={PLATFORM} past={past} live={live} now={now} />
             <Counters of={now} />
           </>
         )}
@@ -84,17 +96,45 @@ export default function Health() {
   );
 }
 
-function Gauges({ title, of, samples, now }: { title: string; of: Gauge[]; samples: Sample[]; now: Sample }) {
+/** The last hour, as far as the platform has been up. */
+function usePast(): Sample[] {
+  const [samples, setSamples] = useState<Sample[]>([]);
+  const last = samples.at(-1);
+  const { data } = useQuery({
+    queryKey: ['past'],
+    queryFn: async () => {
+      const after = last && new Date(last.at).toISOString();
+      return samplesOf(await ask(api.GET('/api/v1/status/past', { params: { query: { after } } })));
+    },
+    gcTime: 0,
+    refetchInterval: PAST_PACE_MS,
+  });
+  useEffect(() => {
+    if (data) setSamples((before) => [...before, ...data.filter(({ at }) => at > (before.at(-1)?.at ?? 0))].slice(-REMEMBERED));
+  }, [data]);
+  return samples;
+}
+
+interface GaugesProps {
+  title: string;
+  of: Gauge[];
+  past: Sample[];
+  live: Sample[];
+  now: Sample;
+}
+
+function Gauges({ title, of, past, live, now }: GaugesProps) {
   const text = useText();
   return (
     <section aria-label={title}>
       <h2 className="section">{title}</h2>
       <div className="grid four">
         {of.map((gauge) => {
-          const points = gauge.points(samples);
+          const points = gauge.points(past);
+          const value = gauge.points(live).at(-1) ?? points.at(-1) ?? 0;
           return (
             <Card key={gauge.title} size="small">
-              <Statistic title={text.t(gauge.title)} value={gauge.shown(points.at(-1) ?? 0, text, now)} />
+              <Statistic title={text.t(gauge.title)} value={gauge.shown(value, text, now)} />
               <Spark label={text.t(gauge.title)} points={points} />
             </Card>
           );
@@ -104,11 +144,19 @@ function Gauges({ title, of, samples, now }: { title: string; of: Gauge[]; sampl
   );
 }
 
-/** What has been counted since the start, as `/metrics` calls it. */
-function Counters({ of }: { of: Sample }) {
-  const { t, n } = useText();
+const meaningsInChinese = () => import('../texts/metrics-zh-CN').then(({ counted }) => counted);
+
+/** What has been counted since the start: what it is, and as `/metrics` calls it. */
+function Counters({ of }: { of: Measured }) {
+  const { t, n, code, language } = useText();
+  const chinese = useQuery({ queryKey: ['counters', language], enabled: language === 'zh-CN', staleTime: Infinity, refetchInterval: false, queryFn: meaningsInChinese });
   const counted = of.metrics.filter(({ name, value }) => name.startsWith('otaru_') && name.endsWith('_total') && value > 0);
   const key = ({ name, labels }: Metric) => [name, ...Object.entries(labels).map(([label, value]) => `${label}=${value}`)].join(' ');
+  const meaning = ({ name, labels }: Metric) => {
+    if ('from' in labels) return `${code('taskState', labels['from']!)} → ${code('taskState', labels['to']!)}`;
+    const own = Object.values(labels).map((value) => chinese.data?.[`${name}.${value}`] ?? value);
+    return [chinese.data?.[name] ?? of.help[name], ...own].join(' · ');
+  };
   return (
     <Card title={t('counters')}>
       <DataTable<Metric>
@@ -117,8 +165,9 @@ function Counters({ of }: { of: Sample }) {
         rowKey={key}
         dataSource={counted}
         columns={[
-          { title: t('name'), render: (_, metric) => <span className="code">{key(metric)}</span> },
+          { title: t('counters.what'), render: (_, metric) => meaning(metric) },
           { title: t('count'), render: (_, { value }) => n(value) },
+          { title: t('name'), render: (_, metric) => <span className="code">{key(metric)}</span> },
         ]}
       />
       <p>{t('counters.detail')}</p>
@@ -126,13 +175,16 @@ function Counters({ of }: { of: Sample }) {
   );
 }
 
-async function measure(): Promise<Sample> {
+async function measure(): Promise<Measured> {
   const response = await fetchAs(new Request('/metrics'));
   if (!response.ok) throw new Refusal(asProblem(await response.json().catch(() => null), response));
-  return { at: Date.now(), metrics: metricsOf(await response.text()) };
+  const text = await response.text();
+  return { at: Date.now(), metrics: metricsOf(text), help: helpOf(text) };
 }
 
-async function readiness(): Promise<string> {
-  const response = await fetch('/readyz');
-  return (await response.text()).trim();
+/** Whether the platform can do its work; if not, why is the refusal. */
+async function readiness(): Promise<true> {
+  const response = await fetch('/readyz', { headers: { Accept: 'application/json' } });
+  if (!response.ok) throw new Refusal(asProblem(await response.json().catch(() => null), response));
+  return true;
 }

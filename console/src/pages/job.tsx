@@ -1,11 +1,11 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Grid, Popconfirm, Progress, Segmented, Statistic } from 'antd';
+import { Alert, Button, Card, Descriptions, Grid, Popconfirm, Progress, Segmented, Statistic, Tag } from 'antd';
 import { Link, useParams, useSearchParams } from 'react-router';
 
-import { api, ask } from '../api/client';
+import { api, ask, given } from '../api/client';
 import { csv, save } from '../api/csv';
-import { all, picked } from '../api/pages';
-import type { Job, Task, TaskState } from '../api/types';
+import { all, filled, picked } from '../api/pages';
+import type { Job, ReasonCount, Task, TaskState } from '../api/types';
 import { Copy, DeviceLink, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
@@ -22,7 +22,7 @@ import { haltText, termText } from '../parts/words';
 import { useText } from '../texts';
 import { JobChange } from './job-change';
 import { usePackage } from './package';
-import { examplesOf } from './examples';
+import { EXAMPLES, examplesOf } from './examples';
 import { secondsLeft } from './pace';
 
 export default function JobPage() {
@@ -198,7 +198,7 @@ function Waves({ job }: { job: Job }) {
   if (!progress || progress.waves.length < 2) return null;
   const rows = progress.waves.map((wave, at) => ({ ...wave, number: at + 1 }));
   const state = (number: number) => {
-    if (number < progress.wave) return 'done';
+    if (number < progress.wave) return progress.waves[number - 1]!.skipped ? 'skipped' : 'done';
     if (number > progress.wave) return runs(job) ? 'closed' : 'neverOpened';
     return runs(job) ? 'open' : 'ended';
   };
@@ -253,15 +253,48 @@ function Results({ job }: { job: Job }) {
         }),
       ),
   });
-  const failed = useQuery({
-    queryKey: ['job', jobId, 'examples'],
-    enabled: job.counts.failed > 0,
-    queryFn: () =>
-      ask(api.GET('/api/v1/jobs/{jobId}/tasks', { params: { path: { jobId }, query: { state: 'FAILED', limit: 200 } } })),
-  });
-  const examples = examplesOf(failed.data?.items ?? [], ({ reason }) => reason?.code);
   if (job.counts.succeeded + job.counts.failed + job.counts.canceled === 0) return null;
-  return <Loaded query={statistics}>{(of) => <Outcomes title={t('upgradeResults')} of={of} examples={{ productKey, names: examples }} />}</Loaded>;
+  return (
+    <Loaded query={statistics}>
+      {(of) => (
+        <Outcomes
+          title={t('upgradeResults')}
+          of={of}
+          tasks={(reason) => <Examples productKey={productKey} jobId={jobId} reason={reason} />}
+        />
+      )}
+    </Loaded>
+  );
+}
+
+/** Some devices whose tasks ended for a reason, and the way to all of them. */
+function Examples({ productKey, jobId, reason }: { productKey: string; jobId: string; reason: ReasonCount }) {
+  const { t } = useText();
+  const { state, code } = reason;
+  // They stay good examples: what ends later changes nothing about them.
+  const query = useQuery({
+    queryKey: ['examples', jobId, state, code],
+    staleTime: Infinity,
+    refetchInterval: false,
+    queryFn: () =>
+      filled((cursor) =>
+        ask(
+          api.GET('/api/v1/jobs/{jobId}/tasks', {
+            params: { path: { jobId }, query: { state, reason: code, limit: EXAMPLES, cursor } },
+          }),
+        ),
+      ),
+  });
+  return (
+    <div className="row">
+      {(query.data?.items ?? []).map(({ deviceName }) => (
+        <DeviceLink key={deviceName} productKey={productKey} deviceName={deviceName} />
+      ))}
+      <Link to={`?${new URLSearchParams({ state, reason: code })}`} replace>
+        {t('examples.all')}
+      </Link>
+    </div>
+  );
 }
 
 function Tasks({ job }: { job: Job }) {
@@ -270,10 +303,13 @@ function Tasks({ job }: { job: Job }) {
   const [params, setParams] = useSearchParams();
   const wanted = params.get('state');
   const state = STATES.find(([, name]) => name === wanted)?.[1] ?? 'ALL';
+  const reason = params.get('reason') ?? undefined;
+  const narrow = (state: TaskState | 'ALL', reason?: string) =>
+    setParams(given({ state: state === 'ALL' ? undefined : state, reason }) as Record<string, string>, { replace: true });
   const get = (cursor?: string, limit?: number) =>
     ask(
       api.GET('/api/v1/jobs/{jobId}/tasks', {
-        params: { path: { jobId: job.id }, query: { state: state === 'ALL' ? undefined : state, cursor, limit } },
+        params: { path: { jobId: job.id }, query: { state: state === 'ALL' ? undefined : state, reason, cursor, limit } },
       }),
     );
   const download = useMutation({
@@ -308,9 +344,16 @@ function Tasks({ job }: { job: Job }) {
       }
     >
       <ProblemAlert error={download.error} />
-      <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={(state) => setParams(state === 'ALL' ? {} : { state }, { replace: true })} options={states} />
+      <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={(state) => narrow(state)} options={states} />
+      {reason && (
+        <div className="row after">
+          <Tag closable onClose={() => narrow(state)}>
+            {t('onlyReason', { reason: code('reasonKind', reason) })}
+          </Tag>
+        </div>
+      )}
       <CursorTable<Task>
-        of={['job', job.id, 'tasks', state]}
+        of={['job', job.id, 'tasks', state, reason]}
         label={t('tasks')}
         get={get}
         rowKey={(task) => task.id}

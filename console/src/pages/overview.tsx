@@ -1,15 +1,15 @@
 import { useQuery } from '@tanstack/react-query';
-import { Button, Card, Statistic } from 'antd';
+import { Button, Card } from 'antd';
 import { useState } from 'react';
 import { Link } from 'react-router';
 
 import { api, ask } from '../api/client';
-import { useStatus } from '../api/status';
-import type { Product } from '../api/types';
+import type { JobState, Product } from '../api/types';
 import { LinkButton, NextStep } from '../parts/bits';
 import { DataTable } from '../parts/data-table';
 import { EventList } from '../parts/event-list';
-import { JobTable } from '../parts/job-table';
+import { FleetByStatus, together } from '../parts/fleet';
+import { JobStates, JobTable } from '../parts/job-table';
 import { Loaded } from '../parts/loaded';
 import { Page } from '../parts/page';
 import { useProducts } from '../parts/product-select';
@@ -23,7 +23,7 @@ const MOST = 6;
 
 export default function Overview() {
   const { t } = useText();
-  const products = useProducts();
+  const products = useProducts('fleet');
   return (
     <Page title={t('overview')}>
       <Loaded query={products}>{(items) => (items.length === 0 ? <First /> : <Fleet products={items} />)}</Loaded>
@@ -48,45 +48,58 @@ function First() {
 }
 
 function Fleet({ products }: { products: Product[] }) {
-  const { t, n } = useText();
+  const { t } = useText();
   const shown = products.slice(0, MOST);
-  const status = useStatus();
   return (
-    <>
-      <div className="grid">
-        <Card>
-          <Statistic title={t('devicesConnected')} value={status.data ? n(status.data.sessions) : '–'} />
-        </Card>
-        <Card>
-          <Statistic title={t('products')} value={n(products.length)} />
-        </Card>
-      </div>
+    <div className="stack">
+      <Card title={t('fleet')} extra={<Link to="/products">{t('fleet.products', { count: products.length })}</Link>}>
+        <FleetByStatus of={together(products.map(({ devices }) => devices))} />
+      </Card>
+      <Jobs productKey={shown[0]!.productKey} />
       <Card title={t('lastDay')}>
         <LastDay products={shown} />
       </Card>
-      <Card title={t('latestJobs')} extra={<Link to="/jobs">{t('jobs')}</Link>}>
-        <JobTable
-          of={['jobs', 'overview']}
-          query={{}}
-          empty={
-            <NextStep text={t('jobs.empty')}>
-              <LinkButton to={`/products/${shown[0]!.productKey}/packages`}>{t('packages')}</LinkButton>
-            </NextStep>
-          }
-        />
-      </Card>
-      {products.length > MOST && <p>{t('ofProducts', { shown: MOST, whole: products.length })}</p>}
+      {products.length > MOST && <p className="plain">{t('ofProducts', { shown: MOST, whole: products.length })}</p>}
       <div className="grid">
-        {shown.map(({ productKey, name }) => (
-          <Card key={productKey} title={<Link to={`/products/${productKey}`}>{name}</Link>}>
-            <VersionShares productKey={productKey} module="default" />
+        {shown.map(({ productKey, name, devices }) => (
+          <Card
+            key={productKey}
+            title={<Link to={`/products/${productKey}`}>{name}</Link>}
+            extra={t('fleet.devices', { count: devices.all })}
+          >
+            <div className="stack">
+              <FleetByStatus of={devices} productKey={productKey} />
+              <VersionShares productKey={productKey} module="default" />
+            </div>
           </Card>
         ))}
       </div>
       <Card title={t('happensNow')}>
         <EventList />
       </Card>
-    </>
+    </div>
+  );
+}
+
+/** Jobs under way, or of another state. */
+function Jobs({ productKey }: { productKey: string }) {
+  const { t } = useText();
+  const [state, setState] = useState<JobState | undefined>('IN_PROGRESS');
+  return (
+    <Card title={t('jobs')} extra={<Link to="/jobs">{t('jobs.all')}</Link>}>
+      <div className="stack">
+        <JobStates value={state} use={setState} />
+        <JobTable
+          of={['jobs', 'overview', state]}
+          query={{ state }}
+          empty={
+            <NextStep text={state ? t('jobs.noneFound') : t('jobs.empty')}>
+              <LinkButton to={`/products/${productKey}/packages`}>{t('packages')}</LinkButton>
+            </NextStep>
+          }
+        />
+      </div>
+    </Card>
   );
 }
 

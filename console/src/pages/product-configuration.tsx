@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, App, Button, Card, Input, Popconfirm, Switch, Tag } from 'antd';
-import { useEffect, useState } from 'react';
+import { Alert, App, Button, Card, Input, Popconfirm, Select, Switch, Tag } from 'antd';
+import { lazy, Suspense, useEffect, useState } from 'react';
 
 import { api, ask } from '../api/client';
 import type { Configuration, ConfigurationVersion, DeviceConfiguration } from '../api/types';
@@ -10,6 +10,9 @@ import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
 import { ProblemAlert } from '../parts/problem';
 import { useText } from '../texts';
+
+// What finds differences is not small, and seldom needed.
+const Difference = lazy(() => import('../parts/difference'));
 
 export default function ConfigurationTab({ productKey }: { productKey: string }) {
   const { t } = useText();
@@ -84,25 +87,16 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
   const [typed, setTyped] = useState<string | null>(null);
   // What was present when typing began; another operator may have made a version since.
   const [basis, setBasis] = useState<number | undefined>();
+  // Which version is shown beside what the field holds.
+  const [chosen, setChosen] = useState<number | undefined>();
   const version = now.present?.version;
-  const file = useQuery({
-    queryKey: ['configuration', productKey, 'file', version],
-    enabled: version !== undefined,
-    refetchInterval: false,
-    queryFn: () =>
-      ask(
-        api.GET('/api/v1/products/{productKey}/configuration/versions/{version}/file', {
-          params: { path: { productKey, version: version! } },
-          parseAs: 'text',
-        }),
-      ) as Promise<string>,
-  });
+  const file = useVersionFile(productKey, version);
   const after = { onSuccess: () => queries.invalidateQueries({ queryKey: ['configuration', productKey] }) };
   const make = useMutation({
     mutationFn: (text: string) =>
       ask(
         api.POST('/api/v1/products/{productKey}/configuration/versions', {
-          params: { path },
+          params: { path, query: { expectedVersion: version ?? 0 } },
           headers: { 'Content-Type': 'application/json' },
           bodySerializer: (body: unknown) => body as string,
           body: text as never,
@@ -110,9 +104,12 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
       ),
     onSuccess: () => {
       setTyped(null);
+      setChosen(undefined);
       message.success(t('done'));
       return after.onSuccess();
     },
+    // Somebody else may have made a version in this moment.
+    onError: after.onSuccess,
   });
   const enable = useMutation({
     mutationFn: (enabled: boolean) =>
@@ -129,6 +126,8 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
   }, [typed, version]);
   const problem = typed === null ? null : jsonProblem(typed);
   const overtaken = typed !== null && basis !== version;
+  const against = chosen ?? (overtaken ? version : undefined);
+  const earlier = useVersionFile(productKey, against);
   return (
     <Card
       title={version === undefined ? t('configuration.none') : t('configuration.present', { version })}
@@ -158,7 +157,7 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
           onChange={(event) => setTyped(event.target.value)}
         />
         {problem && <Alert type="error" title={t('configuration.noJson')} description={problem} />}
-        <ProblemAlert error={make.error ?? enable.error ?? push.error ?? file.error} />
+        <ProblemAlert error={make.error ?? enable.error ?? push.error ?? file.error ?? earlier.error} />
         <div className="row">
           <Button type="primary" disabled={!typed?.trim() || !!problem} loading={make.isPending} onClick={() => make.mutate(typed!)}>
             {overtaken ? t('conflict.mine') : t('configuration.save')}
@@ -171,12 +170,56 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
               {t('configuration.push')}
             </Button>
           </Popconfirm>
+          {version !== undefined && (
+            <Select
+              aria-label={t('configuration.compare')}
+              className="field"
+              allowClear
+              placeholder={t('configuration.compare')}
+              value={against}
+              onChange={(chosen?: number) => setChosen(chosen)}
+              options={Array.from({ length: version }, (_, at) => version - at).map((value) => ({
+                value,
+                label: t('configuration.compareWith', { version: value }),
+              }))}
+            />
+          )}
           {now.pushedVersion != null && <span>{t('configuration.pushed', { version: now.pushedVersion })}</span>}
         </div>
+        {against !== undefined && earlier.data !== undefined && (
+          <>
+            <Suspense fallback={null}>
+              <Difference
+                label={t('configuration.compareWith', { version: against })}
+                from={earlier.data}
+                to={typed ?? file.data ?? ''}
+              />
+            </Suspense>
+            <div className="row">
+              <Button onClick={() => setTyped(earlier.data)}>{t('configuration.take', { version: against })}</Button>
+            </div>
+          </>
+        )}
       </div>
     </Card>
   );
 }
+
+/** The file of a version, which never changes. */
+const useVersionFile = (productKey: string, version: number | undefined) =>
+  useQuery({
+    queryKey: ['configuration-file', productKey, version],
+    enabled: version !== undefined,
+    staleTime: Infinity,
+    refetchInterval: false,
+    queryFn: () =>
+      ask(
+        api.GET('/api/v1/products/{productKey}/configuration/versions/{version}/file', {
+          params: { path: { productKey, version: version! } },
+          parseAs: 'text',
+        }),
+      ) as Promise<string>,
+  });
 
 function jsonProblem(text: string): string | null {
   try {

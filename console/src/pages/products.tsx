@@ -12,7 +12,7 @@ import { Page } from '../parts/page';
 import { useText } from '../texts';
 
 export default function Products() {
-  const { t } = useText();
+  const { t, n } = useText();
   const [adding, setAdding] = useState(false);
   const add = (
     <Button type="primary" onClick={() => setAdding(true)}>
@@ -34,6 +34,8 @@ export default function Products() {
           },
           { title: 'ProductKey', render: (_, { productKey }) => <span className="code">{productKey}</span> },
           { title: t('nodeType'), render: (_, { nodeType }) => t(`nodeType.${nodeType}`) },
+          { title: t('devices'), render: (_, { devices }) => n(devices.all) },
+          { title: t('device.online'), render: (_, { devices }) => n(devices.online) },
           { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
         ]}
       />

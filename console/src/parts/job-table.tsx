@@ -1,10 +1,10 @@
 import { useQuery } from '@tanstack/react-query';
-import { Progress, Tag } from 'antd';
+import { Progress, Segmented, Tag } from 'antd';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
 
 import { api, ask } from '../api/client';
-import type { Counts, Job } from '../api/types';
+import type { Counts, Job, JobState as State, Page } from '../api/types';
 import { useText } from '../texts';
 import { StateTag, Time } from './bits';
 import { CursorTable } from './cursor-table';
@@ -23,8 +23,26 @@ export const total = (counts: Counts) => STATES.reduce((sum, [key]) => sum + cou
 
 interface Props {
   of: readonly unknown[];
-  query: { productKey?: string; packageId?: string };
+  query: { productKey?: string | undefined; packageId?: string; state?: State | undefined };
   empty: ReactNode;
+}
+
+const JOB_STATES: State[] = ['IN_PROGRESS', 'PLANNED', 'COMPLETED', 'CANCELED'];
+
+/** The state of an address, if it is one. */
+export const jobStateOf = (text: string | null) => JOB_STATES.find((state) => state === text);
+
+/** Narrows a list of jobs to one state, or to none. */
+export function JobStates({ value, use }: { value: State | undefined; use: (state: State | undefined) => void }) {
+  const { t, code } = useText();
+  return (
+    <Segmented<State | 'ALL'>
+      aria-label={t('state')}
+      value={value ?? 'ALL'}
+      onChange={(state) => use(state === 'ALL' ? undefined : state)}
+      options={[...JOB_STATES.map((value) => ({ value, label: code('jobState', value) })), { value: 'ALL' as const, label: t('all') }]}
+    />
+  );
 }
 
 export function JobTable({ of, query, empty }: Props) {
@@ -33,7 +51,7 @@ export function JobTable({ of, query, empty }: Props) {
     <CursorTable<Job>
       of={of}
       label={t('jobs')}
-      get={(cursor) => ask(api.GET('/api/v1/jobs', { params: { query: { ...query, order: 'desc', cursor } } }))}
+      get={(cursor) => ask(api.GET('/api/v1/jobs', { params: { query: { ...query, order: 'desc', cursor } } })).then(heldFirst)}
       rowKey={(job) => job.id}
       empty={empty}
       columns={[
@@ -48,6 +66,9 @@ export function JobTable({ of, query, empty }: Props) {
     />
   );
 }
+
+/** Held jobs wait for the operator. */
+const heldFirst = (page: Page<Job>): Page<Job> => ({ ...page, items: [...page.items].sort((a, b) => Number(!!b.hold) - Number(!!a.hold)) });
 
 /** A package by its name, which never changes. */
 function PackageLink({ packageId }: { packageId: string }) {

@@ -1,3 +1,5 @@
+import type { MeasuredPast } from '../api/types';
+
 /** One number of `/metrics`. */
 export interface Metric {
   name: string;
@@ -22,6 +24,20 @@ export function metricsOf(text: string): Metric[] {
     const pairs = [...labels.matchAll(LABEL)].map(([, key, text]) => [key!, text!.replace(/\\(.)/g, (_, c: string) => (c === 'n' ? '\n' : c))]);
     return [{ name, labels: Object.fromEntries(pairs) as Record<string, string>, value: Number(value) }];
   });
+}
+
+/** What the platform itself says of its numbers, by name. */
+export function helpOf(text: string): Record<string, string> {
+  const told = [...text.matchAll(/^# HELP ([A-Za-z_:][\w:]*) (.*)$/gm)];
+  return Object.fromEntries(told.map(([, name, help]) => [name!, help!]));
+}
+
+/** What was measured of late, in the form of what is measured now. */
+export function samplesOf({ names, points }: MeasuredPast): Sample[] {
+  return points.map(({ at, values }) => ({
+    at: Date.parse(at),
+    metrics: names.map((name, place) => ({ name, labels: {}, value: values[place]! })),
+  }));
 }
 
 /** A number, all its labels together; 0 if the platform does not tell it. */

@@ -1,8 +1,8 @@
 import { Card, Statistic } from 'antd';
+import type { ReactNode } from 'react';
 
-import type { UpgradeStatistics } from '../api/types';
+import type { ReasonCount, UpgradeStatistics } from '../api/types';
 import { useText } from '../texts';
-import { DeviceLink } from './bits';
 import { BAD, GOOD, OFF, TimeChart } from './chart';
 import { DataTable } from './data-table';
 import { span } from './numbers';
@@ -10,12 +10,12 @@ import { span } from './numbers';
 interface Props {
   title: string;
   of: UpgradeStatistics;
-  /** Some devices of a product by the reason why they failed. */
-  examples?: { productKey: string; names: Record<string, string[]> };
+  /** The tasks that ended for a reason. */
+  tasks?: (reason: ReasonCount) => ReactNode;
 }
 
 /** How upgrades ended: rates with their denominators, over time, and why. */
-export function Outcomes({ title, of, examples }: Props) {
+export function Outcomes({ title, of, tasks }: Props) {
   const { t, n, code } = useText();
   const ended = of.succeeded + of.failed;
   const all = ended + of.canceled;
@@ -56,20 +56,7 @@ export function Outcomes({ title, of, examples }: Props) {
               { title: t('reasons'), render: (_, row) => code('reasonKind', row.code) },
               { title: t('state'), render: (_, row) => code('taskState', row.state) },
               { title: t('count'), render: (_, row) => n(row.tasks) },
-              ...(examples
-                ? [
-                    {
-                      title: t('examples'),
-                      render: (_: unknown, row: { code: string }) => (
-                        <div className="row">
-                          {(examples.names[row.code] ?? []).map((deviceName) => (
-                            <DeviceLink key={deviceName} productKey={examples.productKey} deviceName={deviceName} />
-                          ))}
-                        </div>
-                      ),
-                    },
-                  ]
-                : []),
+              ...(tasks ? [{ title: t('examples'), render: (_: unknown, row: ReasonCount) => tasks(row) }] : []),
             ]}
           />
         )}

@@ -3,11 +3,13 @@ import { Select } from 'antd';
 
 import { api, ask } from '../api/client';
 import { all } from '../api/pages';
+import { FLEET } from '../api/touched';
 import { useText } from '../texts';
 
-export const useProducts = () =>
+/** All products; asked for again with each change of their devices' numbers only where those are shown. */
+export const useProducts = (shown: 'names' | 'fleet' = 'names') =>
   useQuery({
-    queryKey: ['products', 'all'],
+    queryKey: shown === 'fleet' ? FLEET : ['products', 'all'],
     queryFn: () => all((cursor) => ask(api.GET('/api/v1/products', { params: { query: { cursor, limit: 200 } } }))),
   });
 

@@ -23,8 +23,13 @@ export function VersionShares({ productKey, module }: { productKey: string; modu
   });
   return (
     <Loaded query={query}>
-      {({ devices, others, versions }) => {
-        const rows = others > 0 ? [...versions, { version: t('otherVersions'), devices: others }] : versions;
+      {({ devices, others, versions, neverReported }) => {
+        const whole = devices + neverReported;
+        const rest = [
+          { version: t('otherVersions'), devices: others },
+          { version: t('neverReported'), devices: neverReported },
+        ];
+        const rows = devices === 0 ? [] : [...versions, ...rest.filter(({ devices }) => devices > 0)];
         return (
           <DataTable
             aria-label={t('versionDistribution')}
@@ -39,7 +44,7 @@ export function VersionShares({ productKey, module }: { productKey: string; modu
                 title: t('share'),
                 width: '50%',
                 render: (_, row) => (
-                  <Progress percent={Math.round((1000 * row.devices) / devices) / 10} aria-label={`${t('share')}: ${row.version}`} />
+                  <Progress percent={Math.round((1000 * row.devices) / whole) / 10} aria-label={`${t('share')}: ${row.version}`} />
                 ),
               },
             ]}

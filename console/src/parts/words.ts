@@ -57,6 +57,13 @@ export function termText(text: Text, key: string, value: NonNullable<Terms[keyof
 /** What can be changed of a job, by name. */
 export const fieldText = ({ t, code }: Text, field: string) => (field === 'scope' ? t('scope') : code('terms', field));
 
+/** Some of what happens is said otherwise for one of its values. */
+function wordOf(code: string, params: Record<string, unknown>): string {
+  if (code === 'deviceConnected' && params['first']) return 'deviceConnected.first';
+  if (code === 'waveOpened' && params['skipped']) return 'waveOpened.skipped';
+  return code;
+}
+
 /** What happened, in one sentence. */
 export function eventText(text: Text, event: Event): string {
   const { params, code } = event as { params: Record<string, unknown>; code: string };
@@ -70,6 +77,6 @@ export function eventText(text: Text, event: Event): string {
   const hold = params['hold'] as { kind: string; halt?: Halt } | undefined;
   if (hold) values['why'] = hold.halt ? haltText(text, hold.halt) : text.t('hold.paused');
   if (Array.isArray(params['fields'])) values['fields'] = (params['fields'] as string[]).map((field) => fieldText(text, field)).join(', ');
-  const told = text.code('event', code, values);
+  const told = text.code('event', wordOf(code, params), values);
   return reason ? `${told}: ${values['reason']}` : told;
 }

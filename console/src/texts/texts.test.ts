@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { fieldText } from '../parts/words';
 import type { Text } from '.';
 import { en, type TextKey } from './en';
+import { counted } from './metrics-zh-CN';
 import { problems } from './problems-zh-CN';
 import { zh } from './zh-CN';
 
@@ -46,6 +47,7 @@ const sources = ['../crates/server/src', '../crates/api/src'].flatMap((folder) =
 test('what an operator is refused is told in Chinese too', () => {
   const met = [
     ...['wrongToken', 'noToken', 'notUp', 'internal', 'diskFull', 'bodyTooLarge', 'badField', 'changedMeanwhile'],
+    ...['databaseSilent', 'databaseUnreadable', 'reportsStuck', 'nothingWritten'],
     ...['idempotencyKeyInUse', 'idempotencyKeyReused', 'answerLost'],
     ...['productKeyInvalid', 'productKeyTaken', 'productNotEmpty', 'productNotFound', 'nameInvalid', 'timeZoneUnknown'],
     ...['deviceNameInvalid', 'deviceNameTaken', 'deviceNotFound', 'deviceListInvalid', 'csvInvalid', 'tagNameInvalid', 'tagValueInvalid'],
@@ -73,4 +75,17 @@ test('whatever happens has a text, and so has whatever is changed of a job', () 
   expect(fields).toContain('endAt');
   const text = { t: (key: TextKey) => en[key], code: (kind: string, code: string) => en[`${kind}.${code}` as TextKey] ?? code } as Text;
   for (const field of fields) expect(fieldText(text, field)).not.toBe(field);
+});
+
+test('whatever is counted has a meaning in Chinese', () => {
+  const page = readFileSync('../docs/metrics.md', 'utf8');
+  const families = [...page.matchAll(/^\| `(otaru_\w+_total)` \|/gm)].map(([, name]) => name!);
+  const sections = page.split('\n## ').slice(1);
+  const labelled = sections.flatMap((section) => {
+    const name = /^`(\w+)`/.exec(section)![1]!;
+    return [...section.matchAll(/^\| `(\w+)` \| [^|]/gm)].map(([, value]) => `${name}.${value}`);
+  });
+  expect(labelled).toContain('otaru_refusals_total.bad_password');
+  const kinds = ['busy', 'unavailable', 'full', 'refused'].map((kind) => `otaru_database_errors_total.${kind}`);
+  expect(Object.keys(counted).sort()).toEqual([...families, ...labelled, ...kinds].sort());
 });

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::Problem;
+use crate::routes::takes_json;
 
 /// Answers operators from the moment their ports are taken: alive at once, the rest once the platform is up.
 ///
@@ -54,7 +55,7 @@ async fn pass_on(State(reception): State<Reception>, request: Request) -> Respon
     };
     match router {
         Ok(router) => router.oneshot(request).await.into_response(),
-        Err(why) if request.uri().path() == "/readyz" => {
+        Err(why) if request.uri().path() == "/readyz" && !takes_json(request.headers()) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
         }
         Err(why) => {

@@ -193,7 +193,11 @@ pub enum EventKind {
         result: i32,
     },
     /// A device connected.
-    DeviceConnected,
+    DeviceConnected {
+        /// Whether it never had before.
+        #[serde(default, skip_serializing_if = "is_false")]
+        first: bool,
+    },
     /// A device's connection ended.
     DeviceDisconnected,
     /// Two clients use this device's identity: they keep taking each other's place.
@@ -239,6 +243,9 @@ pub enum EventKind {
     WaveOpened {
         /// Which, from 0.
         wave: i32,
+        /// Whether an operator did not wait for the gate of the wave before.
+        #[serde(default, skip_serializing_if = "is_false")]
+        skipped: bool,
     },
     /// A device that had begun is silent for long.
     TaskLost,
@@ -278,4 +285,8 @@ pub enum EventKind {
         /// The device's own words.
         desc: String,
     },
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -38,6 +38,9 @@ pub struct Gate {
     /// Tasks of the open wave that had ended at the last resume, if that was in this wave.
     #[serde(default)]
     pub ended_before: i64,
+    /// The waves whose gate an operator did not wait for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<i32>,
 }
 
 /// The tasks of one wave.
@@ -182,6 +185,7 @@ impl Gate {
             succeeded: 0,
             failed: 0,
             ended_before: 0,
+            skipped: Vec::new(),
         })
     }
 
@@ -382,7 +386,7 @@ impl Decider<'_> {
             return;
         }
         if gate.open_wave().total == 0 {
-            self.open_next(job);
+            self.open_next(job, false);
             return;
         }
         let result = gate.result(&row.terms);
@@ -394,7 +398,7 @@ impl Decider<'_> {
             gate.enough_at = enough_at;
         }
         match next {
-            Next::Opens => self.open_next(job),
+            Next::Opens => self.open_next(job, false),
             Next::Halts(halt) => self.hold(job, Hold::Halted { halt }),
             Next::Waits(Some(at)) => self.set_timer(Timer::Gate(job), at),
             Next::Waits(None) => {}
@@ -427,16 +431,19 @@ impl Decider<'_> {
     }
 
     /// Opens the next wave, and looks at its gate in turn.
-    fn open_next(&mut self, job: Id) {
+    fn open_next(&mut self, job: Id, skipped: bool) {
         let now = self.now;
         let Some(gate) = self.gate_mut(job) else { return };
+        if skipped {
+            gate.skipped.push(gate.wave);
+        }
         gate.wave += 1;
         gate.opened_at = now;
         gate.enough_at = None;
         gate.ended_before = 0;
         let wave = gate.wave;
         self.clear_timer(Timer::Gate(job));
-        self.job_event(job, EventKind::WaveOpened { wave });
+        self.job_event(job, EventKind::WaveOpened { wave, skipped });
         self.release_wave(job, wave);
         self.judge(job);
     }
@@ -445,7 +452,7 @@ impl Decider<'_> {
     pub(crate) fn skip_wave(&mut self, job: Id, wave: i32) {
         let Some(row) = self.rows.jobs.get(&job).filter(|j| j.speaks(self.now)) else { return };
         if row.gate.as_ref().is_some_and(|gate| gate.wave == wave && !gate.is_last()) {
-            self.open_next(job);
+            self.open_next(job, true);
         }
     }
 

@@ -21,11 +21,13 @@ impl Decider<'_> {
         }
         let now = self.now;
         self.put_session(Session { device_id: device, epoch, connected_at: now });
+        let mut first = false;
         if let Some(row) = self.device_mut(device) {
+            first = row.first_online_at.is_none();
             row.first_online_at.get_or_insert(now);
             row.last_online_at = Some(now);
         }
-        self.device_event(device, EventKind::DeviceConnected);
+        self.device_event(device, EventKind::DeviceConnected { first });
         self.forget_take_overs(device);
         for task in self.unfinished(device) {
             self.resume_clock(task);

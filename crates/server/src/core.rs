@@ -340,6 +340,7 @@ impl Unit {
     pub(crate) async fn commit(self) -> Result<(), Error> {
         let done = tokio::spawn(async move {
             let Self { turn, begun, mut tx, now, core, changes, shared, due } = self;
+            store::device_counts::note(&mut tx, &changes.events).await?;
             committer::append_events(&mut tx, &changes.events).await?;
             tx.commit().await?;
             core.measures.commits.observe(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));

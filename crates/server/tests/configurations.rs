@@ -17,7 +17,7 @@ const FILE: &[u8] = br#"{"interval": 30, "server": "logs.example"}"#;
 const QUESTION: &str = r#"{ "id" : 0, "version":"1.0", "params" : { "configScope":"product", "getType":"file", "attributeKeys":"" }, "method":"thing.config.get" }"#;
 
 async fn set(world: &World, file: &'static [u8]) -> Configuration {
-    world.server.set_configuration(PK, file.into()).await.unwrap()
+    world.server.set_configuration(PK, file.into(), None).await.unwrap()
 }
 
 fn topic(device: &Device, tail: &str) -> String {
@@ -365,10 +365,10 @@ async fn versions_are_kept_and_the_same_file_makes_none() {
         (b"\xff".to_vec(), "configurationInvalid"),
         (format!("\"{}\"", "x".repeat(65_535)).into_bytes(), "configurationTooLarge"),
     ] {
-        assert_eq!(world.server.set_configuration(PK, file.into()).await.unwrap_err().code, code);
+        assert_eq!(world.server.set_configuration(PK, file.into(), None).await.unwrap_err().code, code);
     }
     let largest = format!("\"{}\"", "x".repeat(65_534));
-    assert_eq!(world.server.set_configuration(PK, largest.into()).await.unwrap().size, 65_536);
+    assert_eq!(world.server.set_configuration(PK, largest.into(), None).await.unwrap().size, 65_536);
     world.server.enable_configuration(PK, false).await.unwrap();
     assert_eq!(world.server.push_configuration(PK).await.unwrap_err().code, "configurationOff");
     // The files are there after a start, which removes those that nothing refers to.
@@ -392,4 +392,19 @@ async fn a_removed_device_leaves_nothing() {
     assert!(fetch(&world, &reply["data"]).await.0.starts_with("HTTP/1.1 403"));
     let again: DeviceKey = world.device("dev001").await;
     Device::connect(&world, &again).await.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_version_is_not_made_over_one_that_was_not_expected() {
+    let world = World::new().await;
+    world.product().await;
+    let set = |file: &'static str, expected| world.server.set_configuration(PK, file.into(), expected);
+    assert_eq!(set("1", Some(0)).await.unwrap().version, 1);
+    let error = set("2", Some(0)).await.unwrap_err();
+    assert_eq!((error.code, &error.params["now"]["version"]), ("changedMeanwhile", &1.into()));
+    assert_eq!(set("2", Some(1)).await.unwrap().version, 2);
+    // Who wants what is there already has it, whatever was before.
+    assert_eq!(set("2", Some(1)).await.unwrap().version, 2);
+    assert_eq!(set("3", Some(3)).await.unwrap_err().code, "changedMeanwhile");
+    assert_eq!(set("3", None).await.unwrap().version, 3);
 }

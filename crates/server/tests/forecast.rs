@@ -245,7 +245,7 @@ async fn a_forecast_names_every_cause_and_makes_nothing() {
     assert_eq!(told.estimate.starts_at, START);
     let jobs = world
         .server
-        .jobs(otaru_server::JobFilter::All, Order::Oldest, Paging { after: None, limit: 9 })
+        .jobs(otaru_server::JobFilter::All, None, Order::Oldest, Paging { after: None, limit: 9 })
         .await
         .unwrap();
     assert!(jobs.items.is_empty());

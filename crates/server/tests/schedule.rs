@@ -128,7 +128,7 @@ async fn what_contradicts_itself_is_refused_before_anything_is_made() {
     assert_eq!(world.server.create_job(new).await.unwrap_err().code, "retryIntervalInvalid");
     let none = otaru_server::JobFilter::All;
     let paging = otaru_server::Paging { after: None, limit: 10 };
-    assert!(world.server.jobs(none, Order::Oldest, paging).await.unwrap().items.is_empty());
+    assert!(world.server.jobs(none, None, Order::Oldest, paging).await.unwrap().items.is_empty());
     let all = NewJob { scope: NewScope::All, ..job_on(Terms::default(), &package) };
     world.server.create_job(all).await.unwrap();
 }

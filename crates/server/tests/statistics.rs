@@ -4,10 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use common::*;
 use otaru_server::rollout::{EventKind, TaskState};
-use otaru_server::{EventFilter, HOUR_MS, Paging, Span, UpgradesOf};
+use otaru_server::{DeviceCounts, DeviceView, EventFilter, HOUR_MS, NewDevice, Paging, Span, UpgradesOf};
 
 type Counts = BTreeMap<String, i64>;
 
@@ -27,7 +28,7 @@ async fn recount(world: &World) -> Counts {
 }
 
 async fn counted(world: &World) -> Counts {
-    let found = world.server.versions(PK, None, 100).await.unwrap();
+    let (found, _) = world.server.versions(PK, None, 100).await.unwrap();
     assert_eq!(found.devices, found.versions.iter().map(|v| v.devices).sum::<i64>());
     assert!(found.versions.is_sorted_by_key(|v| -v.devices));
     found.versions.into_iter().map(|v| (v.version, v.devices)).collect()
@@ -162,4 +163,68 @@ async fn a_device_that_invents_versions_leaves_one() {
     let wrong = Span { from: Some(START + 1), until: Some(START) };
     let refused = world.server.version_history(PK, None, wrong, 10).await.unwrap_err();
     assert_eq!(refused.code, "spanInvalid");
+}
+
+/// The devices by status, as the devices themselves say.
+async fn recounted(world: &World) -> DeviceCounts {
+    let page = Paging { after: None, limit: 1_000 };
+    let filter = otaru_server::DeviceFilter::default();
+    let devices = world.server.devices(PK, &filter, page).await.unwrap().items;
+    let of = |wanted: fn(&DeviceView) -> bool| devices.iter().filter(|view| wanted(view)).count() as i64;
+    DeviceCounts {
+        all: of(|_| true),
+        online: of(|view| view.online),
+        never_connected: of(|view| view.device.first_online_at.is_none()),
+        disabled: of(|view| !view.device.enabled),
+    }
+}
+
+async fn assert_counted(world: &World, [all, online, never_connected, disabled]: [i64; 4], when: &str) {
+    let wanted = DeviceCounts { all, online, never_connected, disabled };
+    let product = world.server.product(PK).await.unwrap().id;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let counted =
+            world.server.device_counts(&[product]).await.unwrap().remove(&product).unwrap_or_default();
+        let recounted = recounted(world).await;
+        if (counted, recounted) == (wanted, wanted) {
+            return;
+        }
+        // Who comes and goes is written in the moments that follow.
+        assert!(Instant::now() < deadline, "{when}: {counted:?} and, recounted, {recounted:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_are_counted_by_status() {
+    let world = World::new().await;
+    world.product().await;
+    let lines = (0..3).map(|n| NewDevice { device_name: Some(format!("bulk{n}")), device_secret: None });
+    // A name that is taken is refused and not counted.
+    let lines = lines.chain([NewDevice { device_name: Some("bulk0".into()), device_secret: None }]).collect();
+    world.server.import_devices(PK, lines).await.unwrap();
+    let [first, second] = [world.device("dev001").await, world.device("dev002").await];
+    assert_counted(&world, [5, 0, 5, 0], "made").await;
+    let old = Device::connect(&world, &first).await;
+    assert_counted(&world, [5, 1, 4, 0], "one came").await;
+    let mut again = Device::connect(&world, &first).await;
+    let other = Device::connect(&world, &second).await;
+    drop(old);
+    assert_counted(&world, [5, 2, 3, 0], "one took its own place, another came").await;
+    world.server.set_device_enabled(PK, "dev001", false).await.unwrap();
+    world.server.set_device_enabled(PK, "dev001", false).await.unwrap();
+    world.server.set_device_enabled(PK, "bulk1", false).await.unwrap();
+    again.expect_close().await;
+    assert_counted(&world, [5, 1, 3, 2], "two may not come any more").await;
+    world.server.set_device_enabled(PK, "dev001", true).await.unwrap();
+    assert_counted(&world, [5, 1, 3, 1], "one may again").await;
+    world.server.remove_device(PK, "bulk1").await.unwrap();
+    world.server.remove_device(PK, "dev002").await.unwrap();
+    drop(other);
+    assert_counted(&world, [3, 0, 2, 0], "two are gone, one of them connected").await;
+    let _left = Device::connect(&world, &first).await;
+    assert_counted(&world, [3, 1, 2, 0], "back").await;
+    let world = world.kill().await;
+    assert_counted(&world, [3, 0, 2, 0], "nobody is connected to a platform that has just started").await;
 }

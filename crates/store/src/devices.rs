@@ -9,7 +9,7 @@ use crate::select::{Part, Walk};
 use crate::sql::{Field, Fields, Tx, Val};
 use crate::tags::{self, Tags};
 use crate::topology::{self, DeviceName};
-use crate::{Error, Removal, Sealed, Selection, Slice, groups};
+use crate::{Error, Removal, Sealed, Selection, Slice, device_counts, groups};
 
 /// A device to be made.
 #[derive(Clone, Debug)]
@@ -246,6 +246,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         return Ok(Removal::InUse);
     }
     uncount_tasks(tx, id).await?;
+    device_counts::forget(tx, id).await?;
     groups::forget(tx, id).await?;
     topology::forget(tx, id).await?;
     for sql in [

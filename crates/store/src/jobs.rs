@@ -44,10 +44,11 @@ pub async fn counted(tx: &mut Tx, mut jobs: Vec<Job>) -> Result<Vec<Job>, Error>
     Ok(jobs)
 }
 
-/// Jobs after the one numbered `after`.
+/// Jobs, in one state or in any, after the one numbered `after`.
 pub async fn list(
     tx: &mut Tx,
     filter: Filter,
+    state: Option<JobState>,
     order: Order,
     after: Option<Id>,
     limit: u32,
@@ -57,9 +58,11 @@ pub async fn list(
         Filter::Product(id) => ("product_id = ? and", vec![id.into()]),
         Filter::Package(id) => ("package_id = ? and", vec![id.into()]),
     };
+    args.extend(state.iter().map(Field::to_val));
+    let in_state = if state.is_some() { "state = ? and" } else { "" };
     let (part, of_part) = order.part("id", after, limit);
     args.extend(of_part);
-    let jobs = tx.select_where(&format!("{of} {part}"), args).await?;
+    let jobs = tx.select_where(&format!("{of} {in_state} {part}"), args).await?;
     let jobs = counted(tx, jobs).await?;
     Ok(Slice::cut(jobs, limit, |job| job.id))
 }

@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod committer;
 pub mod configurations;
 mod counter;
+pub mod device_counts;
 pub mod devices;
 mod error;
 pub mod events;

@@ -6,7 +6,7 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 18;
+pub const SCHEMA: u32 = 19;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
@@ -31,6 +31,7 @@ const STEPS: [&str; SCHEMA as usize] = [
     include_str!("schema/0016.sql"),
     include_str!("schema/0017.sql"),
     include_str!("schema/0018.sql"),
+    include_str!("schema/0019.sql"),
 ];
 
 /// What a database holds.

@@ -7,7 +7,7 @@ use rollout::{Id, Product};
 use crate::modules::{self, Module};
 use crate::record::Record;
 use crate::sql::{Tx, Val};
-use crate::{Error, Removal, Sealed, Slice, configurations, statistics};
+use crate::{Error, Removal, Sealed, Slice, configurations, device_counts, statistics};
 
 /// Makes a product with its module `default`. False if the product key is taken.
 pub async fn create(tx: &mut Tx, product: &Product, secret: &Sealed) -> Result<bool, Error> {
@@ -63,6 +63,7 @@ pub async fn delete(tx: &mut Tx, id: Id) -> Result<Removal, Error> {
         return Ok(Removal::InUse);
     }
     statistics::remove(tx, id).await?;
+    device_counts::remove(tx, id).await?;
     configurations::remove(tx, id).await?;
     for sql in [
         "delete from job_target where job_id in (select id from job where product_id = ?)",

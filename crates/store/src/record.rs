@@ -269,6 +269,15 @@ pub(crate) const EVENT: Table = Table {
     hidden: &[],
 };
 
+/// The devices by status.
+pub(crate) const DEVICE_COUNT: Table = Table {
+    name: "device_count",
+    key: &["product_id", "status"],
+    fixed: &[],
+    columns: &[int("product_id"), text("status"), int("n")],
+    hidden: &[],
+};
+
 /// The devices by version.
 pub(crate) const VERSION_COUNT: Table = Table {
     name: "version_count",
@@ -308,7 +317,7 @@ pub(crate) const TASK_END: Table = Table {
 };
 
 /// Tables without a record of their own.
-const OTHERS: [&Table; 11] = [
+const OTHERS: [&Table; 12] = [
     &Table { name: "meta", key: &["name"], fixed: &[], columns: &[text("name"), text("value")], hidden: &[] },
     &Table {
         name: "counter",
@@ -322,6 +331,7 @@ const OTHERS: [&Table; 11] = [
     &GROUP_MEMBER,
     &TIMER,
     &EVENT,
+    &DEVICE_COUNT,
     &VERSION_COUNT,
     &VERSION_CHANGE,
     &TASK_END,

@@ -28,22 +28,80 @@ pub async fn by_stream(tx: &mut Tx, stream_id: u32) -> Result<Option<Task>, Erro
     row.map(|row| Task::read(&mut row.fields())).transpose()
 }
 
-/// Tasks of a job, in one state or in any, after the one numbered `after`.
+/// Which tasks of a job a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Only those in this state.
+    pub state: Option<TaskState>,
+    /// Only those that ended for a reason with this code.
+    pub reason: Option<&'a str>,
+}
+
+/// Tasks that a page of those with a reason looks at.
+const LOOKED_AT: u32 = 4_000;
+
+/// Tasks of a job after the one numbered `after`. Of those with a reason a page may be short, even empty, and not be
+/// the last.
 pub async fn list_by_job(
     tx: &mut Tx,
     job: Id,
-    state: Option<TaskState>,
+    filter: Filter<'_>,
     after: Option<Id>,
     limit: u32,
 ) -> Result<Slice<TaskView, Id>, Error> {
-    let states = state.map_or(TaskState::ALL.to_vec(), |state| vec![state]);
-    let ids = tasks_in(tx, job, &states, after.unwrap_or(Id::MIN), limit.saturating_add(1)).await?;
+    page_of_job(tx, job, filter, after, limit, LOOKED_AT).await
+}
+
+/// As [`list_by_job`]; a page of those with a reason looks at `look` tasks.
+pub(crate) async fn page_of_job(
+    tx: &mut Tx,
+    job: Id,
+    filter: Filter<'_>,
+    after: Option<Id>,
+    limit: u32,
+    look: u32,
+) -> Result<Slice<TaskView, Id>, Error> {
+    let states = filter.state.map_or(TaskState::ALL.to_vec(), |state| vec![state]);
+    let after = after.unwrap_or(Id::MIN);
+    let Some(reason) = filter.reason else {
+        let ids = tasks_in(tx, job, &states, after, limit.saturating_add(1)).await?;
+        let items = views_of(tx, &ids).await?;
+        return Ok(Slice::cut(items, limit, |view| view.task.id));
+    };
+    let looked_at = tasks_in(tx, job, &states, after, look).await?;
+    let seen = looked_at.last().filter(|_| looked_at.len() >= look as usize).copied();
+    let mut ids = for_reason(tx, &looked_at, reason).await?;
+    ids.truncate(limit.saturating_add(1) as usize);
+    let items = views_of(tx, &ids).await?;
+    let mut page = Slice::cut(items, limit, |view| view.task.id);
+    page.next = page.next.or(seen);
+    Ok(page)
+}
+
+/// Those of some tasks whose reason has this code.
+async fn for_reason(tx: &mut Tx, ids: &[Id], code: &str) -> Result<Vec<Id>, Error> {
+    let begin = format!("{{\"code\":{}", serde_json::Value::from(code));
+    let length = begin.chars().count();
+    let mut found = Vec::new();
+    for some in ids.chunks(tx.dialect.max_rows()) {
+        let (any, mut args) = tx.dialect.any(some);
+        args.push(begin.as_str().into());
+        let sql =
+            format!("select id from task where id {any} and substr(reason, 1, {length}) = ? order by id");
+        for row in tx.rows(sql, args).await? {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+async fn views_of(tx: &mut Tx, ids: &[Id]) -> Result<Vec<TaskView>, Error> {
     let mut items = Vec::with_capacity(ids.len());
     for some in ids.chunks(tx.dialect.max_rows()) {
         let (any, args) = tx.dialect.any(some);
         items.append(&mut views(tx, &format!("task.id {any} order by task.id"), args).await?);
     }
-    Ok(Slice::cut(items, limit, |view| view.task.id))
+    Ok(items)
 }
 
 /// Whether a job has a failed task, or a cancelled one if those count too, that was approved or needed no approval.

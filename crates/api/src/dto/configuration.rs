@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use server::{IdKind, Names, rollout};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::time;
 
@@ -26,6 +26,17 @@ pub struct ConfigurationChange {
     /// Whether devices get it: else their questions are answered with code 6713, and addresses they know give nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+}
+
+/// After which version one is made.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NewConfigurationQuery {
+    /// The version that was present when this one was thought of, 0 for none: if another is by now, nothing is made and
+    /// the answer is 409 `changedMeanwhile`, with its number in `now`.
+    #[param(example = 3)]
+    pub expected_version: Option<i64>,
 }
 
 /// A version of a configuration.

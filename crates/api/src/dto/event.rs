@@ -117,7 +117,7 @@ fn public(kind: &EventKind) -> Vec<(&'static str, Value)> {
             vec![("packageId", IdKind::Package.text(*package).into())]
         }
         EventKind::JobHeld { hold } => vec![("hold", members(&Hold::from(*hold)).into())],
-        EventKind::WaveOpened { wave } => vec![("wave", (wave + 1).into())],
+        EventKind::WaveOpened { wave, .. } => vec![("wave", (wave + 1).into())],
         EventKind::TaskState { reason: Some(reason), .. } => vec![("reason", reason_of(reason))],
         EventKind::TaskRetry { at, reason, .. } => {
             vec![("at", time::text(*at).into()), ("reason", reason_of(reason))]
@@ -181,7 +181,9 @@ mod tests {
         let halted = |halt| EventKind::JobHeld { hold: rollout::Hold::Halted { halt } };
         let package: Id = 5;
         for (kind, told_as) in [
-            (EventKind::WaveOpened { wave: 1 }, json!({"wave": 2})),
+            (EventKind::WaveOpened { wave: 1, skipped: false }, json!({"wave": 2})),
+            (EventKind::WaveOpened { wave: 1, skipped: true }, json!({"wave": 2, "skipped": true})),
+            (EventKind::DeviceConnected { first: false }, json!({})),
             (
                 halted(Halt::FailureRate { failed: 3, offered: 20, limit: 12_500 }),
                 json!({"hold": {"kind": "halted", "halt": {

@@ -219,17 +219,20 @@ pub struct WaveCounts {
     pub retrying: i64,
     /// Those that began and are silent.
     pub lost: i64,
+    /// Whether an operator opened the next wave without waiting for its gate.
+    pub skipped: bool,
 }
 
 impl From<rollout::Gate> for Progress {
     fn from(gate: rollout::Gate) -> Self {
-        let counts = |w: &rollout::WaveCounts| WaveCounts {
+        let counts = |(wave, w): (i32, &rollout::WaveCounts)| WaveCounts {
             total: w.total,
             succeeded: w.succeeded,
             untold: w.untold,
             failed: w.failed,
             retrying: w.retrying,
             lost: w.lost,
+            skipped: gate.skipped.contains(&wave),
         };
         Self {
             wave: gate.wave + 1,
@@ -237,7 +240,7 @@ impl From<rollout::Gate> for Progress {
             enough_at: gate.enough_at.map(time::text),
             offered: gate.offered,
             failures: gate.failed,
-            waves: gate.waves.iter().map(counts).collect(),
+            waves: (0..).zip(&gate.waves).map(counts).collect(),
         }
     }
 }
@@ -427,6 +430,9 @@ pub struct JobQuery {
     pub product_key: Option<String>,
     /// Of this package only; without `productKey`.
     pub package_id: Option<String>,
+    /// In this state only.
+    #[param(inline)]
+    pub state: Option<JobState>,
     /// Which come first; `asc`, the oldest, if absent. A cursor belongs to one of the two.
     #[param(inline)]
     pub order: Option<Order>,
@@ -607,6 +613,17 @@ impl From<rollout::JobState> for JobState {
             rollout::JobState::InProgress => Self::InProgress,
             rollout::JobState::Completed => Self::Completed,
             rollout::JobState::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl From<JobState> for rollout::JobState {
+    fn from(state: JobState) -> Self {
+        match state {
+            JobState::Planned => Self::Planned,
+            JobState::InProgress => Self::InProgress,
+            JobState::Completed => Self::Completed,
+            JobState::Canceled => Self::Canceled,
         }
     }
 }

@@ -48,9 +48,32 @@ pub struct Product {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub registration_allowed_until: Option<String>,
+    /// Its devices.
+    pub devices: DeviceCounts,
     /// When it was made.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
     pub created_at: String,
+}
+
+/// How many devices a product has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceCounts {
+    /// All of them: those connected, those that are not any more, and those that never were.
+    #[schema(example = 1000)]
+    pub all: i64,
+    /// Those that are connected.
+    #[schema(example = 940)]
+    pub online: i64,
+    /// Those that were connected and are not.
+    #[schema(example = 40)]
+    pub offline: i64,
+    /// Those that never were connected.
+    #[schema(example = 20)]
+    pub never_connected: i64,
+    /// Those of all that may not log in.
+    #[schema(example = 1)]
+    pub disabled: i64,
 }
 
 /// A product to make.
@@ -146,8 +169,20 @@ impl From<NodeType> for rollout::NodeType {
     }
 }
 
-impl From<rollout::Product> for Product {
-    fn from(row: rollout::Product) -> Self {
+impl From<server::DeviceCounts> for DeviceCounts {
+    fn from(counts: server::DeviceCounts) -> Self {
+        Self {
+            all: counts.all,
+            online: counts.online,
+            offline: counts.offline(),
+            never_connected: counts.never_connected,
+            disabled: counts.disabled,
+        }
+    }
+}
+
+impl Product {
+    pub(crate) fn of(row: rollout::Product, devices: DeviceCounts) -> Self {
         Self {
             product_key: row.product_key,
             name: row.name,
@@ -158,6 +193,7 @@ impl From<rollout::Product> for Product {
             dynamic_registration: row.dynamic_registration,
             without_pre_registration: row.without_pre_registration,
             registration_allowed_until: row.registration_until.map(time::text),
+            devices,
             created_at: time::text(row.created_at),
         }
     }

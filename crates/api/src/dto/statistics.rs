@@ -17,6 +17,9 @@ pub struct VersionStatistics {
     /// Devices that run other versions.
     #[schema(example = 3)]
     pub others: i64,
+    /// Devices of the product that never reported the module.
+    #[schema(example = 20)]
+    pub never_reported: i64,
 }
 
 /// A version and its devices.
@@ -157,11 +160,17 @@ pub struct UpgradeQuery {
 }
 
 impl VersionStatistics {
-    pub(crate) fn of(Versions { devices, versions }: Versions) -> Self {
+    /// Of so many devices in all.
+    pub(crate) fn of((Versions { devices, versions }, all): (Versions, i64)) -> Self {
         let known: i64 = versions.iter().map(|count| count.devices).sum();
         let share =
             |count: server::VersionCount| VersionShare { version: count.version, devices: count.devices };
-        Self { devices, versions: versions.into_iter().map(share).collect(), others: devices - known }
+        Self {
+            devices,
+            versions: versions.into_iter().map(share).collect(),
+            others: devices - known,
+            never_reported: all - devices,
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How the platform is doing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -19,6 +19,38 @@ pub struct Status {
     pub sessions: u64,
     /// What has been counted since the start, by name.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Which measures.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PastQuery {
+    /// Only those after this time, RFC 3339; of the whole hour if absent.
+    pub after: Option<String>,
+}
+
+/// What was measured of late.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredPast {
+    /// What the numbers of each point are, as `/metrics` calls them.
+    #[schema(example = json!(["otaru_sessions", "otaru_blocks_total"]))]
+    pub names: Vec<String>,
+    /// The points, the oldest first.
+    pub points: Vec<MeasuredPoint>,
+}
+
+/// What was measured at a moment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredPoint {
+    /// When.
+    #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
+    pub at: String,
+    /// One number for each name.
+    #[schema(example = json!([940.0, 120000.0]))]
+    pub values: Vec<f64>,
 }
 
 impl Status {

@@ -178,6 +178,9 @@ pub struct TaskQuery {
     /// In this state only.
     #[param(inline)]
     pub state: Option<TaskState>,
+    /// Ended for this reason only: its code. A page may then be short, even empty, and not be the last.
+    #[param(example = "deviceFailed")]
+    pub reason: Option<String>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.

@@ -1,6 +1,7 @@
 //! `/metrics`: what the server measures and what the system knows of this process, as Prometheus reads it.
 
 mod page;
+mod past;
 mod process;
 mod text;
 
@@ -11,14 +12,19 @@ use axum::response::{IntoResponse, Response};
 use server::{Family, Kind, Labelled, Server, Values};
 
 pub use page::page;
+pub(crate) use past::Past;
 
 /// The format's version 0.0.4, which everything that reads Prometheus metrics understands.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers with everything there is to know.
 pub(crate) fn answer(server: &Server, begun: SystemTime) -> Response {
-    let families = whole(server.metrics(), process::families(begun));
+    let families = families(server, begun);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text::text(&families)).into_response()
+}
+
+fn families(server: &Server, begun: SystemTime) -> Vec<Family> {
+    whole(server.metrics(), process::families(begun))
 }
 
 fn whole(server: Vec<Family>, process: Vec<Family>) -> Vec<Family> {

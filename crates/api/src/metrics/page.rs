@@ -16,7 +16,7 @@ The operators' listener (`127.0.0.1:8080` unless set) answers three questions wi
 | | |
 |---|---|
 | `/livez` | 200 as long as the process turns. Restart it when this fails. |
-| `/readyz` | 200 if the database answers within 2 s, and a mark that goes the way of the devices' reports, through their queue and a transaction, is through within 5 s, and nothing has failed to be written in the last 2 s, as on a full disk; else 503 with the reason in words. 503 also while the platform starts or stops. |
+| `/readyz` | 200 if the database answers within 2 s, and a mark that goes the way of the devices' reports, through their queue and a transaction, is through within 5 s, and nothing has failed to be written in the last 2 s, as on a full disk; else 503 with the reason in words, or as a problem of the API to who accepts JSON. 503 also while the platform starts or stops. |
 | `/metrics` | the numbers below, in the text format of Prometheus |
 
 `/livez` and `/readyz` need no token and no particular `Host`: they tell nothing else, and a prober has neither.
@@ -35,6 +35,9 @@ scrape_configs:
     static_configs:
       - targets: [\"127.0.0.1:8080\"]
 ```
+
+`/api/v1/status/past` has the numbers of the last hour, every 15 seconds since the start of the platform: enough for a
+look at them without a Prometheus, as the [console](console.md) takes.
 
 [alerts.yml](alerts.yml) holds alert rules to begin with. Counters begin at 0 with the process. A device that is
 turned away is also told of in the log, with the reason in words.

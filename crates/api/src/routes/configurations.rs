@@ -10,8 +10,8 @@ use super::{Answer, Api, page};
 use crate::Problem;
 use crate::cursor::{List, paging};
 use crate::dto::{
-    Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration, Page,
-    PageQuery,
+    Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration,
+    NewConfigurationQuery, Page, PageQuery,
 };
 use crate::extract::{Json, MAX_ORDER, Path, Query, collect};
 
@@ -56,17 +56,19 @@ async fn change_configuration(
 ///
 /// The body is the file: any JSON of at most 65 536 bytes, kept byte for byte. Devices that ask get it from now on;
 /// a push tells those that do not. The same file as the present one is the present version, and makes none.
+/// With `expectedVersion` only if nobody has made another version meanwhile.
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/configuration/versions", tag = "configuration",
-    params(("productKey" = String, Path, description = "The product.")),
+    params(("productKey" = String, Path, description = "The product."), NewConfigurationQuery),
     request_body(content = String, content_type = "application/json", description = "The file."),
     responses((status = 201, body = ConfigurationVersion, description = "The version that is present now.")))]
 async fn create_configuration(
     State(api): State<Api>,
     Path(product_key): Path<String>,
+    Query(query): Query<NewConfigurationQuery>,
     request: Request,
 ) -> Answer<(StatusCode, axum::Json<ConfigurationVersion>)> {
     let file = collect(request.into_body(), MAX_ORDER).await?;
-    let made = api.server.set_configuration(&product_key, file).await?;
+    let made = api.server.set_configuration(&product_key, file, query.expected_version).await?;
     Ok((StatusCode::CREATED, axum::Json(made.into())))
 }
 

@@ -2,7 +2,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use server::rollout;
-use server::{IdKind, JobFilter};
+use server::{IdKind, JobFilter, TaskFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -68,7 +68,8 @@ async fn list_jobs(State(api): State<Api>, Query(query): Query<JobQuery>) -> Ans
         (None, Some(package)) => JobFilter::Package(id(IdKind::Package, package)?),
         _ => return Err(exclusive("productKey, packageId")),
     };
-    api.named_page(list, api.server.jobs(filter, order, paging).await?, |row| row.product_id, Job::of).await
+    let jobs = api.server.jobs(filter, query.state.map(Into::into), order, paging).await?;
+    api.named_page(list, jobs, |row| row.product_id, Job::of).await
 }
 
 /// Get a job
@@ -203,8 +204,8 @@ async fn list_job_tasks(
     Query(query): Query<TaskQuery>,
 ) -> Answer<axum::Json<Page<Task>>> {
     let paging = paging(List::JobTasks, query.cursor.as_deref(), query.limit)?;
-    let state = query.state.map(Into::into);
-    let tasks = api.server.job_tasks(id(IdKind::Job, &job)?, state, paging).await?;
+    let filter = TaskFilter { state: query.state.map(Into::into), reason: query.reason.as_deref() };
+    let tasks = api.server.job_tasks(id(IdKind::Job, &job)?, filter, paging).await?;
     api.named_page(List::JobTasks, tasks, |row| row.task.product_id, Task::of).await
 }
 

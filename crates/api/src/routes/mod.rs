@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::Request;
@@ -33,10 +34,13 @@ use server::{Names, Server, Slice};
 use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use health::takes_json;
+
 use crate::cursor::{self, Key, Listing};
 use crate::dto::Page;
 use crate::idempotency::{Keys, once};
 use crate::live::Feed;
+use crate::metrics::Past;
 use crate::{Config, Problem, document, gate};
 
 /// What endpoints share.
@@ -46,6 +50,7 @@ pub(crate) struct Api {
     pub(crate) keys: Keys,
     pub(crate) devices: Arc<[SocketAddr]>,
     pub(crate) feed: Feed,
+    pub(crate) past: Arc<Past>,
 }
 
 /// The answer of an endpoint.
@@ -53,8 +58,14 @@ pub(crate) type Answer<T> = Result<T, Problem>;
 
 /// Everything operators can ask of a server.
 pub fn router(server: Server, config: Config) -> Router {
-    let feed = Feed::new(server.clone());
-    let api = Api { server, keys: Keys::default(), devices: config.devices.clone().into(), feed };
+    let begun = SystemTime::now();
+    let api = Api {
+        keys: Keys::default(),
+        devices: config.devices.clone().into(),
+        feed: Feed::new(server.clone()),
+        past: Past::begin(server.clone(), begun),
+        server,
+    };
     let pages = config.pages.clone();
     let config = Arc::new(config);
     let (orders, document) = endpoints(&api).split_for_parts();
@@ -67,7 +78,7 @@ pub fn router(server: Server, config: Config) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&config), gate::administrator));
     let server = api.server.clone();
     let metrics = Router::new()
-        .route("/metrics", health::metrics(server.clone()))
+        .route("/metrics", health::metrics(server.clone(), begun))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&config), gate::metrics_reader));
     let open = Router::new()

@@ -7,7 +7,8 @@ use utoipa_axum::routes;
 use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
-    NewProduct, Page, PageQuery, Product, ProductChange, ProductCredentials, RegistrationAllowance,
+    DeviceCounts, NewProduct, Page, PageQuery, Product, ProductChange, ProductCredentials,
+    RegistrationAllowance,
 };
 use crate::extract::{Json, Path, Query};
 
@@ -30,7 +31,7 @@ async fn create_product(
     Json(new): Json<NewProduct>,
 ) -> Answer<(StatusCode, axum::Json<Product>)> {
     let product = api.server.create_product(new.into()).await?;
-    Ok((StatusCode::CREATED, axum::Json(product.into())))
+    Ok((StatusCode::CREATED, axum::Json(Product::of(product, DeviceCounts::default()))))
 }
 
 /// List products
@@ -41,7 +42,14 @@ async fn list_products(
     Query(query): Query<PageQuery>,
 ) -> Answer<axum::Json<Page<Product>>> {
     let paging = paging(List::Products, query.cursor.as_deref(), query.limit)?;
-    Ok(page(List::Products, api.server.products(paging).await?, Into::into))
+    let products = api.server.products(paging).await?;
+    let ids: Vec<_> = products.items.iter().map(|product| product.id).collect();
+    let counts = api.server.device_counts(&ids).await?;
+    let devices = |id| counts.get(&id).copied().unwrap_or_default().into();
+    Ok(page(List::Products, products, |product| {
+        let devices = devices(product.id);
+        Product::of(product, devices)
+    }))
 }
 
 /// Get a product
@@ -49,7 +57,7 @@ async fn list_products(
     params(("productKey" = String, Path, description = "The product.")),
     responses((status = 200, body = Product, description = "The product.")))]
 async fn get_product(State(api): State<Api>, Path(product_key): Path<String>) -> Answer<axum::Json<Product>> {
-    Ok(axum::Json(api.server.product(&product_key).await?.into()))
+    answer(&api, api.server.product(&product_key).await?).await
 }
 
 /// Change a product
@@ -65,8 +73,8 @@ async fn change_product(
     Json(mut change): Json<ProductChange>,
 ) -> Answer<axum::Json<Product>> {
     let expected = std::mem::take(&mut change.expected);
-    let check = |now: &rollout::Product| expected.check(&Product::from(now.clone()));
-    Ok(axum::Json(api.server.change_product(&product_key, change.into(), check).await?.into()))
+    let check = |now: &rollout::Product| expected.check(&Product::of(now.clone(), DeviceCounts::default()));
+    answer(&api, api.server.change_product(&product_key, change.into(), check).await?).await
 }
 
 /// Get what a product's devices register with
@@ -93,8 +101,7 @@ async fn allow_product_registration(
     Path(product_key): Path<String>,
     Json(allowance): Json<RegistrationAllowance>,
 ) -> Answer<axum::Json<Product>> {
-    let product = api.server.allow_product_registration(&product_key, allowance.minutes).await?;
-    Ok(axum::Json(product.into()))
+    answer(&api, api.server.allow_product_registration(&product_key, allowance.minutes).await?).await
 }
 
 /// Remove a product
@@ -106,4 +113,9 @@ async fn allow_product_registration(
 async fn remove_product(State(api): State<Api>, Path(product_key): Path<String>) -> Answer<StatusCode> {
     api.server.remove_product(&product_key).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn answer(api: &Api, product: rollout::Product) -> Answer<axum::Json<Product>> {
+    let devices = api.server.device_counts(&[product.id]).await?.remove(&product.id);
+    Ok(axum::Json(Product::of(product, devices.unwrap_or_default().into())))
 }

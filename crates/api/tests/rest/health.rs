@@ -46,7 +46,28 @@ async fn a_platform_that_can_work_is_ready_and_one_without_database_says_so() {
     let (status, why) = get(&platform.router, "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(why.contains("the database cannot be"), "{why}");
+    let json = Request::get("/readyz").header("accept", "application/json").body(Body::empty()).unwrap();
+    let (status, problem) = ask(&platform.router, json).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(problem.contains(r#""code":"databaseUnreadable""#), "{problem}");
     assert_eq!(get(&platform.router, "/livez").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_was_measured_is_told_by_the_names_of_now() {
+    let platform = Platform::start().await;
+    let past = loop {
+        let past = platform.get("/status/past").await.json;
+        if past["points"].as_array().is_some_and(|points| !points.is_empty()) {
+            break past;
+        }
+        tokio::task::yield_now().await;
+    };
+    let names: Vec<_> = past["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(past["points"][0]["values"].as_array().unwrap().len(), names.len());
+    for name in ["otaru_sessions", "otaru_refusals_total", "otaru_commit_duration_seconds_sum"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const STATISTICS: &str = "/products/a1TestPk001/statistics";
 async fn a_product_without_reports_has_numbers() {
     let platform = Platform::with_product().await;
     let versions = platform.get(&format!("{STATISTICS}/versions")).await.json;
-    assert_eq!(versions, json!({"devices": 0, "versions": [], "others": 0}));
+    assert_eq!(versions, json!({"devices": 0, "versions": [], "others": 0, "neverReported": 1}));
     let history = platform.get(&format!("{STATISTICS}/versions/history")).await.json;
     assert_eq!((&history["points"][0]["devices"], &history["versions"]), (&0.into(), &json!([])));
     let upgrades = platform.get(&format!("{STATISTICS}/upgrades")).await.json;

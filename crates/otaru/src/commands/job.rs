@@ -27,6 +27,9 @@ pub(crate) enum Command {
         /// Id of a package [default: of all packages]
         #[arg(value_name = "PKG")]
         package: Option<String>,
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = ["PLANNED", "IN_PROGRESS", "COMPLETED", "CANCELED"], ignore_case = true)]
+        state: Option<String>,
         #[command(flatten)]
         format: Format,
     },
@@ -39,6 +42,9 @@ pub(crate) enum Command {
         /// Only those in this state
         #[arg(long, value_name = "STATE", value_parser = ["CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED"], ignore_case = true)]
         state: Option<String>,
+        /// Only those that ended for this reason, as `otaru stats upgrades` calls it
+        #[arg(long, value_name = "CODE")]
+        reason: Option<String>,
         #[command(flatten)]
         format: Format,
     },
@@ -423,16 +429,21 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
             job.terms.only_new = start.only_new.then_some(true);
             make(&job, start.terms.dry_run, start.terms.format, client)?;
         }
-        Command::List { package, format } => {
-            let filter: Vec<_> = package.iter().map(|id| ("packageId", id.as_str())).collect();
+        Command::List { package, state, format } => {
+            let state = state.map(|state| state.to_uppercase());
+            let filter = [("packageId", &package), ("state", &state)];
+            let filter: Vec<_> =
+                filter.into_iter().filter_map(|(name, v)| Some((name, v.as_deref()?))).collect();
             let head =
                 ["JOB", "PACKAGE", "KIND", "SCOPE", "STATE", "SUCCEEDED", "FAILED", "TASKS", "CREATED"];
             format.list(client, "/jobs", &filter, &head, row)?;
         }
         Command::Show(named) => named.format.show(&client.get::<Job>(&path(&named.id))?, show)?,
-        Command::Tasks { id, state, format } => {
+        Command::Tasks { id, state, reason, format } => {
             let state = state.map(|state| state.to_uppercase());
-            let filter: Vec<_> = state.iter().map(|state| ("state", state.as_str())).collect();
+            let filter = [("state", &state), ("reason", &reason)];
+            let filter: Vec<_> =
+                filter.into_iter().filter_map(|(name, v)| Some((name, v.as_deref()?))).collect();
             let path = format!("{}/tasks", path(&id));
             format.list(client, &path, &filter, &task::HEAD, task::row)?;
         }
@@ -533,8 +544,11 @@ fn row(job: &Job) -> Vec<String> {
 
 fn waves(progress: &Progress) -> String {
     let wave = |w: &WaveCounts| {
-        let WaveCounts { total, succeeded, failed, retrying, lost, .. } = w;
-        format!("{succeeded} of {total} succeeded, {failed} failed, {retrying} try again, {lost} lost")
+        let WaveCounts { total, succeeded, failed, retrying, lost, skipped, .. } = w;
+        let skipped = if *skipped { ", skipped" } else { "" };
+        format!(
+            "{succeeded} of {total} succeeded, {failed} failed, {retrying} try again, {lost} lost{skipped}"
+        )
     };
     let all: Vec<String> = progress.waves.iter().map(wave).collect();
     format!("{} of {} open ({})", progress.wave, all.len(), all.join("; "))

@@ -1,4 +1,6 @@
-use api::dto::{NewProduct, NodeType, Product, ProductChange, ProductCredentials, RegistrationAllowance};
+use api::dto::{
+    DeviceCounts, NewProduct, NodeType, Product, ProductChange, ProductCredentials, RegistrationAllowance,
+};
 use clap::{Args, Subcommand};
 
 use super::{Format, spelt, when};
@@ -137,9 +139,11 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             add.format.show(&product, show)
         }
         Command::List { format } => {
-            let head = ["PRODUCT KEY", "NAME", "CREATED"];
+            let head = ["PRODUCT KEY", "NAME", "DEVICES", "ONLINE", "CREATED"];
             format.list(client, "/products", &[], &head, |product: &Product| {
-                vec![product.product_key.clone(), product.name.clone(), when(&product.created_at)]
+                let Product { product_key, name, devices, created_at, .. } = product;
+                let [all, online] = [devices.all, devices.online].map(|n| n.to_string());
+                vec![product_key.clone(), name.clone(), all, online, when(created_at)]
             })
         }
         Command::Show { product_key, format } => {
@@ -203,6 +207,13 @@ pub(super) fn again(until: Option<&String>) -> String {
     until.map_or("not allowed".into(), |until| format!("allowed until {}", when(until)))
 }
 
+fn devices(counts: &DeviceCounts) -> String {
+    let DeviceCounts { all, online, offline, never_connected, disabled } = counts;
+    format!(
+        "{all}: {online} online, {offline} offline, {never_connected} never connected; {disabled} disabled"
+    )
+}
+
 fn show(product: &Product) {
     facts(&[
         ("product key", product.product_key.clone()),
@@ -213,6 +224,7 @@ fn show(product: &Product) {
         ("time zone", product.timezone.clone().unwrap_or("the server's".into())),
         ("registration", registration(product).into()),
         ("register again", again(product.registration_allowed_until.as_ref())),
+        ("devices", devices(&product.devices)),
         ("created", when(&product.created_at)),
     ]);
 }

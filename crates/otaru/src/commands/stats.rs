@@ -89,14 +89,14 @@ fn path(product_key: &str, what: &str, query: &[(&'static str, &Option<String>)]
 }
 
 fn show_versions(found: &VersionStatistics) {
-    let VersionStatistics { devices, versions, others } = found;
+    let VersionStatistics { devices, versions, others, never_reported } = found;
     let row = |version: &str, n: i64| vec![version.to_owned(), n.to_string(), share(n, *devices)];
     let mut rows: Vec<_> = versions.iter().map(|v| row(&v.version, v.devices)).collect();
     if *others > 0 {
         rows.push(row("others", *others));
     }
     Table::new(&["VERSION", "DEVICES", "SHARE"]).print(rows);
-    out!("{devices} devices have reported this module");
+    out!("{devices} devices have reported this module, {never_reported} have not");
 }
 
 fn share(n: i64, all: i64) -> String {

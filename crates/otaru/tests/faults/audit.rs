@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use server::rollout::{Counts, EventKind, Id, JobState, TaskState};
-use store::{Order, Store, Tx, devices, events, jobs, products, tasks};
+use store::{Order, Store, Tx, device_counts, devices, events, jobs, products, tasks};
 
 use crate::device::{Fact, PRODUCT};
 
@@ -40,6 +40,7 @@ impl Audit {
         let mut tx = store.read().await.unwrap();
         self.replay(&mut tx).await;
         self.compare_rows(&mut tx).await;
+        Self::compare_devices(&mut tx).await;
         self.find(&mut tx, &facts).await;
         self.found += facts.len();
         drop(tx);
@@ -91,11 +92,12 @@ impl Audit {
         let mut rows = 0;
         let mut after = None;
         loop {
-            let page = jobs::list(tx, jobs::Filter::All, Order::Oldest, after, PAGE).await.unwrap();
+            let page = jobs::list(tx, jobs::Filter::All, None, Order::Oldest, after, PAGE).await.unwrap();
             for job in &page.items {
                 assert_eq!(self.jobs.get(&job.id), Some(&job.state), "job {}", job.id);
                 let mut counts = Counts::default();
-                let of_job = tasks::list_by_job(tx, job.id, None, None, PAGE).await.unwrap();
+                let of_job =
+                    tasks::list_by_job(tx, job.id, tasks::Filter::default(), None, PAGE).await.unwrap();
                 assert_eq!(of_job.next, None, "a job of this test has fewer than {PAGE} tasks");
                 for view in of_job.items {
                     let (id, state) = (view.task.id, view.task.state);
@@ -113,6 +115,21 @@ impl Audit {
             }
         }
         assert_eq!(rows, self.tasks.len(), "there are tasks that no event made, or events of no task");
+    }
+
+    /// The devices are counted by what they are.
+    async fn compare_devices(tx: &mut Tx) {
+        let product = products::find(tx, PRODUCT).await.unwrap().unwrap();
+        let all = devices::list(tx, product.id, &devices::Filter::default(), None, PAGE).await.unwrap().items;
+        let of =
+            |wanted: fn(&devices::DeviceView) -> bool| all.iter().filter(|view| wanted(view)).count() as i64;
+        let counts = device_counts::DeviceCounts {
+            all: of(|_| true),
+            online: of(|view| view.online),
+            never_connected: of(|view| view.device.first_online_at.is_none()),
+            disabled: of(|view| !view.device.enabled),
+        };
+        assert_eq!(device_counts::of(tx, &[product.id]).await.unwrap()[&product.id], counts);
     }
 
     async fn find(&self, tx: &mut Tx, facts: &[Fact]) {

@@ -295,7 +295,7 @@ fn an_image_that_is_good_for_most_goes_through_all_waves() {
     let mut fleet = Fleet::new(&names, Fate::draw, 7, FAULTS, start);
     fleet.run(&mut platform, start + 72 * HOUR as u64);
     let opened = platform.world.tables.events.iter().filter_map(|e| match e.kind {
-        EventKind::WaveOpened { wave } => Some((wave, (e.at - start as Ms) / HOUR)),
+        EventKind::WaveOpened { wave, .. } => Some((wave, (e.at - start as Ms) / HOUR)),
         _ => None,
     });
     // Each wave soaks for an hour.

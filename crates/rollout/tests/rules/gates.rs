@@ -44,6 +44,10 @@ fn wave(world: &World, job: Id) -> i32 {
     world.job(job).gate.as_ref().unwrap().wave
 }
 
+fn skipped(world: &World, job: Id) -> Vec<i32> {
+    world.job(job).gate.as_ref().unwrap().skipped.clone()
+}
+
 fn halt(world: &World, job: Id) -> Option<Halt> {
     match world.job(job).hold {
         Some(Hold::Halted { halt }) => Some(halt),
@@ -91,6 +95,7 @@ fn after_the_longest_wait_who_is_away_is_waited_for_no_longer() {
     succeed(&mut world, &devices[..1]);
     world.pass(2 * HOUR);
     assert_eq!((wave(&world, job), halt(&world, job)), (1, None));
+    assert_eq!(skipped(&world, job), [], "it has waited");
     let (mut world, job, devices) = waves(&[3, 6], terms());
     world.pass(2 * HOUR);
     assert_eq!(halt(&world, job), Some(Halt::WaveStalled { wave: 0, minutes: 120 }));
@@ -99,6 +104,7 @@ fn after_the_longest_wait_who_is_away_is_waited_for_no_longer() {
     assert_eq!(halt(&world, job), None, "a resume begins the wait anew");
     world.run(Input::SkipWave { job, wave: 0 });
     assert_eq!((wave(&world, job), told(&world, job, &devices)), (1, 6));
+    assert_eq!(skipped(&world, job), [0]);
     let before = world.job(job).clone();
     world.run(Input::SkipWave { job, wave: 1 });
     assert_eq!(*world.job(job), before, "there is none after the last");

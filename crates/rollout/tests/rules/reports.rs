@@ -210,7 +210,7 @@ fn a_takeover_ends_the_old_connection_first() {
     let new = world.connect(device);
     assert!(new > old);
     let kinds: Vec<&EventKind> = world.tables.events.iter().rev().take(2).map(|e| &e.kind).collect();
-    assert_eq!(kinds, [&EventKind::DeviceConnected, &EventKind::DeviceDisconnected]);
+    assert_eq!(kinds, [&EventKind::DeviceConnected { first: false }, &EventKind::DeviceDisconnected]);
     assert_eq!(world.epoch(device), new);
 }
 

@@ -400,7 +400,7 @@ fn events_tell_what_was_changed(changes: &Changes, before: &Tables, after: &Tabl
 fn events_tell_presence(changes: &Changes, before: &Tables, after: &Tables) {
     for device in after.devices.keys() {
         let of_device = || changes.events.iter().filter(|e| e.device_id == Some(*device));
-        let came = of_device().filter(|e| e.kind == EventKind::DeviceConnected).count() as i64;
+        let came = of_device().filter(|e| matches!(e.kind, EventKind::DeviceConnected { .. })).count() as i64;
         let went = of_device().filter(|e| e.kind == EventKind::DeviceDisconnected).count() as i64;
         let was = i64::from(before.sessions.contains_key(device));
         assert_eq!(was + came - went, i64::from(after.sessions.contains_key(device)));

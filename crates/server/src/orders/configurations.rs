@@ -33,11 +33,13 @@ impl Server {
         configuration_in(&mut tx, product.id).await
     }
 
-    /// Makes a version of a product's configuration; the same file again is the version that it is already.
+    /// Makes a version of a product's configuration; the same file again is the version that it is already. If one is
+    /// `expected` to be present (0: none), nothing is made over another.
     pub async fn set_configuration(
         &self,
         product_key: &str,
         file: Bytes,
+        expected: Option<i64>,
     ) -> Result<Configuration, OrderError> {
         check_file(&file)?;
         let mut blob = self.core.store.blobs().create().await.map_err(stored)?;
@@ -50,6 +52,7 @@ impl Server {
         if let Some(same) = present.as_ref().filter(|present| present.sha256 == file.sha256) {
             return Ok(same.clone());
         }
+        check_expected(present.as_ref(), expected)?;
         let made = Configuration {
             id: self.core.next_id(),
             product_id: product.id,
@@ -227,6 +230,15 @@ fn check_file(file: &[u8]) -> Result<(), OrderError> {
             .with("column", error.column()));
     }
     Ok(())
+}
+
+fn check_expected(present: Option<&Configuration>, expected: Option<i64>) -> Result<(), OrderError> {
+    let version = present.map_or(0, |present| present.version);
+    let Some(expected) = expected.filter(|expected| *expected != version) else { return Ok(()) };
+    let text = format!(
+        "the configuration has version {version} by now, and not {expected}: nothing was made; look at that version, then make yours after it"
+    );
+    Err(OrderError::conflict("changedMeanwhile", text).with("now", serde_json::json!({ "version": version })))
 }
 
 fn check_names(names: &[String]) -> Result<(), OrderError> {

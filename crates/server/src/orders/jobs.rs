@@ -243,10 +243,11 @@ impl Server {
         Ok(job)
     }
 
-    /// Jobs in the order they were made, or against it.
+    /// Jobs, of one state or of all, in the order they were made, or against it.
     pub async fn jobs(
         &self,
         filter: JobFilter<'_>,
+        state: Option<JobState>,
         order: Order,
         paging: Paging,
     ) -> Result<Slice<Job, Id>, OrderError> {
@@ -256,7 +257,7 @@ impl Server {
             JobFilter::Product(key) => Filter::Product(product_in(&mut tx, key).await?.id),
             JobFilter::Package(id) => Filter::Package(id),
         };
-        store::jobs::list(&mut tx, filter, order, paging.after, paging.limit)
+        store::jobs::list(&mut tx, filter, state, order, paging.after, paging.limit)
             .await
             .map_err(failed("read jobs"))
     }
@@ -301,7 +302,7 @@ impl Server {
         let (mut canceled, mut after) = (Vec::new(), None);
         loop {
             let paging = Paging { after, limit: 200 };
-            let page = self.jobs(JobFilter::Package(package), Order::Oldest, paging).await?;
+            let page = self.jobs(JobFilter::Package(package), None, Order::Oldest, paging).await?;
             for job in page.items.iter().filter(|job| job.ended_at.is_none()) {
                 match self.cancel_job(job.id).await {
                     Ok(job) => canceled.push(job),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::{DEFAULT_MODULE, Id, Ms};
+use store::device_counts::{self, DeviceCounts};
 use store::statistics::{self, Ended, HOUR_MS, Of, VersionChange, Versions};
 
 use super::{failed, product_in};
@@ -63,17 +64,26 @@ struct Hours {
 }
 
 impl Server {
-    /// The devices of a product by the version of a module, now.
+    /// The devices of some products, by status; a product without devices has none.
+    pub async fn device_counts(&self, products: &[Id]) -> Result<BTreeMap<Id, DeviceCounts>, OrderError> {
+        let mut tx = self.read().await?;
+        device_counts::of(&mut tx, products).await.map_err(failed("read statistics"))
+    }
+
+    /// The devices of a product by the version of a module, now; and how many devices it has at all.
     pub async fn versions(
         &self,
         product_key: &str,
         module: Option<&str>,
         most: u32,
-    ) -> Result<Versions, OrderError> {
+    ) -> Result<(Versions, i64), OrderError> {
+        let read = failed("read statistics");
         let mut tx = self.read().await?;
         let product = product_in(&mut tx, product_key).await?.id;
         let module = module.unwrap_or(DEFAULT_MODULE);
-        statistics::versions(&mut tx, product, module, most).await.map_err(failed("read statistics"))
+        let versions = statistics::versions(&mut tx, product, module, most).await.map_err(&read)?;
+        let counts = device_counts::of(&mut tx, &[product]).await.map_err(&read)?;
+        Ok((versions, counts.get(&product).map_or(0, |counts| counts.all)))
     }
 
     /// The devices of a product by the version of a module, hour by hour: worked out backwards from now.

@@ -2,6 +2,7 @@
 
 use rollout::{Id, Input, Job, Task, TaskState, Waiting, waiting};
 use store::committer as rows;
+use store::tasks::Filter as TaskFilter;
 use store::{Slice, Tx};
 
 use super::devices::devices_named;
@@ -39,16 +40,17 @@ pub struct CancelOf {
 const MOST_CANCELED: usize = 200;
 
 impl Server {
-    /// The tasks of a job in the order they were made, of one state or of all.
+    /// The tasks of a job in the order they were made. Of those with a reason a page may be short, even empty, and not
+    /// be the last.
     pub async fn job_tasks(
         &self,
         id: Id,
-        state: Option<TaskState>,
+        filter: TaskFilter<'_>,
         paging: Paging,
     ) -> Result<Slice<TaskView, Id>, OrderError> {
         let mut tx = self.read().await?;
         job_in(&mut tx, id).await?;
-        let found = store::tasks::list_by_job(&mut tx, id, state, paging.after, paging.limit).await;
+        let found = store::tasks::list_by_job(&mut tx, id, filter, paging.after, paging.limit).await;
         let Slice { items, next } = found.map_err(failed("read tasks"))?;
         Ok(Slice { items: self.views(&mut tx, items).await?, next })
     }

@@ -11,7 +11,8 @@ use otaru_server::rollout::{
     Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState, Terms,
 };
 use otaru_server::{
-    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, Server, TaskView,
+    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, Server, TaskFilter,
+    TaskView,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -170,7 +171,11 @@ impl World {
     }
 
     pub async fn tasks(&self, job: &Job) -> Vec<TaskView> {
-        self.server.job_tasks(job.id, None, Paging { after: None, limit: 10_000 }).await.unwrap().items
+        self.server
+            .job_tasks(job.id, TaskFilter::default(), Paging { after: None, limit: 10_000 })
+            .await
+            .unwrap()
+            .items
     }
 
     /// Waits until a job's tasks look as wanted.

@@ -16,8 +16,8 @@ use crate::record::{column_list, tables};
 use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::Row;
 use crate::{
-    Config, ImportError, OpenError, SCHEMA, Store, configurations, devices, groups, import, jobs, packages,
-    statistics, tags, topology,
+    Config, ImportError, OpenError, SCHEMA, Store, configurations, device_counts, devices, groups, import,
+    jobs, packages, statistics, tags, topology,
 };
 
 /// Something in every table.
@@ -45,7 +45,7 @@ async fn filled(home: &Home) -> Store {
         reported_at: i64::MIN,
         given_up: Some("2.0".into()),
     };
-    let kind = EventKind::DeviceConnected;
+    let kind = EventKind::DeviceConnected { first: true };
     let event = Event { at: 77, product_id: PRODUCT, device_id: Some(10), job_id: None, task_id: None, kind };
     let changes = Changes {
         tasks_new: vec![sample::task(100, JOB, 10)],
@@ -58,6 +58,7 @@ async fn filled(home: &Home) -> Store {
     };
     committer::apply(&mut tx, &changes).await.unwrap();
     statistics::note(&mut tx, &counted()).await.unwrap();
+    device_counts::note(&mut tx, &changes.events[..2]).await.unwrap();
     committer::reserve_streams(&mut tx, 41).await.unwrap();
     let answered = Answered { request_hash: "h".into(), response: "r".into(), at: 1 };
     idempotency::put(&mut tx, "k", &answered).await.unwrap();

@@ -11,8 +11,8 @@ use crate::committer::{self, Keys, Unworked};
 use crate::record::{column_list, tables};
 use crate::sql::{Dialect, Tx, Val};
 use crate::{
-    Order, Store, Whom, certificates, configurations, devices, events, groups, idempotency, jobs, modules,
-    packages, registrations, statistics, tags, tasks, topology,
+    Order, Store, Whom, certificates, configurations, device_counts, devices, events, groups, idempotency,
+    jobs, modules, packages, registrations, statistics, tags, tasks, topology,
 };
 
 /// Each statement of a piece of work with its plan.
@@ -80,6 +80,11 @@ pub(super) fn counted() -> rollout::Changes {
     }
 }
 
+fn came() -> rollout::Event {
+    let kind = rollout::EventKind::DeviceConnected { first: true };
+    rollout::Event { at: 5, product_id: PRODUCT, device_id: Some(10), job_id: None, task_id: None, kind }
+}
+
 fn login(device_name: &str) -> devices::Claimant<'_> {
     devices::Claimant { product_key: "a1sample", device_name, client_id: Some("lamp") }
 }
@@ -140,6 +145,7 @@ on_both! {
         indexed!(tx,
             committer::apply(&mut tx, &changes),
             statistics::note(&mut tx, &counted()),
+            device_counts::note(&mut tx, &[came()]),
             statistics::drop_before(&mut tx, 5),
             committer::load(&mut tx, &keys, 5),
             committer::surroundings(&mut tx, &[&sample::task(100, JOB, 10)], 5),
@@ -215,13 +221,17 @@ on_both! {
             packages::list(&mut tx, None, Order::Newest, Some(1), 10),
             packages::uses(&mut tx, "00"),
             packages::delete(&mut tx, PACKAGE),
-            jobs::list(&mut tx, jobs::Filter::All, Order::Oldest, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::All, Order::Newest, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Oldest, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Newest, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Oldest, Some(1), 10),
-            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Newest, Some(1), 10),
-            tasks::list_by_job(&mut tx, JOB, None, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::All, None, Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::All, None, Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), None, Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), None, Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), None, Order::Oldest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), None, Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::All, Some(rollout::JobState::Planned), Order::Newest, Some(1), 10),
+            jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Some(rollout::JobState::Planned), Order::Newest, Some(1), 10),
+            tasks::list_by_job(&mut tx, JOB, tasks::Filter::default(), Some(1), 10),
+            tasks::list_by_job(&mut tx, JOB, tasks::Filter { state: None, reason: Some("timeout") }, Some(1), 10),
+            device_counts::of(&mut tx, &[PRODUCT]),
             tasks::list_by_device(&mut tx, 10, Order::Oldest, Some(1), 10),
             tasks::list_by_device(&mut tx, 10, Order::Newest, Some(1), 10),
             tasks::any_to_restart(&mut tx, JOB, true),

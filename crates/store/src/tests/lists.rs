@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use rollout::{Changes, Device, Event, EventKind, Id, ModuleVersion, Session, Task, TaskState, Timer};
+use rollout::{
+    Changes, Device, Event, EventKind, Id, JobState, ModuleVersion, Reason, Session, Task, TaskState, Timer,
+};
 
 use super::home::Home;
 use super::on_both;
@@ -255,17 +257,29 @@ on_both! {
         committer::apply(&mut tx, &Changes { counts, ..Changes::default() }).await.unwrap();
         let counts = [((8, TaskState::Queued), -1)].into();
         committer::apply(&mut tx, &Changes { counts, ..Changes::default() }).await.unwrap();
-        let page = jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), Order::Oldest, None, 1).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::Package(PACKAGE), None, Order::Oldest, None, 1).await.unwrap();
         assert_eq!((page.items[0].id, page.next), (JOB, Some(JOB)));
-        let page = jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), Order::Oldest, page.next, 5).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::Product(PRODUCT), None, Order::Oldest, page.next, 5).await.unwrap();
         assert_eq!((page.items.len(), page.items[0].id, page.next), (1, 8, None));
         assert_eq!(page.items[0].counts.get(TaskState::Queued), 2);
-        let all = jobs::list(&mut tx, jobs::Filter::All, Order::Oldest, None, 5).await.unwrap().items;
+        let all = jobs::list(&mut tx, jobs::Filter::All, None, Order::Oldest, None, 5).await.unwrap().items;
         assert_eq!(all.len(), 3);
-        let page = jobs::list(&mut tx, jobs::Filter::All, Order::Newest, None, 2).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::All, None, Order::Newest, None, 2).await.unwrap();
         assert_eq!((&page.items[..], page.next), (&[all[2].clone(), all[1].clone()][..], Some(all[1].id)));
-        let page = jobs::list(&mut tx, jobs::Filter::All, Order::Newest, page.next, 2).await.unwrap();
+        let page = jobs::list(&mut tx, jobs::Filter::All, None, Order::Newest, page.next, 2).await.unwrap();
         assert_eq!((&page.items[..], page.next), (&all[..1], None));
+        let ended = JobState::Completed;
+        let done = rollout::Job { state: ended, ..sample::job(8) };
+        committer::apply(&mut tx, &Changes { jobs: vec![done], ..Changes::default() }).await.unwrap();
+        for (filter, state, wanted) in [
+            (jobs::Filter::All, JobState::InProgress, vec![9, JOB]),
+            (jobs::Filter::All, ended, vec![8]),
+            (jobs::Filter::Product(PRODUCT), JobState::InProgress, vec![JOB]),
+            (jobs::Filter::Package(6), ended, vec![]),
+        ] {
+            let page = jobs::list(&mut tx, filter, Some(state), Order::Newest, None, 5).await.unwrap();
+            assert_eq!(page.items.iter().map(|job| job.id).collect::<Vec<_>>(), wanted, "{filter:?} {state:?}");
+        }
         assert_eq!(jobs::get(&mut tx, 9).await.unwrap().unwrap().counts.total(), 4);
         assert_eq!(jobs::get(&mut tx, 99).await.unwrap(), None);
         drop(tx);
@@ -284,13 +298,13 @@ on_both! {
             Task { job_id: 8, ..task(104, TaskState::Queued, 10) },
         ];
         committer::apply(&mut tx, &Changes { tasks_new, ..Changes::default() }).await.unwrap();
-        let page = tasks::list_by_job(&mut tx, JOB, None, None, 3).await.unwrap();
+        let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter::default(), None, 3).await.unwrap();
         let ids = |views: &[tasks::TaskView]| views.iter().map(|v| v.task.id).collect::<Vec<_>>();
         assert_eq!((ids(&page.items), page.next), (vec![100, 101, 102], Some(102)));
         assert_eq!(page.items[1].device_name, "lamp0011");
-        let page = tasks::list_by_job(&mut tx, JOB, None, page.next, 3).await.unwrap();
+        let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter::default(), page.next, 3).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![103], None));
-        let page = tasks::list_by_job(&mut tx, JOB, Some(TaskState::Queued), None, 1).await.unwrap();
+        let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter { state: Some(TaskState::Queued), reason: None }, None, 1).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![101], Some(101)));
         let page = tasks::list_by_device(&mut tx, 10, Order::Oldest, Some(100), 2).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![102, 103], Some(103)));
@@ -301,6 +315,46 @@ on_both! {
         assert_eq!(tasks::by_stream(&mut tx, 104).await.unwrap(), Some(view.task));
         assert_eq!(tasks::by_stream(&mut tx, u32::MAX).await.unwrap(), None);
         assert_eq!(tasks::get(&mut tx, 1).await.unwrap(), None);
+        drop(tx);
+        store.close().await;
+    }
+
+    async fn tasks_are_found_by_why_they_ended(home: Home) {
+        let store = filled(home, 10..20).await;
+        let mut tx = store.begin().await.unwrap();
+        let failed = |id: Id, reason| {
+            let state = TaskState::Failed;
+            Task { state, reason: Some(reason), ..sample::task(id, JOB, id - 90) }
+        };
+        // A device's own words are no code.
+        let desc = String::from("{\"code\":\"timeout\"");
+        let tasks_new = vec![
+            failed(100, Reason::DeviceFailed { step: -2, desc }),
+            failed(101, Reason::Timeout { minutes: 5 }),
+            failed(102, Reason::DeviceFailed { step: -1, desc: "灯".into() }),
+            sample::task(103, JOB, 13),
+            failed(104, Reason::Timeout { minutes: 9 }),
+        ];
+        committer::apply(&mut tx, &Changes { tasks_new, ..Changes::default() }).await.unwrap();
+        let all = async |tx: &mut Tx, filter, look| {
+            let (mut found, mut after, mut pages) = (vec![], None, 0);
+            loop {
+                let page = tasks::page_of_job(tx, JOB, filter, after, 1, look).await.unwrap();
+                found.extend(page.items.into_iter().map(|view| view.task.id));
+                (after, pages) = (page.next, pages + 1);
+                if after.is_none() {
+                    return (found, pages);
+                }
+            }
+        };
+        let of = |reason| tasks::Filter { state: None, reason: Some(reason) };
+        assert_eq!(all(&mut tx, of("timeout"), 9).await, (vec![101, 104], 2));
+        assert_eq!(all(&mut tx, of("timeout"), 2).await, (vec![101, 104], 3), "few are looked at for a page");
+        assert_eq!(all(&mut tx, of("deviceFailed"), 9).await, (vec![100, 102], 2));
+        assert_eq!(all(&mut tx, of("time"), 9).await, (vec![], 1));
+        assert_eq!(all(&mut tx, of("time%\"'\\"), 9).await, (vec![], 1));
+        let queued = tasks::Filter { state: Some(TaskState::Queued), ..of("timeout") };
+        assert_eq!(all(&mut tx, queued, 9).await, (vec![], 1));
         drop(tx);
         store.close().await;
     }

@@ -13,7 +13,8 @@ use crate::pools::Pools;
 use crate::registrations::{DeviceToken, keep_tokens};
 use crate::sql::{Tx, Val};
 use crate::{
-    Clock, SCHEMA, configurations, devices, groups, meta, packages, products, statistics, tags, topology,
+    Clock, SCHEMA, configurations, device_counts, devices, groups, meta, packages, products, statistics,
+    tags, topology,
 };
 
 /// Runs `insert into table values (…)`.
@@ -164,6 +165,8 @@ on_both! {
         assert_eq!(meta::get(&mut tx, "schema").await.unwrap(), Some(SCHEMA.to_string()));
         let found = statistics::versions(&mut tx, PRODUCT, "default", 9).await.unwrap();
         assert_eq!((found.devices, &*found.versions[0].version, found.versions[0].devices), (1, "1.0", 1));
+        let counts = device_counts::of(&mut tx, &[PRODUCT]).await.unwrap()[&PRODUCT];
+        assert_eq!((counts.all, counts.online, counts.offline(), counts.disabled), (1, 0, 1, 0));
         let keys = Keys { devices: [10].into(), ..Keys::default() };
         let mut rows = committer::load(&mut tx, &keys, 50).await.unwrap();
         let job: Job = rows.jobs.remove(&JOB).unwrap();

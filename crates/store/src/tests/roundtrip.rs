@@ -143,7 +143,7 @@ fn work() -> impl Strategy<Value = Work> {
 
 fn kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
-        Just(EventKind::DeviceConnected),
+        any::<bool>().prop_map(|first| EventKind::DeviceConnected { first }),
         (text(), option::of(text()), text())
             .prop_map(|(module, previous, version)| EventKind::VersionChanged { module, previous, version }),
         (state(), state(), option::of(reason())).prop_map(|(from, to, reason)| EventKind::TaskState {
