@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser, Platform, until } from './harness.js';
-import { press } from './pages.js';
+import { order, press } from './pages.js';
 
 /** Bytes that the page sends at once. */
 const PIECE = 4 * 1024 * 1024;
@@ -167,11 +167,6 @@ test('nothing is started by a number that belongs to another order', async () =>
   assert.ok(await start.isEnabled());
   await page.close();
 });
-
-async function order(page, name) {
-  await page.getByRole('button', { name, exact: true }).click();
-  await press(page, 'OK');
-}
 
 test('an import tells what is wrong with each line, in both languages', async () => {
   const productKey = await product('Importing', ['lamp-0001']);
@@ -401,8 +396,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.getByText('1 added, 0 were in it, 0 refused').waitFor();
   await page.keyboard.press('Escape');
   await page.getByText('3 devices').waitFor();
-  await page.getByRole('row', { name: /lamp-0002/ }).getByRole('button', { name: 'Take out' }).click();
-  await press(page, 'OK');
+  await order(page, 'Take out', page.getByRole('row', { name: /lamp-0002/ }));
   await page.getByRole('link', { name: 'lamp-0002' }).waitFor({ state: 'hidden' });
   await page.getByText('2 devices').waitFor();
 
@@ -452,8 +446,7 @@ test('a device registers again, comes in by a certificate, and is behind a gatew
   await page.waitForFunction((sha256) => document.querySelector('textarea')?.value === sha256, sha256);
   await press(page, 'Save');
   await page.locator('[data-copy="SHA-256"]').getByText(sha256).waitFor();
-  await page.getByRole('button', { name: 'Take certificate away' }).click();
-  await press(page, 'OK');
+  await order(page, 'Take certificate away');
   await page.getByText('None: the device comes in by its secret.').waitFor();
 
   await page.goto(`/products/${productKey}`);

@@ -65,12 +65,18 @@ export async function open(page, path) {
 }
 
 /** Presses a button once nothing moves any more: one that is still on its way is missed now and then. */
-export async function press(page, name) {
-  const button = page.getByRole('button', { name, exact: true });
+export async function press(page, name, within = page) {
+  const button = within.getByRole('button', { name, exact: true });
   await button.waitFor();
   await page.waitForFunction(() => {
     const isOver = (moving) => moving.playState !== 'running' || moving.effect?.getComputedTiming().iterations === Infinity;
     return document.getAnimations().every(isOver);
   });
   await button.click();
+}
+
+/** Gives an order, and says that it is meant. */
+export async function order(page, name, within = page) {
+  await within.getByRole('button', { name, exact: true }).click();
+  await press(page, name, page.getByRole('dialog'));
 }

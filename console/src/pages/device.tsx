@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Popconfirm, Segmented, Tag } from 'antd';
+import { Alert, Card, Descriptions, Segmented, Tag } from 'antd';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 
@@ -16,6 +16,7 @@ import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
 import { isAllowed, RegisterAgain } from '../parts/register-again';
 import { Remove } from '../parts/remove';
+import { SureButton } from '../parts/sure';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
 import { useText } from '../texts';
@@ -95,12 +96,14 @@ function Actions({ path, device, registers }: { path: Path; device: Device; regi
   });
   return (
     <>
-      <Popconfirm
+      <SureButton
         title={t(device.enabled ? 'disable.sure' : 'enable.sure')}
-        onConfirm={() => enable.mutate(!device.enabled)}
+        danger={device.enabled}
+        loading={enable.isPending}
+        act={() => enable.mutate(!device.enabled)}
       >
-        <Button loading={enable.isPending}>{t(device.enabled ? 'disable' : 'enable')}</Button>
-      </Popconfirm>
+        {t(device.enabled ? 'disable' : 'enable')}
+      </SureButton>
       {registers && (
         <RegisterAgain
           until={device.registrationAllowedUntil}

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Button, Card, Descriptions, Grid, Popconfirm, Progress, Segmented, Statistic, Tag } from 'antd';
+import { Alert, Button, Card, Descriptions, Grid, Progress, Segmented, Statistic, Tag } from 'antd';
 import { Link, useParams, useSearchParams } from 'react-router';
 
 import { api, ask, given } from '../api/client';
@@ -16,6 +16,7 @@ import { span } from '../parts/numbers';
 import { Outcomes } from '../parts/outcomes';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
+import { SureButton } from '../parts/sure';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
 import { haltText, termText } from '../parts/words';
@@ -95,11 +96,15 @@ function Orders({ job }: { job: Job }) {
     <>
       {runs(job) && <JobChange job={job} />}
       {possible(job).map((what) => (
-        <Popconfirm key={what} title={t(`order.${text(what)}.sure`, { count: again(job) })} onConfirm={() => order.mutate(what)}>
-          <Button danger={what === 'cancel'} loading={order.isPending && order.variables === what}>
-            {t(`order.${text(what)}`)}
-          </Button>
-        </Popconfirm>
+        <SureButton
+          key={what}
+          title={t(`order.${text(what)}.sure`, { count: again(job) })}
+          danger={what === 'cancel'}
+          loading={order.isPending && order.variables === what}
+          act={() => order.mutate(what)}
+        >
+          {t(`order.${text(what)}`)}
+        </SureButton>
       ))}
       <ProblemAlert error={order.error} />
     </>

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, App, Button, Card, Input, Popconfirm, Select, Switch, Tag } from 'antd';
+import { Alert, App, Button, Card, Input, Select, Switch, Tag } from 'antd';
 import { lazy, Suspense, useEffect, useState } from 'react';
 
 import { api, ask } from '../api/client';
@@ -9,6 +9,7 @@ import { CursorTable } from '../parts/cursor-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
 import { ProblemAlert } from '../parts/problem';
+import { SureButton } from '../parts/sure';
 import { useText } from '../texts';
 
 // What finds differences is not small, and seldom needed.
@@ -165,11 +166,14 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
           <Button disabled={typed === null} onClick={() => setTyped(null)}>
             {t('discard')}
           </Button>
-          <Popconfirm title={t('configuration.push.sure')} onConfirm={() => push.mutate()}>
-            <Button disabled={version === undefined || !now.enabled || typed !== null} loading={push.isPending}>
-              {t('configuration.push')}
-            </Button>
-          </Popconfirm>
+          <SureButton
+            title={t('configuration.push.sure')}
+            disabled={version === undefined || !now.enabled || typed !== null}
+            loading={push.isPending}
+            act={() => push.mutate()}
+          >
+            {t('configuration.push')}
+          </SureButton>
           {version !== undefined && (
             <Select
               aria-label={t('configuration.compare')}

@@ -1,8 +1,9 @@
 import { useMutation } from '@tanstack/react-query';
-import { Button, type ButtonProps, Popconfirm } from 'antd';
+import type { ButtonProps } from 'antd';
 
 import { useText } from '../texts';
 import { ProblemAlert } from './problem';
+import { SureButton } from './sure';
 
 interface Props {
   name: string;
@@ -20,11 +21,9 @@ export function Remove({ name, size, what, sure, remove, removed }: Props) {
   const order = useMutation({ mutationFn: remove, onSuccess: removed });
   return (
     <>
-      <Popconfirm title={sure ?? t('remove.sure', { name })} onConfirm={() => order.mutate()}>
-        <Button danger size={size} loading={order.isPending}>
-          {what ?? t('remove')}
-        </Button>
-      </Popconfirm>
+      <SureButton danger title={sure ?? t('remove.sure', { name })} size={size} loading={order.isPending} act={() => order.mutate()}>
+        {what ?? t('remove')}
+      </SureButton>
       <ProblemAlert error={order.error} />
     </>
   );

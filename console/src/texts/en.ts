@@ -213,6 +213,7 @@ export const en = {
   'gauges.devices': 'Devices',
   'gauges.past': 'Lines show the last hour, as far as the platform has been up.',
   'gauges.platform': 'Queue, database and process',
+  goBack: 'Go back',
   graceSeconds: 'Seconds a device has to report its version before it is pushed to',
   group: 'Group',
   'groupFilter.detail': 'With a filter, whoever it means is in the group at any time. Without one, devices are added.',

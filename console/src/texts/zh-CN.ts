@@ -215,6 +215,7 @@ export const zh: Record<TextKey, string> = {
   'gauges.devices': '设备',
   'gauges.past': '曲线为最近一小时（自平台启动起）。',
   'gauges.platform': '队列、数据库与进程',
+  goBack: '返回',
   graceSeconds: '推送前等待设备上报版本的秒数',
   group: '分组',
   'groupFilter.detail': '填写筛选条件，则符合条件的设备随时自动属于该分组；留空则手动添加设备。',

@@ -14,7 +14,7 @@ const WHOLE: i64 = 100_000;
 /// Both error rates of the sequential test.
 const ERROR_RATE: f64 = 0.05;
 
-/// How far a job with waves or limits has come.
+/// How far a job has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
@@ -172,10 +172,9 @@ enum Next {
 }
 
 impl Gate {
-    /// The gate of a job that is just being made; `None` if it needs none.
-    pub fn of(terms: &Terms, now: Ms) -> Option<Self> {
-        let needed = terms.count_waves() > 0 || terms.limits != FailureLimits::default();
-        needed.then(|| Self {
+    /// The gate of a job that is just being made. One without waves and limits only counts: all its tasks are one wave.
+    pub fn of(terms: &Terms, now: Ms) -> Self {
+        Self {
             wave: 0,
             opened_at: terms.start_at.unwrap_or(now),
             enough_at: None,
@@ -186,7 +185,7 @@ impl Gate {
             failed: 0,
             ended_before: 0,
             skipped: Vec::new(),
-        })
+        }
     }
 
     pub(crate) fn tally(&self, task: &Task) -> Tally {
@@ -551,7 +550,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_what_may_still_happen() {
-        let gate = |failed, offered| Gate { failed, offered, ..Gate::of(&waves(), 0).unwrap() };
+        let gate = |failed, offered| Gate { failed, offered, ..Gate::of(&waves(), 0) };
         let count = FailureLimits { failures: Some(2), ..FailureLimits::default() };
         let exceeded = |limits: &FailureLimits, gate: Gate| exceeded(limits, &gate, limits.min_offers);
         assert_eq!(exceeded(&count, gate(2, 9)), None);

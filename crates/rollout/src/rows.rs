@@ -536,7 +536,7 @@ pub struct Job {
     /// How long it was held before, all holds together, and how long the platform stood still meanwhile if it has a
     /// timeout.
     pub held_ms: Ms,
-    /// How far its waves and limits have come, if it has any.
+    /// How far it has come. Jobs of early versions without waves and limits have none.
     pub gate: Option<Gate>,
     /// Unfinished work on the whole job.
     pub work: Option<Work>,

@@ -67,7 +67,7 @@ pub async fn list(
     Ok(Slice::cut(jobs, limit, |job| job.id))
 }
 
-/// Jobs with waves, limits or a timeout that have not ended.
+/// Jobs with a gate or a timeout that have not ended.
 pub async fn timed(tx: &mut Tx) -> Result<Vec<Id>, Error> {
     let sql = "select id from job where (gate is not null or timeout_ms is not null) and ended_at is null order by id";
     tx.rows(sql, vec![]).await?.iter().map(|row| row.get(0)).collect()

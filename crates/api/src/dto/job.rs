@@ -41,7 +41,7 @@ pub struct Job {
     /// What holds it: nothing of it is pushed or answered, running downloads go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// How far its waves and limits have come, if it has any.
+    /// How far it has come; absent only for jobs of early versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// Whether an order on the whole job is still being carried out, as making its tasks.
@@ -180,7 +180,7 @@ impl From<rollout::Halt> for Halt {
     }
 }
 
-/// How far a job with waves or limits has come.
+/// How far a job has come. One without waves has one, for all its tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {

@@ -717,7 +717,9 @@ fn the_search_finds_each_mistake() {
     for (rules, attempts, what) in mistakes {
         let terms = || Terms { attempts, ..timeless(Overwrite::Queue) };
         // The first job is for two devices, so that it goes on when one has failed.
-        let (world, cast) = stage(2, [("2", terms()), ("3", terms())], acts());
+        let (mut world, cast) = stage(2, [("2", terms()), ("3", terms())], acts());
+        // The counts of gates would give most of these away first.
+        world.tables.jobs.values_mut().for_each(|job| job.gate = None);
         let broken = explore(world, &Cast { rules, ..cast }).expect_err(what);
         assert!(broken.what.contains(what), "{what}: {broken:?}");
     }

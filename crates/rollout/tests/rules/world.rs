@@ -203,7 +203,7 @@ impl World {
             hold: None,
             held_at: None,
             held_ms: 0,
-            gate: Gate::of(&order.terms, self.now),
+            gate: Some(Gate::of(&order.terms, self.now)),
             work: (!order.terms.only_new).then_some(Work::Enrol { cursor: 0 }),
             release: None,
             created_at: self.now,

@@ -214,7 +214,7 @@ impl Server {
             hold: None,
             held_at: None,
             held_ms: 0,
-            gate,
+            gate: Some(gate),
             work,
             release: None,
             created_at: unit.now,

@@ -329,7 +329,7 @@ impl Model {
                     let waves = Release::Waves { at: 1, upto: 2, cursor: next_push_us };
                     let release = ended_at.map_or(Some(waves), |cursor| Some(Release::All { cursor }));
                     let limits = FailureLimits { failures: Some(1), ..FailureLimits::default() };
-                    let gate = Gate::of(&Terms { limits, ..Terms::default() }, next_push_us);
+                    let gate = Some(Gate::of(&Terms { limits, ..Terms::default() }, next_push_us));
                     let row = Job {
                         state,
                         work,
