@@ -80,3 +80,6 @@ export async function order(page, name, within = page) {
   await within.getByRole('button', { name, exact: true }).click();
   await press(page, name, page.getByRole('dialog'));
 }
+
+/** Waits until an order is asked about in these words. */
+export const asked = (page, words) => page.locator('.ant-modal-confirm-title').getByText(words).waitFor();

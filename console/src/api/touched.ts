@@ -1,5 +1,7 @@
 import type { Event } from './types';
 
+const ENDED = ['SUCCEEDED', 'FAILED', 'CANCELED'];
+
 /** The products with the numbers of their devices. */
 export const FLEET = ['products', 'fleet'] as const;
 
@@ -10,6 +12,7 @@ export function touched(event: Event): (readonly string[])[] {
   if (productKey) keys.push(...ofProduct(code, productKey));
   if (productKey && deviceName) keys.push(['device', productKey, deviceName]);
   if (jobId) keys.push(['jobs'], ['job', jobId]);
+  if (code === 'taskState' && ENDED.includes(event.params['to'] as string)) keys.push(['upgrades']);
   if (code.startsWith('product')) keys.push(['products']);
   return keys;
 }

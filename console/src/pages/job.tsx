@@ -1,12 +1,12 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Card, Descriptions, Grid, Progress, Segmented, Statistic, Tag } from 'antd';
 import { Link, useParams, useSearchParams } from 'react-router';
 
-import { api, ask, given } from '../api/client';
+import { api, ask, given, Refusal } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all, filled, picked } from '../api/pages';
 import type { Job, ReasonCount, Task, TaskState } from '../api/types';
-import { Copy, DeviceLink, NextStep, Time } from '../parts/bits';
+import { Copy, DeviceLink, LinkButton, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
 import { History } from '../parts/event-list';
@@ -16,15 +16,17 @@ import { span } from '../parts/numbers';
 import { Outcomes } from '../parts/outcomes';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
+import { SearchField } from '../parts/search-field';
 import { SureButton } from '../parts/sure';
 import { taskColumns } from '../parts/task';
 import { TaskTimeline } from '../parts/timeline';
 import { haltText, termText } from '../parts/words';
-import { useText } from '../texts';
+import { type Text, useText } from '../texts';
 import { JobChange } from './job-change';
 import { usePackage } from './package';
-import { EXAMPLES, examplesOf } from './examples';
-import { secondsLeft } from './pace';
+import { useProduct } from './product';
+import { EXAMPLES, examplesOf, saidBy } from './examples';
+import { nextWaveAt, secondsLeft, troubled } from './pace';
 
 export default function JobPage() {
   const { t } = useText();
@@ -34,18 +36,39 @@ export default function JobPage() {
     queryFn: () => ask(api.GET('/api/v1/jobs/{jobId}', { params: { path: { jobId } } })),
   });
   const of = usePackage(query.data?.packageId ?? '');
-  const title = of.data ? t('jobTitle', { version: of.data.version, module: of.data.module }) : t('job');
+  const productKey = query.data?.productKey ?? '';
+  const product = useProduct(productKey);
+  const title = of.data
+    ? t(query.data?.kind === 'VERIFY' ? 'jobTitle.verify' : 'jobTitle', { version: of.data.version, module: of.data.module })
+    : `${t('job')} ${jobId}`;
+  const within = [
+    { text: t('jobs'), to: '/jobs' },
+    ...(productKey ? [{ text: product.data?.name ?? productKey, to: `/products/${productKey}` }] : []),
+  ];
+  const orders = query.data && <Orders job={query.data} isPackageThere={!(of.error instanceof Refusal)} />;
   return (
-    <Page title={title} within={[{ text: t('jobs'), to: '/jobs' }]} actions={query.data && <Orders job={query.data} />}>
+    <Page title={title} within={within} actions={orders}>
       <Loaded query={query}>
         {(job) => (
           <>
             <Hold job={job} />
+            {job.kind === 'VERIFY' && of.data?.state === 'VERIFIED' && (
+              <Alert
+                type="success"
+                showIcon
+                title={t('job.verified')}
+                action={
+                  <LinkButton primary to={`/packages/${job.packageId}/new-job`}>
+                    {t('newJob')}
+                  </LinkButton>
+                }
+              />
+            )}
             <State job={job} />
             <Waves job={job} />
             <Results job={job} />
             <Tasks job={job} />
-            <Facts job={job} />
+            <Facts job={job} packageName={of.data?.name} productName={product.data?.name} />
             <Card title={t('events')}>
               <History of={{ jobId }} size={20} />
             </Card>
@@ -65,20 +88,33 @@ const again = ({ state, counts, terms: { endAt } }: Job) =>
   endAt && Date.parse(endAt) <= Date.now() ? 0 : counts.failed + (state === 'CANCELED' ? counts.canceled : 0);
 
 /** What an operator can order now. */
-function possible(job: Job): Order[] {
+function possible(job: Job, isPackageThere: boolean): Order[] {
   const orders: Order[] = [];
-  if (runs(job) && !job.hold) orders.push('pause');
+  const goesOn = job.state === 'IN_PROGRESS' && !job.hold;
+  if (goesOn) orders.push('pause');
   if (runs(job) && job.hold) orders.push('resume');
-  if (runs(job) && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
+  if (goesOn && job.progress && job.progress.wave < job.progress.waves.length) orders.push('skip');
   if (job.counts.confirm > 0) orders.push('approve');
-  if (again(job) > 0) orders.push('re-upgrade');
+  if (again(job) > 0 && isPackageThere) orders.push('re-upgrade');
   if (runs(job) && job.kind === 'DYNAMIC' && !job.closedAt) orders.push('close');
   if (runs(job)) orders.push('cancel');
   return orders;
 }
 
-function Orders({ job }: { job: Job }) {
-  const { t } = useText();
+/** What is asked before an order, with what it would bring about. */
+function sureText({ t }: Text, what: Order, job: Job): string {
+  const { counts, hold } = job;
+  if (what === 'resume' && hold?.kind === 'halted') {
+    return t('order.resume.halted.sure', { failed: counts.failed + troubled(job).retrying, left: counts.confirm + counts.queued });
+  }
+  return t(`order.${wordOf(what, job)}.sure`, { count: again(job), begun: counts.inProgress, left: counts.confirm + counts.queued + counts.notified });
+}
+
+const wordOf = (what: Order, job: Job) => (what === 're-upgrade' && job.state === 'CANCELED' ? 're-upgrade.canceled' : what);
+
+function Orders({ job, isPackageThere }: { job: Job; isPackageThere: boolean }) {
+  const text = useText();
+  const { t } = text;
   const queries = useQueryClient();
   const order = useMutation({
     mutationFn: (order: Order) => {
@@ -91,19 +127,18 @@ function Orders({ job }: { job: Job }) {
     onSettled: () =>
       Promise.all([queries.invalidateQueries({ queryKey: ['job', job.id] }), queries.invalidateQueries({ queryKey: ['jobs'] })]),
   });
-  const text = (what: Order) => (what === 're-upgrade' && job.state === 'CANCELED' ? 're-upgrade.canceled' : what);
   return (
     <>
       {runs(job) && <JobChange job={job} />}
-      {possible(job).map((what) => (
+      {possible(job, isPackageThere).map((what) => (
         <SureButton
           key={what}
-          title={t(`order.${text(what)}.sure`, { count: again(job) })}
+          title={sureText(text, what, job)}
           danger={what === 'cancel'}
           loading={order.isPending && order.variables === what}
           act={() => order.mutate(what)}
         >
-          {t(`order.${text(what)}`)}
+          {t(`order.${wordOf(what, job)}`)}
         </SureButton>
       ))}
       <ProblemAlert error={order.error} />
@@ -115,7 +150,7 @@ function Hold({ job }: { job: Job }) {
   const text = useText();
   if (!job.hold) return null;
   const { hold } = job;
-  const retrying = hold.kind === 'halted' ? (job.progress?.waves ?? []).reduce((sum, wave) => sum + wave.retrying, 0) : 0;
+  const retrying = hold.kind === 'halted' ? troubled(job).retrying : 0;
   const title = hold.kind === 'paused' ? text.t('hold.paused.detail') : text.t('hold.halted.detail');
   return (
     <Alert
@@ -125,7 +160,7 @@ function Hold({ job }: { job: Job }) {
       description={
         hold.kind === 'halted' && (
           <>
-            {haltText(text, hold.halt)}
+            {text.t('hold.then', { why: haltText(text, hold.halt) })}
             {retrying > 0 && <Retrying job={job} count={retrying} />}
           </>
         )
@@ -178,6 +213,7 @@ function State({ job }: { job: Job }) {
   const { t, n, code } = useText();
   const whole = total(job.counts);
   const left = secondsLeft(job, Date.now());
+  const { retrying, lost } = troubled(job);
   return (
     <Card>
       <div className="stack">
@@ -192,6 +228,7 @@ function State({ job }: { job: Job }) {
           ))}
           {left !== null && <Statistic title={t('eta')} value={span(left)} />}
         </div>
+        {retrying + lost > 0 && runs(job) && <Alert type="warning" showIcon title={t('jobTroubled', { retrying, lost })} />}
       </div>
     </Card>
   );
@@ -201,6 +238,7 @@ function Waves({ job }: { job: Job }) {
   const { t, n } = useText();
   const progress = job.progress;
   if (!progress || progress.waves.length < 2) return null;
+  const next = nextWaveAt(job);
   const rows = progress.waves.map((wave, at) => ({ ...wave, number: at + 1 }));
   const state = (number: number) => {
     if (number < progress.wave) return progress.waves[number - 1]!.skipped ? 'skipped' : 'done';
@@ -241,6 +279,12 @@ function Waves({ job }: { job: Job }) {
             {t('wave.enoughAt')} <Time at={progress.enoughAt} />
           </>
         )}
+        {next !== null && (
+          <>
+            {' · '}
+            {t('wave.next', { wave: progress.wave + 1 })} <Time at={new Date(next).toISOString()} />
+          </>
+        )}
       </p>
     </Card>
   );
@@ -265,6 +309,7 @@ function Results({ job }: { job: Job }) {
         <Outcomes
           title={t('upgradeResults')}
           of={of}
+          counts={job.counts}
           tasks={(reason) => <Examples productKey={productKey} jobId={jobId} reason={reason} />}
         />
       )}
@@ -272,32 +317,48 @@ function Results({ job }: { job: Job }) {
   );
 }
 
-/** Some devices whose tasks ended for a reason, and the way to all of them. */
+/** Tasks looked at for what devices said. */
+const HEARD = 200;
+
+/** Some devices whose tasks ended for a reason, by what they said if they did, and the way to all of them. */
 function Examples({ productKey, jobId, reason }: { productKey: string; jobId: string; reason: ReasonCount }) {
-  const { t } = useText();
-  const { state, code } = reason;
-  // They stay good examples: what ends later changes nothing about them.
+  const { t, n } = useText();
+  const { state, code, tasks } = reason;
+  const limit = code === 'deviceFailed' ? HEARD : EXAMPLES;
+  // What ends later changes nothing about enough of them.
   const query = useQuery({
-    queryKey: ['examples', jobId, state, code],
+    queryKey: ['examples', jobId, state, code, Math.min(tasks, limit)],
     staleTime: Infinity,
     refetchInterval: false,
+    placeholderData: keepPreviousData,
     queryFn: () =>
       filled((cursor) =>
         ask(
           api.GET('/api/v1/jobs/{jobId}/tasks', {
-            params: { path: { jobId }, query: { state, reason: code, limit: EXAMPLES, cursor } },
+            params: { path: { jobId }, query: { state, reason: code, limit, cursor } },
           }),
         ),
       ),
   });
+  const found = query.data?.items ?? [];
+  const said = saidBy(found);
+  const links = (names: string[]) =>
+    names.map((deviceName) => <DeviceLink key={deviceName} productKey={productKey} deviceName={deviceName} />);
   return (
-    <div className="row">
-      {(query.data?.items ?? []).map(({ deviceName }) => (
-        <DeviceLink key={deviceName} productKey={productKey} deviceName={deviceName} />
+    <div>
+      {said.map(({ step, desc, count, names }) => (
+        <div key={`${step} ${desc}`} className="row">
+          <span>{t('examples.said', { step: String(step), desc, count: n(count) })}</span>
+          {links(names)}
+        </div>
       ))}
-      <Link to={`?${new URLSearchParams({ state, reason: code })}`} replace>
-        {t('examples.all')}
-      </Link>
+      <div className="row">
+        {said.length === 0 && links(found.slice(0, EXAMPLES).map(({ deviceName }) => deviceName))}
+        <Link to={`?${new URLSearchParams({ state, reason: code })}`} replace>
+          {t('examples.all')}
+        </Link>
+        {said.length > 0 && tasks > HEARD && <span className="hint">{t('examples.some', { count: HEARD })}</span>}
+      </div>
     </div>
   );
 }
@@ -309,12 +370,13 @@ function Tasks({ job }: { job: Job }) {
   const wanted = params.get('state');
   const state = STATES.find(([, name]) => name === wanted)?.[1] ?? 'ALL';
   const reason = params.get('reason') ?? undefined;
-  const narrow = (state: TaskState | 'ALL', reason?: string) =>
-    setParams(given({ state: state === 'ALL' ? undefined : state, reason }) as Record<string, string>, { replace: true });
+  const deviceName = params.get('device') ?? undefined;
+  const narrow = (state: TaskState | 'ALL', reason?: string, device = deviceName) =>
+    setParams(given({ state: state === 'ALL' ? undefined : state, reason, device }) as Record<string, string>, { replace: true });
   const get = (cursor?: string, limit?: number) =>
     ask(
       api.GET('/api/v1/jobs/{jobId}/tasks', {
-        params: { path: { jobId: job.id }, query: { state: state === 'ALL' ? undefined : state, reason, cursor, limit } },
+        params: { path: { jobId: job.id }, query: { state: state === 'ALL' ? undefined : state, reason, deviceName, cursor, limit } },
       }),
     );
   const download = useMutation({
@@ -350,15 +412,22 @@ function Tasks({ job }: { job: Job }) {
     >
       <ProblemAlert error={download.error} />
       <Segmented<TaskState | 'ALL'> aria-label={t('state')} value={state} onChange={(state) => narrow(state)} options={states} />
-      {reason && (
-        <div className="row after">
+      <div className="row after">
+        <SearchField
+          aria-label={t('jobTasks.device')}
+          className="field wide"
+          placeholder={t('jobTasks.device')}
+          value={deviceName ?? ''}
+          use={(name) => narrow(state, reason, name)}
+        />
+        {reason && (
           <Tag closable onClose={() => narrow(state)}>
             {t('onlyReason', { reason: code('reasonKind', reason) })}
           </Tag>
-        </div>
-      )}
+        )}
+      </div>
       <CursorTable<Task>
-        of={['job', job.id, 'tasks', state, reason]}
+        of={['job', job.id, 'tasks', state, reason, deviceName]}
         label={t('tasks')}
         get={get}
         rowKey={(task) => task.id}
@@ -388,16 +457,23 @@ function TaskOrders({ task }: { task: Task }) {
   return (
     <div className="row">
       {orders.map((what) => (
-        <Button key={what} size="small" loading={order.isPending} onClick={() => order.mutate(what)}>
+        <SureButton
+          key={what}
+          size="small"
+          danger={what === 'cancel'}
+          title={t(`order.task.${what}.sure`, { device: task.deviceName })}
+          loading={order.isPending}
+          act={() => order.mutate(what)}
+        >
           {t(`order.task.${what}`)}
-        </Button>
+        </SureButton>
       ))}
       <ProblemAlert error={order.error} />
     </div>
   );
 }
 
-function Facts({ job }: { job: Job }) {
+function Facts({ job, packageName, productName }: { job: Job; packageName: string | undefined; productName: string | undefined }) {
   const text = useText();
   const { t, n, code } = text;
   const { scope, terms } = job;
@@ -413,8 +489,8 @@ function Facts({ job }: { job: Job }) {
         column={{ xs: 1, md: 2 }}
         items={[
           { key: 'id', label: 'ID', children: <Copy name="ID" value={job.id} /> },
-          { key: 'package', label: t('package'), children: <Link to={`/packages/${job.packageId}`}>{job.packageId}</Link> },
-          { key: 'product', label: t('product'), children: <Link to={`/products/${job.productKey}`}>{job.productKey}</Link> },
+          { key: 'package', label: t('package'), children: <Link to={`/packages/${job.packageId}`}>{packageName ?? job.packageId}</Link> },
+          { key: 'product', label: t('product'), children: <Link to={`/products/${job.productKey}`}>{productName ?? job.productKey}</Link> },
           { key: 'kind', label: t('jobKind'), children: code('jobKind', job.kind) },
           { key: 'scope', label: t('scope'), children: scopeText },
           { key: 'protocol', label: t('protocol'), children: job.protocol.toUpperCase() },

@@ -133,7 +133,7 @@ function LastDay({ products }: { products: Product[] }) {
           columns={[
             { title: t('product'), render: (_, row) => <Link to={`/products/${row.productKey}/analysis`}>{row.name}</Link> },
             { title: t('succeeded'), render: (_, row) => n(row.succeeded) },
-            { title: t('failed'), render: (_, row) => n(row.failed) },
+            { title: t('failed'), render: (_, row) => <Link to={`/jobs?product=${row.productKey}`}>{n(row.failed)}</Link> },
             { title: t('canceled'), render: (_, row) => n(row.canceled) },
             { title: t('successRate'), render: (_, row) => (row.successPercent == null ? '–' : `${row.successPercent.toFixed(1)} %`) },
           ]}

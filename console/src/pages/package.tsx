@@ -82,6 +82,7 @@ function Actions({ of }: { of: Package }) {
       )}
       <Remove
         name={of.name}
+        sure={jobs.data?.items.length ? t('remove.package.sure', { name: of.name }) : undefined}
         remove={() => ask(api.DELETE('/api/v1/packages/{packageId}', { params: { path } }))}
         removed={() => navigate(`/products/${of.productKey}/packages`)}
       />

@@ -30,9 +30,9 @@ const LOOKS: Record<string, string> = {
 };
 
 /** The state of a task, job or package. */
-export function StateTag({ kind, state }: { kind: 'taskState' | 'jobState' | 'packageState'; state: string }) {
+export function StateTag({ kind, state, looks }: { kind: 'taskState' | 'jobState' | 'packageState'; state: string; looks?: string | undefined }) {
   const { code } = useText();
-  return <Tag className={LOOKS[state]}>{code(kind, state)}</Tag>;
+  return <Tag className={looks ?? LOOKS[state]}>{code(kind, state)}</Tag>;
 }
 
 export function OnlineTag({ device }: { device: { online: boolean; enabled: boolean; firstOnlineAt?: string | null } }) {

@@ -7,7 +7,9 @@ import { api, ask } from '../api/client';
 import type { Counts, Job, JobState as State, Page } from '../api/types';
 import { useText } from '../texts';
 import { StateTag, Time } from './bits';
+import { BAD, OFF } from './chart';
 import { CursorTable } from './cursor-table';
+import { useProducts } from './product-select';
 
 export const STATES = [
   ['confirm', 'CONFIRM'],
@@ -47,6 +49,8 @@ export function JobStates({ value, use }: { value: State | undefined; use: (stat
 
 export function JobTable({ of, query, empty }: Props) {
   const { t, code } = useText();
+  const products = useProducts();
+  const nameOf = (productKey: string) => products.data?.find((product) => product.productKey === productKey)?.name ?? productKey;
   return (
     <CursorTable<Job>
       of={of}
@@ -58,6 +62,9 @@ export function JobTable({ of, query, empty }: Props) {
         { title: t('job'), render: (_, { id }) => <Link to={`/jobs/${id}`}>{id}</Link> },
         { title: t('state'), render: (_, job) => <JobState job={job} /> },
         { title: t('progress'), width: 220, render: (_, { counts }) => <Ended counts={counts} /> },
+        ...(query.packageId || query.productKey
+          ? []
+          : [{ title: t('product'), render: (_: unknown, { productKey }: Job) => <Link to={`/products/${productKey}`}>{nameOf(productKey)}</Link> }]),
         ...(query.packageId ? [] : [{ title: t('package'), render: (_: unknown, { packageId }: Job) => <PackageLink packageId={packageId} /> }]),
         { title: t('jobKind'), render: (_, { kind }) => code('jobKind', kind) },
         { title: t('scope'), render: (_, { scope }) => t(`scope.${scope.kind}`) },
@@ -85,7 +92,7 @@ export function JobState({ job }: { job: Job }) {
   const { t } = useText();
   return (
     <>
-      <StateTag kind="jobState" state={job.state} />
+      <StateTag kind="jobState" state={job.state} looks={job.state === 'COMPLETED' && job.counts.failed > 0 ? 'asks' : undefined} />
       {job.hold && <Tag className="asks">{t(job.hold.kind === 'paused' ? 'hold.paused' : 'hold.halted')}</Tag>}
     </>
   );
@@ -101,7 +108,7 @@ export function Ended({ counts }: { counts: Counts }) {
       <Progress
         percent={percent(counts.succeeded + counts.failed + counts.canceled)}
         success={{ percent: percent(counts.succeeded) }}
-        strokeColor={counts.failed > 0 ? '#cf1322' : '#1677ff'}
+        strokeColor={counts.failed > 0 ? BAD : OFF}
         showInfo={false}
         size="small"
         aria-label={t('progress')}

@@ -1,3 +1,5 @@
+import type { UpgradeStatistics } from '../api/types';
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** Bytes for people. */
@@ -18,4 +20,15 @@ export function span(seconds: number): string {
   const first = parts.findIndex(([count]) => count > 0);
   if (first < 0) return '0 s';
   return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
+}
+
+/** Points with those between them in which nothing ended, so that time runs evenly. */
+export function filledIn(points: UpgradeStatistics['points'], stepMinutes: number) {
+  const known = new Map(points.map(({ at, ...ended }) => [Date.parse(at), ended]));
+  const [first, last] = [Date.parse(points[0]!.at), Date.parse(points.at(-1)!.at)];
+  const step = stepMinutes * 60_000;
+  return Array.from({ length: (last - first) / step + 1 }, (_, place) => {
+    const at = first + place * step;
+    return { at: new Date(at).toISOString(), ...(known.get(at) ?? { succeeded: 0, failed: 0, canceled: 0 }) };
+  });
 }

@@ -1,44 +1,49 @@
 import { Card, Statistic } from 'antd';
 import type { ReactNode } from 'react';
 
-import type { ReasonCount, UpgradeStatistics } from '../api/types';
+import type { Counts, ReasonCount, UpgradeStatistics } from '../api/types';
 import { useText } from '../texts';
 import { BAD, GOOD, OFF, TimeChart } from './chart';
 import { DataTable } from './data-table';
-import { span } from './numbers';
+import { filledIn, span } from './numbers';
 
 interface Props {
   title: string;
   of: UpgradeStatistics;
+  /** How many tasks are in which state now, if that is known: one that was started again is no longer what it ended as. */
+  counts?: Pick<Counts, 'succeeded' | 'failed' | 'canceled'>;
   /** The tasks that ended for a reason. */
   tasks?: (reason: ReasonCount) => ReactNode;
 }
 
 /** How upgrades ended: rates with their denominators, over time, and why. */
-export function Outcomes({ title, of, tasks }: Props) {
+export function Outcomes({ title, of, counts, tasks }: Props) {
   const { t, n, code } = useText();
-  const ended = of.succeeded + of.failed;
-  const all = ended + of.canceled;
+  const { succeeded, failed, canceled } = counts ?? of;
+  const ended = succeeded + failed;
+  const all = ended + canceled;
   const ofHowMany = (whole: number) => (whole > 0 ? <small>/ {n(whole)}</small> : undefined);
+  const hasAgain = of.succeeded + of.failed + of.canceled !== all;
   return (
     <Card title={title}>
       <div className="stack">
         <div className="grid tight">
           <Statistic
             title={t('successRate')}
-            value={of.successPercent == null ? '–' : `${of.successPercent.toFixed(1)} %`}
-            suffix={ended > 0 ? <small>{t('ofCount', { part: of.succeeded, whole: ended })}</small> : undefined}
+            value={ended === 0 ? '–' : `${((100 * succeeded) / ended).toFixed(1)} %`}
+            suffix={ended > 0 ? <small>{t('ofCount', { part: succeeded, whole: ended })}</small> : undefined}
           />
-          <Statistic title={t('failed')} value={n(of.failed)} suffix={ofHowMany(ended)} />
-          <Statistic title={t('canceled')} value={n(of.canceled)} suffix={ofHowMany(all)} />
+          <Statistic title={t('failed')} value={n(failed)} suffix={ofHowMany(ended)} />
+          <Statistic title={t('canceled')} value={n(canceled)} suffix={ofHowMany(all)} />
           <Statistic title={t('meanDuration')} value={of.meanSeconds == null ? '–' : span(of.meanSeconds)} />
           <Statistic title={t('longestDuration')} value={of.longestSeconds == null ? '–' : span(of.longestSeconds)} />
         </div>
-        {of.hours.length > 0 && (
+        {hasAgain && <p className="hint plain">{t('outcomes.again')}</p>}
+        {of.points.length > 0 && (
           <TimeChart
             kind="bars"
             label={t('overTime')}
-            points={of.hours.map(({ hour, succeeded, failed, canceled }) => ({ at: hour, succeeded, failed, canceled }))}
+            points={filledIn(of.points, of.stepMinutes)}
             series={[
               { key: 'succeeded', name: t('succeeded'), colour: GOOD },
               { key: 'failed', name: t('failed'), colour: BAD },

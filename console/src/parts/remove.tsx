@@ -10,7 +10,7 @@ interface Props {
   size?: ButtonProps['size'];
   /** What the button says, and what is asked; to remove `name` if absent. */
   what?: string;
-  sure?: string;
+  sure?: string | undefined;
   remove: () => Promise<unknown>;
   removed: () => Promise<unknown> | void;
 }

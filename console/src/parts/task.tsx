@@ -13,13 +13,20 @@ export function taskColumns(t: Text['t'], names: 'job' | 'device'): TableColumns
       ? { title: t('job'), render: (_, { jobId }) => <Link to={`/jobs/${jobId}`}>{jobId}</Link> }
       : { title: 'DeviceName', render: (_, task) => <DeviceLink {...task} /> },
     { title: t('version'), render: (_, { srcVersion, destVersion }) => `${srcVersion ?? '?'} → ${destVersion}` },
-    { title: t('module'), dataIndex: 'module' },
+    // A job is for one module.
+    ...(names === 'job' ? [{ title: t('module'), dataIndex: 'module' }] : []),
     { title: t('state'), render: (_, { state }) => <StateTag kind="taskState" state={state} /> },
-    { title: t('progress'), width: 120, render: (_, { progress }) => <Progress percent={progress} size="small" aria-label={t('progress')} /> },
+    { title: t('progress'), width: 120, render: (_, task) => <TaskProgress task={task} /> },
     { title: t('why'), render: (_, task) => <Why task={task} /> },
     { title: t('attempt'), dataIndex: 'attempt' },
     { title: t('updatedAt'), render: (_, { updatedAt }) => <Time at={updatedAt} /> },
   ];
+}
+
+/** 100 % is the end of a download; only the report of the new version is success. */
+function TaskProgress({ task: { progress, state } }: { task: Task }) {
+  const { t } = useText();
+  return <Progress percent={progress} size="small" status={state === 'SUCCEEDED' ? 'success' : 'normal'} format={(percent) => `${percent} %`} aria-label={t('progress')} />;
 }
 
 /** Why a task waits, or how it ended; with the device's own words if it had any. */

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { Progress } from 'antd';
+import { Link } from 'react-router';
 
 import { api, ask } from '../api/client';
 import { useText } from '../texts';
@@ -26,10 +27,11 @@ export function VersionShares({ productKey, module }: { productKey: string; modu
       {({ devices, others, versions, neverReported }) => {
         const whole = devices + neverReported;
         const rest = [
-          { version: t('otherVersions'), devices: others },
-          { version: t('neverReported'), devices: neverReported },
+          { version: t('otherVersions'), devices: others, filter: null },
+          { version: t('neverReported'), devices: neverReported, filter: `not has module.${module}` },
         ];
-        const rows = devices === 0 ? [] : [...versions, ...rest.filter(({ devices }) => devices > 0)];
+        const meant = versions.map((row) => ({ ...row, filter: `module.${module} = ${JSON.stringify(row.version)}` }));
+        const rows = devices === 0 ? [] : [...meant, ...rest.filter(({ devices }) => devices > 0)];
         return (
           <DataTable
             aria-label={t('versionDistribution')}
@@ -38,13 +40,17 @@ export function VersionShares({ productKey, module }: { productKey: string; modu
             dataSource={rows}
             locale={{ emptyText: <NextStep text={t('versions.empty')} /> }}
             columns={[
-              { title: t('version'), dataIndex: 'version' },
+              {
+                title: t('version'),
+                render: (_, { version, filter }) =>
+                  filter ? <Link to={`/products/${productKey}/devices?${new URLSearchParams({ filter })}`}>{version}</Link> : version,
+              },
               { title: t('devices'), render: (_, row) => n(row.devices) },
               {
                 title: t('share'),
                 width: '50%',
                 render: (_, row) => (
-                  <Progress percent={Math.round((1000 * row.devices) / whole) / 10} aria-label={`${t('share')}: ${row.version}`} />
+                  <Progress percent={Math.round((1000 * row.devices) / whole) / 10} status="normal" format={(percent) => `${percent} %`} aria-label={`${t('share')}: ${row.version}`} />
                 ),
               },
             ]}

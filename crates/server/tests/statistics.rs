@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use otaru_server::rollout::{EventKind, TaskState};
-use otaru_server::{DeviceCounts, DeviceView, EventFilter, HOUR_MS, NewDevice, Paging, Span, UpgradesOf};
+use otaru_server::{
+    DeviceCounts, DeviceView, EventFilter, HOUR_MS, MINUTE_MS, NewDevice, Paging, Span, UpgradesOf,
+};
 
 type Counts = BTreeMap<String, i64>;
 
@@ -113,9 +115,16 @@ async fn ends_of_tasks_are_counted_with_their_reasons_and_times() {
     world.server.cancel_task(third.task.id).await.unwrap();
     world.until(&job, "ended", |_, tasks| tasks.iter().all(|task| task.state.is_terminal())).await;
 
-    let ended = world.server.upgrades(PK, UpgradesOf::Product, Span::default()).await.unwrap();
-    let found: Vec<_> =
-        ended.iter().map(|e| (e.state, &*e.reason, e.tasks, (e.hour * HOUR_MS - START) / HOUR_MS)).collect();
+    let upgrades = async |of, from| {
+        let found = world.server.upgrades(PK, of, Span { from, until: None }).await.unwrap();
+        (found.step_minutes, found.ended)
+    };
+    let (step, ended) = upgrades(UpgradesOf::Product, None).await;
+    assert_eq!(step, 60);
+    let found: Vec<_> = ended
+        .iter()
+        .map(|e| (e.state, &*e.reason, e.tasks, (e.minute * MINUTE_MS - START) / HOUR_MS))
+        .collect();
     assert_eq!(
         found,
         [
@@ -131,18 +140,22 @@ async fn ends_of_tasks_are_counted_with_their_reasons_and_times() {
     let found = events.iter().filter(|numbered| ends(&numbered.event.kind)).count();
     assert_eq!(ended.iter().map(|row| row.tasks).sum::<i64>(), i64::try_from(found).unwrap());
     for of in [UpgradesOf::Job(job.id), UpgradesOf::Package(package.id)] {
-        assert_eq!(world.server.upgrades(PK, of, Span::default()).await.unwrap(), ended);
+        assert_eq!(upgrades(of, None).await.1, ended);
     }
-    let of_another = UpgradesOf::Job(job.id + 1);
-    assert_eq!(world.server.upgrades(PK, of_another, Span::default()).await.unwrap(), []);
-    let later = Span { from: Some(START + HOUR_MS), until: None };
-    assert_eq!(world.server.upgrades(PK, UpgradesOf::Product, later).await.unwrap(), ended[2..]);
+    assert_eq!(upgrades(UpgradesOf::Job(job.id + 1), None).await.1, []);
+    // The shorter the time, the closer it is looked at.
+    let (step, closer) = upgrades(UpgradesOf::Product, Some(START)).await;
+    let minutes: Vec<_> = closer.iter().map(|e| (e.minute * MINUTE_MS - START) / MINUTE_MS).collect();
+    assert_eq!((step, &*minutes), (1, &[1, 1, 61][..]));
+    assert_eq!(upgrades(UpgradesOf::Product, Some(START - 5 * HOUR_MS)).await.0, 10);
+    let (_, later) = upgrades(UpgradesOf::Product, Some(START + HOUR_MS)).await;
+    assert_eq!(later, closer[2..]);
 
     // They are kept as long as events are.
     world.clock.advance(i64::try_from(KEEP_EVENTS.as_millis()).unwrap() + 2 * HOUR_MS);
     let gone = async {
         let all = Span { from: Some(START), until: None };
-        while !world.server.upgrades(PK, UpgradesOf::Product, all).await.unwrap().is_empty() {
+        while !world.server.upgrades(PK, UpgradesOf::Product, all).await.unwrap().ended.is_empty() {
             tokio::task::yield_now().await;
         }
     };

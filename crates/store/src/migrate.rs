@@ -6,7 +6,7 @@ use crate::sql::Tx;
 use crate::{Error, meta};
 
 /// The schema this program reads and writes. A later one is not opened.
-pub const SCHEMA: u32 = 19;
+pub const SCHEMA: u32 = 20;
 
 /// What `meta` calls a database of ours.
 const KIND: &str = "otaru";
@@ -32,6 +32,7 @@ const STEPS: [&str; SCHEMA as usize] = [
     include_str!("schema/0017.sql"),
     include_str!("schema/0018.sql"),
     include_str!("schema/0019.sql"),
+    include_str!("schema/0020.sql"),
 ];
 
 /// What a database holds.

@@ -296,14 +296,14 @@ pub(crate) const VERSION_CHANGE: Table = Table {
     hidden: &[],
 };
 
-/// How tasks ended in an hour.
+/// How tasks ended in a minute.
 pub(crate) const TASK_END: Table = Table {
     name: "task_end",
-    key: &["job_id", "hour", "state", "reason"],
+    key: &["job_id", "minute", "state", "reason"],
     fixed: &[],
     columns: &[
         int("job_id"),
-        int("hour"),
+        int("minute"),
         text("state"),
         text("reason"),
         int("product_id"),

@@ -1,5 +1,5 @@
 //! Roll-ups, kept in the transactions of the changes they count: devices by version, now and by the hour, and how
-//! tasks ended.
+//! tasks ended, by the minute.
 //!
 //! They cost nothing to a report that changes no version and ends no task, and a few statements to a batch of others.
 
@@ -12,8 +12,10 @@ use crate::Error;
 use crate::record::{TASK_END, VERSION_CHANGE, VERSION_COUNT, int, text};
 use crate::sql::{Field, Row, Tx};
 
-/// Milliseconds of what is counted together.
+/// Milliseconds of the changes of versions that are counted together.
 pub const HOUR_MS: Ms = 3_600_000;
+/// Milliseconds of the ends of tasks that are counted together.
+pub const MINUTE_MS: Ms = 60_000;
 
 /// Stands for all versions of a module: no device reports an empty one.
 const ALL: &str = "";
@@ -58,11 +60,11 @@ pub enum Of {
     Job(Id),
 }
 
-/// Tasks that ended alike in one hour.
+/// Tasks that ended alike in some minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Which hour since 1970.
-    pub hour: i64,
+    /// The first of these minutes, since 1970.
+    pub minute: i64,
     /// How.
     pub state: TaskState,
     /// Why: the code of the reason.
@@ -129,7 +131,7 @@ impl Tally {
     }
 
     fn end(&mut self, task: &Task, event: &Event, state: TaskState, reason: Option<&Reason>) {
-        let key = (task.job_id, event.at / HOUR_MS, state, code(reason));
+        let key = (task.job_id, event.at / MINUTE_MS, state, code(reason));
         let end = self.ends.entry(key).or_default();
         (end.product, end.package) = (task.product_id, task.package_id);
         end.n += 1;
@@ -197,10 +199,10 @@ async fn add_changes(tx: &mut Tx, changes: BTreeMap<(Id, String, i64, String), i
 }
 
 async fn add_ends(tx: &mut Tx, ends: BTreeMap<(Id, i64, TaskState, String), End>) -> Result<(), Error> {
-    let rows = ends.into_iter().map(|((job, hour, state, reason), end)| {
+    let rows = ends.into_iter().map(|((job, minute, state, reason), end)| {
         vec![
             job.into(),
-            hour.into(),
+            minute.into(),
             state.to_val(),
             reason.into(),
             end.product.into(),
@@ -211,7 +213,7 @@ async fn add_ends(tx: &mut Tx, ends: BTreeMap<(Id, i64, TaskState, String), End>
             end.longest_ms.into(),
         ]
     });
-    let add = "on conflict (job_id, hour, state, reason) do update set n = task_end.n + excluded.n, \
+    let add = "on conflict (job_id, minute, state, reason) do update set n = task_end.n + excluded.n, \
                timed = task_end.timed + excluded.timed, total_ms = task_end.total_ms + excluded.total_ms, \
                longest_ms = case when excluded.longest_ms > task_end.longest_ms then excluded.longest_ms \
                else task_end.longest_ms end";
@@ -269,13 +271,14 @@ pub async fn changes(
     rows.iter().map(change).collect()
 }
 
-/// How tasks ended in the hours from `from` to before `until`, the oldest first; at most `limit` rows.
+/// How tasks ended in the minutes from `from` to before `until`, `step` of them together, the oldest first; at most
+/// `limit` rows.
 pub async fn ends(
     tx: &mut Tx,
     product: Id,
     of: Of,
-    from: i64,
-    until: i64,
+    (from, until): (i64, i64),
+    step: i64,
     limit: u32,
 ) -> Result<Vec<Ended>, Error> {
     let (of, id) = match of {
@@ -285,10 +288,10 @@ pub async fn ends(
     };
     // PostgreSQL adds up to a wider type.
     let sql = format!(
-        "select hour, state, reason, cast(sum(n) as bigint), cast(sum(timed) as bigint), \
+        "select minute / {step} * {step} as begun, state, reason, cast(sum(n) as bigint), cast(sum(timed) as bigint), \
          cast(sum(total_ms) as bigint), max(longest_ms) from task_end \
-         where {of} product_id = ? and hour >= ? and hour < ? group by hour, state, reason \
-         order by hour, state, reason limit ?"
+         where {of} product_id = ? and minute >= ? and minute < ? group by begun, state, reason \
+         order by begun, state, reason limit ?"
     );
     let mut args = Vec::from_iter(id.map(Into::into));
     args.extend([product.into(), from.into(), until.into(), limit.into()]);
@@ -296,7 +299,7 @@ pub async fn ends(
     let ended = |row: &Row| {
         let mut fields = row.fields();
         Ok(Ended {
-            hour: fields.next()?,
+            minute: fields.next()?,
             state: fields.next()?,
             reason: fields.next()?,
             tasks: fields.next()?,
@@ -310,9 +313,8 @@ pub async fn ends(
 
 /// Drops what was counted in the hours before a time; what is now stays.
 pub async fn drop_before(tx: &mut Tx, before: Ms) -> Result<(), Error> {
-    for sql in ["delete from version_change where hour < ?", "delete from task_end where hour < ?"] {
-        tx.exec(sql, vec![(before / HOUR_MS).into()]).await?;
-    }
+    tx.exec("delete from version_change where hour < ?", vec![(before / HOUR_MS).into()]).await?;
+    tx.exec("delete from task_end where minute < ?", vec![(before / MINUTE_MS).into()]).await?;
     Ok(())
 }
 

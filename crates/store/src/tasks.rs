@@ -35,6 +35,8 @@ pub struct Filter<'a> {
     pub state: Option<TaskState>,
     /// Only those that ended for a reason with this code.
     pub reason: Option<&'a str>,
+    /// Only those of this device.
+    pub device: Option<Id>,
 }
 
 /// Tasks that a page of those with a reason looks at.
@@ -63,6 +65,9 @@ pub(crate) async fn page_of_job(
 ) -> Result<Slice<TaskView, Id>, Error> {
     let states = filter.state.map_or(TaskState::ALL.to_vec(), |state| vec![state]);
     let after = after.unwrap_or(Id::MIN);
+    if let Some(device) = filter.device {
+        return page_of_device(tx, job, device, filter, after, limit).await;
+    }
     let Some(reason) = filter.reason else {
         let ids = tasks_in(tx, job, &states, after, limit.saturating_add(1)).await?;
         let items = views_of(tx, &ids).await?;
@@ -78,16 +83,45 @@ pub(crate) async fn page_of_job(
     Ok(page)
 }
 
+/// The few tasks that a job has of one device.
+async fn page_of_device(
+    tx: &mut Tx,
+    job: Id,
+    device: Id,
+    filter: Filter<'_>,
+    after: Id,
+    limit: u32,
+) -> Result<Slice<TaskView, Id>, Error> {
+    let mut condition = String::from("task.device_id = ? and task.job_id = ? and task.id > ?");
+    let mut args: Vec<Val> = vec![device.into(), job.into(), after.into()];
+    if let Some(state) = filter.state {
+        condition.push_str(" and task.state = ?");
+        args.push(state.to_val());
+    }
+    if let Some(code) = filter.reason {
+        let (has_reason, begin) = has_reason(code);
+        condition = format!("{condition} and {has_reason}");
+        args.push(begin);
+    }
+    args.push(limit.saturating_add(1).into());
+    let items = views(tx, &format!("{condition} order by task.id limit ?"), args).await?;
+    Ok(Slice::cut(items, limit, |view| view.task.id))
+}
+
+/// The condition that a task's reason has this code, and its argument.
+fn has_reason(code: &str) -> (String, Val) {
+    let begin = format!("{{\"code\":{}", serde_json::Value::from(code));
+    (format!("substr(task.reason, 1, {}) = ?", begin.chars().count()), begin.into())
+}
+
 /// Those of some tasks whose reason has this code.
 async fn for_reason(tx: &mut Tx, ids: &[Id], code: &str) -> Result<Vec<Id>, Error> {
-    let begin = format!("{{\"code\":{}", serde_json::Value::from(code));
-    let length = begin.chars().count();
+    let (has_reason, begin) = has_reason(code);
     let mut found = Vec::new();
     for some in ids.chunks(tx.dialect.max_rows()) {
         let (any, mut args) = tx.dialect.any(some);
-        args.push(begin.as_str().into());
-        let sql =
-            format!("select id from task where id {any} and substr(reason, 1, {length}) = ? order by id");
+        args.push(begin.clone());
+        let sql = format!("select id from task where id {any} and {has_reason} order by id");
         for row in tx.rows(sql, args).await? {
             found.push(row.get(0)?);
         }

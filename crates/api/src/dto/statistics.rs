@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use server::{Ended, History, Versions};
+use server::{Ended, History, Upgrades, Versions};
 use utoipa::{IntoParams, ToSchema};
 
 use super::TaskState;
@@ -85,8 +85,11 @@ pub struct UpgradeStatistics {
     pub longest_seconds: Option<f64>,
     /// Why tasks failed or were cancelled, the most frequent reason first.
     pub reasons: Vec<ReasonCount>,
-    /// The hours in which tasks ended.
-    pub hours: Vec<UpgradeHour>,
+    /// Minutes that a point is for: 1 of a time of up to three hours, 10 of up to a day, else 60.
+    #[schema(example = 60)]
+    pub step_minutes: i64,
+    /// When tasks ended; times in which none did are left out.
+    pub points: Vec<UpgradePoint>,
 }
 
 /// How many tasks ended for a reason.
@@ -103,13 +106,13 @@ pub struct ReasonCount {
     pub tasks: i64,
 }
 
-/// How tasks ended in an hour.
+/// How tasks ended in `stepMinutes`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UpgradeHour {
-    /// When the hour began.
+pub struct UpgradePoint {
+    /// When that time began.
     #[schema(format = DateTime, example = "2026-11-22T10:00:00.000Z")]
-    pub hour: String,
+    pub at: String,
     /// Tasks that succeeded.
     pub succeeded: i64,
     /// Tasks that failed.
@@ -153,9 +156,9 @@ pub struct UpgradeQuery {
     pub package_id: Option<String>,
     /// Of this job only; without `packageId`.
     pub job_id: Option<String>,
-    /// A time of the first hour, RFC 3339; a week before `until` if absent.
+    /// When it begins, RFC 3339; a week before `until` if absent.
     pub from: Option<String>,
-    /// A time of the last hour; now if absent.
+    /// When it ends; now if absent.
     pub until: Option<String>,
 }
 
@@ -186,23 +189,23 @@ impl VersionHistory {
 }
 
 impl UpgradeStatistics {
-    pub(crate) fn of(ended: Vec<Ended>) -> Self {
+    pub(crate) fn of(Upgrades { step_minutes, ended }: Upgrades) -> Self {
         use server::rollout::TaskState as State;
-        let mut hours: Vec<UpgradeHour> = Vec::new();
+        let mut points: Vec<UpgradePoint> = Vec::new();
         for row in &ended {
-            let hour = time::text(row.hour * server::HOUR_MS);
-            if hours.last().is_none_or(|last| last.hour != hour) {
-                hours.push(UpgradeHour { hour, ..UpgradeHour::default() });
+            let at = time::text(row.minute * server::MINUTE_MS);
+            if points.last().is_none_or(|last| last.at != at) {
+                points.push(UpgradePoint { at, ..UpgradePoint::default() });
             }
-            let Some(last) = hours.last_mut() else { continue };
+            let Some(last) = points.last_mut() else { continue };
             match row.state {
                 State::Succeeded => last.succeeded += row.tasks,
                 State::Failed => last.failed += row.tasks,
                 _ => last.canceled += row.tasks,
             }
         }
-        let sum = |of: fn(&UpgradeHour) -> i64| hours.iter().map(of).sum::<i64>();
-        let (succeeded, failed, canceled) = (sum(|h| h.succeeded), sum(|h| h.failed), sum(|h| h.canceled));
+        let sum = |of: fn(&UpgradePoint) -> i64| points.iter().map(of).sum::<i64>();
+        let (succeeded, failed, canceled) = (sum(|p| p.succeeded), sum(|p| p.failed), sum(|p| p.canceled));
         let tried = succeeded + failed;
         let successes = || ended.iter().filter(|row| row.state == State::Succeeded && row.timed > 0);
         let timed: i64 = successes().map(|row| row.timed).sum();
@@ -215,7 +218,8 @@ impl UpgradeStatistics {
             mean_seconds: (timed > 0).then(|| total as f64 / timed as f64 / 1_000.0),
             longest_seconds: successes().map(|row| row.longest_ms).max().map(|ms| ms as f64 / 1_000.0),
             reasons: reasons(&ended),
-            hours,
+            step_minutes,
+            points,
         }
     }
 }

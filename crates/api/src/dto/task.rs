@@ -181,6 +181,9 @@ pub struct TaskQuery {
     /// Ended for this reason only: its code. A page may then be short, even empty, and not be the last.
     #[param(example = "deviceFailed")]
     pub reason: Option<String>,
+    /// Of this device only.
+    #[param(example = "lamp-0001")]
+    pub device_name: Option<String>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.

@@ -204,7 +204,8 @@ async fn list_job_tasks(
     Query(query): Query<TaskQuery>,
 ) -> Answer<axum::Json<Page<Task>>> {
     let paging = paging(List::JobTasks, query.cursor.as_deref(), query.limit)?;
-    let filter = TaskFilter { state: query.state.map(Into::into), reason: query.reason.as_deref() };
+    let (reason, device_name) = (query.reason.as_deref(), query.device_name.as_deref());
+    let filter = TaskFilter { state: query.state.map(Into::into), reason, device_name };
     let tasks = api.server.job_tasks(id(IdKind::Job, &job)?, filter, paging).await?;
     api.named_page(List::JobTasks, tasks, |row| row.task.product_id, Task::of).await
 }

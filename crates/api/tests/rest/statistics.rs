@@ -14,7 +14,10 @@ async fn a_product_without_reports_has_numbers() {
     let history = platform.get(&format!("{STATISTICS}/versions/history")).await.json;
     assert_eq!((&history["points"][0]["devices"], &history["versions"]), (&0.into(), &json!([])));
     let upgrades = platform.get(&format!("{STATISTICS}/upgrades")).await.json;
-    assert_eq!(upgrades, json!({"succeeded": 0, "failed": 0, "canceled": 0, "reasons": [], "hours": []}));
+    assert_eq!(
+        upgrades,
+        json!({"succeeded": 0, "failed": 0, "canceled": 0, "reasons": [], "stepMinutes": 60, "points": []})
+    );
 }
 
 #[tokio::test]

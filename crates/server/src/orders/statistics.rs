@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::{DEFAULT_MODULE, Id, Ms};
 use store::device_counts::{self, DeviceCounts};
-use store::statistics::{self, Ended, HOUR_MS, Of, VersionChange, Versions};
+use store::statistics::{self, Ended, HOUR_MS, MINUTE_MS, Of, VersionChange, Versions};
 
 use super::{failed, product_in};
 use crate::Server;
@@ -18,9 +18,9 @@ const WEEK_MS: Ms = 7 * 24 * HOUR_MS;
 /// From when until when, in milliseconds; the week until now if absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
-    /// The hour of this time is the first.
+    /// The hour, or the minutes, of this time are the first.
     pub from: Option<Ms>,
-    /// The hour of this time is the last.
+    /// The hour, or the minutes, of this time are the last.
     pub until: Option<Ms>,
 }
 
@@ -42,6 +42,15 @@ pub struct History {
     pub versions: Vec<String>,
     /// How it was before the first hour, and after each hour in which something changed.
     pub points: Vec<Point>,
+}
+
+/// How tasks ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upgrades {
+    /// Minutes that are counted together.
+    pub step_minutes: i64,
+    /// The oldest first.
+    pub ended: Vec<Ended>,
 }
 
 /// How it was at the end of an hour.
@@ -116,8 +125,10 @@ impl Server {
         product_key: &str,
         of: UpgradesOf,
         span: Span,
-    ) -> Result<Vec<Ended>, OrderError> {
-        let Hours { from, until } = self.hours(span)?;
+    ) -> Result<Upgrades, OrderError> {
+        let (from, until) = self.bounds(span)?;
+        let step = step_of(until - from);
+        let minutes = (from / MINUTE_MS / step * step, until / MINUTE_MS + 1);
         let mut tx = self.read().await?;
         let product = product_in(&mut tx, product_key).await?.id;
         let of = match of {
@@ -125,14 +136,20 @@ impl Server {
             UpgradesOf::Package(id) => Of::Package(id),
             UpgradesOf::Job(id) => Of::Job(id),
         };
-        let ended = statistics::ends(&mut tx, product, of, from, until + 1, MOST_ROWS).await;
+        let ended = statistics::ends(&mut tx, product, of, minutes, step, MOST_ROWS).await;
         let ended = ended.map_err(failed("read statistics"))?;
         check_rows(ended.len())?;
-        Ok(ended)
+        Ok(Upgrades { step_minutes: step, ended })
     }
 
     /// The hours of a span, as far as they are kept.
-    fn hours(&self, Span { from, until }: Span) -> Result<Hours, OrderError> {
+    fn hours(&self, span: Span) -> Result<Hours, OrderError> {
+        let (from, until) = self.bounds(span)?;
+        Ok(Hours { from: from / HOUR_MS, until: until / HOUR_MS })
+    }
+
+    /// The bounds of a span, as far as it is kept.
+    fn bounds(&self, Span { from, until }: Span) -> Result<(Ms, Ms), OrderError> {
         let now = self.core.now();
         let until = until.unwrap_or(now).min(now);
         let from = from.unwrap_or(until - WEEK_MS);
@@ -141,7 +158,16 @@ impl Server {
             return Err(OrderError::invalid("spanInvalid", text).with("field", "from"));
         }
         let kept = self.core.keep_events.map_or(0, |keep| now.saturating_sub(keep));
-        Ok(Hours { from: from.max(kept) / HOUR_MS, until: until / HOUR_MS })
+        Ok((from.max(kept), until))
+    }
+}
+
+/// Minutes told together of so long a time: few enough to be looked at, many enough to show how it went.
+fn step_of(span: Ms) -> i64 {
+    match span / HOUR_MS {
+        ..3 => 1,
+        3..24 => 10,
+        _ => 60,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use rollout::{Id, Input, Job, Task, TaskState, Waiting, waiting};
 use store::committer as rows;
-use store::tasks::Filter as TaskFilter;
+use store::tasks::Filter;
 use store::{Slice, Tx};
 
-use super::devices::devices_named;
+use super::devices::{devices_named, unknown_device};
 use super::jobs::job_in;
 use super::packages::package_in;
 use super::{Paging, failed, product_in};
@@ -23,6 +23,17 @@ pub struct TaskView {
     pub device_name: String,
     /// What it waits for, unless it has ended.
     pub waiting: Option<Waiting>,
+}
+
+/// Which tasks of a job a list shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TaskFilter<'a> {
+    /// Only those in this state.
+    pub state: Option<TaskState>,
+    /// Only those that ended for a reason with this code.
+    pub reason: Option<&'a str>,
+    /// Only those of this device.
+    pub device_name: Option<&'a str>,
 }
 
 /// Which unfinished tasks of some devices to cancel.
@@ -49,7 +60,13 @@ impl Server {
         paging: Paging,
     ) -> Result<Slice<TaskView, Id>, OrderError> {
         let mut tx = self.read().await?;
-        job_in(&mut tx, id).await?;
+        let product = job_in(&mut tx, id).await?.product_id;
+        let TaskFilter { state, reason, device_name } = filter;
+        let device = match device_name {
+            Some(name) => Some(device_in(&mut tx, product, name).await?),
+            None => None,
+        };
+        let filter = Filter { state, reason, device };
         let found = store::tasks::list_by_job(&mut tx, id, filter, paging.after, paging.limit).await;
         let Slice { items, next } = found.map_err(failed("read tasks"))?;
         Ok(Slice { items: self.views(&mut tx, items).await?, next })
@@ -204,4 +221,13 @@ impl Unit {
         );
         Err(OrderError::conflict("sourceExcluded", text).with("task", id).with("reported", reported))
     }
+}
+
+async fn device_in(tx: &mut Tx, product: Id, name: &str) -> Result<Id, OrderError> {
+    let found = store::devices::ids_of(tx, product, &[name.to_owned()]).await;
+    if let Some(id) = found.map_err(failed("read devices"))?.remove(name) {
+        return Ok(id);
+    }
+    let keys = store::products::keys(tx, [product].into()).await.map_err(failed("read products"))?;
+    Err(unknown_device(keys.get(&product).map_or("", String::as_str), name))
 }

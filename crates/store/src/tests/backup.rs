@@ -206,8 +206,8 @@ on_both! {
         let flip = |which: &'static str| {
             altered(&bytes, move |name, mut content| {
                 if name.starts_with(which) {
-                    let last = content.len() - 3;
-                    content[last] ^= 1;
+                    let middle = content.len() / 2;
+                    content[middle] ^= 1;
                 }
                 Some(content)
             })

@@ -304,7 +304,7 @@ on_both! {
         assert_eq!(page.items[1].device_name, "lamp0011");
         let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter::default(), page.next, 3).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![103], None));
-        let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter { state: Some(TaskState::Queued), reason: None }, None, 1).await.unwrap();
+        let page = tasks::list_by_job(&mut tx, JOB, tasks::Filter { state: Some(TaskState::Queued), ..tasks::Filter::default() }, None, 1).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![101], Some(101)));
         let page = tasks::list_by_device(&mut tx, 10, Order::Oldest, Some(100), 2).await.unwrap();
         assert_eq!((ids(&page.items), page.next), (vec![102, 103], Some(103)));
@@ -347,7 +347,7 @@ on_both! {
                 }
             }
         };
-        let of = |reason| tasks::Filter { state: None, reason: Some(reason) };
+        let of = |reason| tasks::Filter { reason: Some(reason), ..tasks::Filter::default() };
         assert_eq!(all(&mut tx, of("timeout"), 9).await, (vec![101, 104], 2));
         assert_eq!(all(&mut tx, of("timeout"), 2).await, (vec![101, 104], 3), "few are looked at for a page");
         assert_eq!(all(&mut tx, of("deviceFailed"), 9).await, (vec![100, 102], 2));
@@ -355,6 +355,11 @@ on_both! {
         assert_eq!(all(&mut tx, of("time%\"'\\"), 9).await, (vec![], 1));
         let queued = tasks::Filter { state: Some(TaskState::Queued), ..of("timeout") };
         assert_eq!(all(&mut tx, queued, 9).await, (vec![], 1));
+        let device = |device, filter| tasks::Filter { device: Some(device), ..filter };
+        assert_eq!(all(&mut tx, device(11, of("timeout")), 9).await, (vec![101], 1));
+        assert_eq!(all(&mut tx, device(12, of("timeout")), 9).await, (vec![], 1));
+        assert_eq!(all(&mut tx, device(13, tasks::Filter::default()), 9).await, (vec![103], 1));
+        assert_eq!(all(&mut tx, device(13, queued), 9).await, (vec![], 1));
         drop(tx);
         store.close().await;
     }
