@@ -460,6 +460,7 @@ function TaskOrders({ task }: { task: Task }) {
         <SureButton
           key={what}
           size="small"
+          quiet
           danger={what === 'cancel'}
           title={t(`order.task.${what}.sure`, { device: task.deviceName })}
           loading={order.isPending}

@@ -22,7 +22,7 @@ export function together(counts: readonly DeviceCounts[]): DeviceCounts {
 export function FleetByStatus({ of, productKey }: { of: DeviceCounts; productKey?: string }) {
   const { t, n } = useText();
   return (
-    <div className="grid tight">
+    <div className="grid statuses">
       {STATUSES.map(([key, title, filter]) => (
         <Statistic
           key={key}

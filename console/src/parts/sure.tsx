@@ -31,13 +31,15 @@ interface Props extends Pick<ButtonProps, 'size' | 'loading' | 'disabled' | 'dan
   title: ReactNode;
   children: string;
   act: () => void;
+  /** One of many in a list: only the question stands out. */
+  quiet?: boolean;
 }
 
 /** A button that asks before it does what it says. */
-export function SureButton({ title, children, act, ...button }: Props) {
+export function SureButton({ title, children, act, quiet, danger, ...button }: Props) {
   const sure = useSure();
   return (
-    <Button {...button} onClick={() => sure({ title, yes: children, danger: button.danger, act })}>
+    <Button {...button} danger={danger && !quiet} onClick={() => sure({ title, yes: children, danger, act })}>
       {children}
     </Button>
   );
