@@ -1,17 +1,20 @@
 //! Events as they happen, to any number of followers.
 //!
-//! One task reads what was committed and writes each event out once; followers only pick what they asked for. What
-//! happened before they came they read themselves, page by page, as fast as they take it. A follower keeps nothing
-//! of its own: who falls behind what all of them remember is let go, and goes on where it was.
+//! One task reads what was committed and writes each event out once; followers only pick what they asked for, and who
+//! asked for all sends the text as it is. What happened before they came they read themselves, page by page, as fast as
+//! they take it. A follower keeps nothing of its own: who falls behind what all of them remember is let go, and goes on
+//! where it was.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::sse;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
 use futures_util::Stream;
-use server::{Names, News, Numbered, OrderError, Server, WhichEvents};
+use server::{EventPage, Names, News, Numbered, OrderError, Server, WhichEvents};
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
@@ -23,6 +26,9 @@ const PAGE: u32 = 200;
 const REMEMBERED: usize = 64;
 /// Pause between two reads: what happens in it goes out together.
 const PACE: Duration = Duration::from_millis(100);
+/// The same after a read of more than [`MANY`] events: a write to each follower costs about the same whatever it carries.
+const SLOW_PACE: Duration = Duration::from_millis(500);
+const MANY: usize = 10;
 /// Longest wait without a look, should nobody tell that there is something.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause between two signs of life to a follower.
@@ -44,7 +50,10 @@ pub(crate) struct Feed {
 /// Events that were read together.
 #[derive(Debug)]
 struct Batch {
-    events: Vec<(Numbered, sse::Event)>,
+    /// As they are sent, one after another.
+    text: Bytes,
+    /// Each with its part of the text.
+    events: Vec<(Numbered, Bytes)>,
     /// All up to this number are in this batch or in those before.
     last: i64,
 }
@@ -74,8 +83,10 @@ impl Feed {
             if timeout(LOOK, news.next()).await == Ok(false) {
                 break;
             }
+            let mut came = 0;
             while let Some(batch) = self.read(last).await {
                 last = batch.last;
+                came += batch.events.len();
                 let is_full = batch.events.len() >= PAGE as usize;
                 // Without followers it ends below.
                 let _ = sender.send(Arc::new(batch));
@@ -83,7 +94,7 @@ impl Feed {
                     break;
                 }
             }
-            sleep(PACE).await;
+            sleep(if came > MANY { SLOW_PACE } else { PACE }).await;
             let mut running = self.running.lock().await;
             if sender.receiver_count() == 0 {
                 *running = None;
@@ -99,8 +110,7 @@ impl Feed {
         if page.items.is_empty() {
             return None;
         }
-        let events = written(&self.server, page.items).await.ok()?;
-        Some(Batch { events, last: page.next })
+        Batch::of(&self.server, page).await.ok()
     }
 }
 
@@ -111,17 +121,26 @@ pub(crate) async fn names_of(server: &Server, items: &[Numbered]) -> Result<Name
     server.names(products, devices).await
 }
 
-/// Events as they are sent.
-async fn written(server: &Server, items: Vec<Numbered>) -> Result<Vec<(Numbered, sse::Event)>, OrderError> {
-    let names = names_of(server, &items).await?;
-    let write = |numbered: Numbered| {
-        let event = Event::of(numbered.clone(), &names);
-        // Texts and numbers can always be written.
-        let data = serde_json::to_string(&event).unwrap_or_default();
-        let message = sse::Event::default().id(event.seq.to_string()).data(data);
-        (numbered, message)
-    };
-    Ok(items.into_iter().map(write).collect())
+impl Batch {
+    async fn of(server: &Server, page: EventPage) -> Result<Self, OrderError> {
+        let names = names_of(server, &page.items).await?;
+        Ok(Self::written(page, &names))
+    }
+
+    fn written(page: EventPage, names: &Names) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::with_capacity(page.items.len()));
+        for numbered in &page.items {
+            let event = Event::of(numbered.clone(), names);
+            // Texts and numbers can always be written, and JSON breaks no line.
+            let data = serde_json::to_string(&event).unwrap_or_default();
+            text += &format!("id: {}\ndata: {data}\n\n", event.seq);
+            ends.push(text.len());
+        }
+        let text = Bytes::from(text);
+        let begins = std::iter::once(0).chain(ends.clone());
+        let parts = begins.zip(ends).map(|(begin, end)| text.slice(begin..end));
+        Self { events: page.items.into_iter().zip(parts).collect(), text, last: page.next }
+    }
 }
 
 /// One who follows events.
@@ -130,7 +149,7 @@ pub(crate) struct Follower {
     which: WhichEvents,
     /// All up to this number has been given, or is none of those asked for.
     seen: i64,
-    ready: VecDeque<sse::Event>,
+    ready: VecDeque<Bytes>,
     place: Place,
     heart: Interval,
 }
@@ -158,17 +177,22 @@ impl Follower {
         Ok(follower)
     }
 
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    pub(crate) fn into_response(self) -> impl IntoResponse {
+        let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+        (headers, Body::from_stream(self.into_stream()))
+    }
+
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         futures_util::stream::unfold(self, async |mut follower| {
-            let event = follower.next().await?;
-            Some((Ok(event), follower))
+            let text = follower.next().await?;
+            Some((Ok(text), follower))
         })
     }
 
-    async fn next(&mut self) -> Option<sse::Event> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
+            if let Some(text) = self.ready.pop_front() {
+                return Some(text);
             }
             match &self.place {
                 Place::Gone => return None,
@@ -187,9 +211,11 @@ impl Follower {
     async fn read_page(&mut self) -> Result<(), OrderError> {
         let page = self.feed.server.events_of(self.which, self.seen, PAGE).await?;
         let is_last = page.items.len() < PAGE as usize;
-        let events = written(&self.feed.server, page.items).await?;
-        self.ready.extend(events.into_iter().map(|(_, event)| event));
-        self.seen = page.next;
+        let batch = Batch::of(&self.feed.server, page).await?;
+        if !batch.text.is_empty() {
+            self.ready.push_back(batch.text);
+        }
+        self.seen = batch.last;
         if is_last {
             self.place = match std::mem::replace(&mut self.place, Place::Gone) {
                 Place::CatchingUp(live) => Place::Live(live),
@@ -213,10 +239,13 @@ impl Follower {
     }
 
     fn take(&mut self, batch: &Batch) {
-        let wanted = |(numbered, _): &&(Numbered, sse::Event)| {
-            numbered.seq > self.seen && self.which.takes(&numbered.event)
-        };
-        self.ready.extend(batch.events.iter().filter(wanted).map(|(_, event)| event.clone()));
+        let is_wanted = |numbered: &Numbered| numbered.seq > self.seen && self.which.takes(&numbered.event);
+        if batch.events.iter().all(|(numbered, _)| is_wanted(numbered)) {
+            self.ready.push_back(batch.text.clone());
+        } else {
+            let wanted = batch.events.iter().filter(|(numbered, _)| is_wanted(numbered));
+            self.ready.extend(wanted.map(|(_, text)| text.clone()));
+        }
         self.seen = self.seen.max(batch.last);
     }
 
@@ -227,8 +256,8 @@ impl Follower {
 }
 
 /// A comment. It brings the place along: who follows what seldom happens must not come back with one long dropped.
-fn note(seen: i64, text: &str) -> sse::Event {
-    sse::Event::default().comment(text.replace(['\r', '\n'], " ")).id(seen.to_string())
+fn note(seen: i64, text: &str) -> Bytes {
+    format!(": {}\nid: {seen}\n\n", text.replace(['\r', '\n'], " ")).into()
 }
 
 #[cfg(test)]
@@ -248,8 +277,8 @@ mod tests {
             task_id: None,
             kind: EventKind::ProductChanged,
         };
-        let message = sse::Event::default().id(seq.to_string()).data("{}");
-        Arc::new(Batch { events: vec![(Numbered { seq, event }, message)], last: seq })
+        let page = EventPage { items: vec![Numbered { seq, event }], next: seq };
+        Arc::new(Batch::written(page, &Names::default()))
     }
 
     async fn server(folder: &std::path::Path) -> Server {

@@ -1,7 +1,6 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use axum::response::sse::Sse;
 use server::{EventFilter, EventPage, IdKind, Order, Slice};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -73,7 +72,7 @@ async fn follow_events(
         None => last,
     };
     let follower = Follower::begin(api.feed.clone(), which, after).await?;
-    Ok(Sse::new(follower.into_stream()))
+    Ok(follower.into_response())
 }
 
 /// The id of the last event seen, as one who connects again sends it.
