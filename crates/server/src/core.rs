@@ -18,7 +18,7 @@ use crate::gateway::LoginRates;
 use crate::ids::IdSource;
 use crate::metrics::Measures;
 use crate::news::Gong;
-use crate::orders::Uploads;
+use crate::orders::{Looks, Uploads};
 use crate::pace::Pace;
 use crate::renounced::Renounced;
 use crate::watch::Watches;
@@ -53,6 +53,7 @@ pub(crate) struct Core {
     pub(crate) measures: Measures,
     pub(crate) watches: Watches,
     pub(crate) uploads: Uploads,
+    pub(crate) looks: Looks,
     /// Struck after each commit with events.
     pub(crate) gong: Gong,
     /// Whose turn it is to write: reports, orders and time take turns in the order they ask.
@@ -109,6 +110,7 @@ impl Core {
             measures: Measures::default(),
             watches: Watches::default(),
             uploads,
+            looks: Looks::default(),
             gong: Gong::default(),
             turn: Arc::default(),
             due: watch::Sender::new(0),

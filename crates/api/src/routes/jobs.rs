@@ -44,7 +44,9 @@ async fn create_job(
 
 /// Tell what a job would do
 ///
-/// The body is that of the order that makes the job. Nothing is made; what would be refused is refused.
+/// The body is that of the order that makes the job. Nothing is made; what would be refused is refused. Where looking
+/// at the devices takes long, what was found serves for 10 seconds, or until the next order of an operator: what devices
+/// report and whether they are connected may be of so long ago. The order that makes the job looks anew.
 #[utoipa::path(post, path = "/api/v1/jobs/dry-run", tag = "jobs",
     request_body = NewJob,
     responses((status = 200, body = Forecast, description = "Whom it would take, and whom not, and why.")))]

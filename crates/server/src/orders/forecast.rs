@@ -1,6 +1,8 @@
 //! What a job would do, found before it is made: whom it takes, whom it leaves out and why, how long it lasts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rollout::{
     Aim, Candidate, Fit, Hold, Id, Job, Limits, Meeting, Ms, Overwrite, Package, Product, Rival, Scope,
@@ -14,6 +16,7 @@ use super::failed;
 use super::filters::selection_in;
 use super::groups::group_in;
 use super::jobs::{NewJob, NewScope};
+use super::looks::Turn;
 use super::warning::Warning;
 use crate::Server;
 use crate::error::OrderError;
@@ -138,15 +141,28 @@ struct Place {
     group: Option<usize>,
 }
 
+/// Of which moment a look is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The present.
+    Now,
+    /// The present too, but for what devices say and whether they are connected, which may be of some seconds ago.
+    Lately,
+}
+
 impl Server {
-    /// Looks at the devices of a job's scope by the rules that will make its tasks, all at one moment.
+    /// Looks at the devices of a job's scope by the rules that will make its tasks.
     pub(super) async fn look(
         &self,
         new: &NewJob,
         package: &Package,
         product: &Product,
         largest_notice: usize,
+        moment: Moment,
     ) -> Result<Prospect, OrderError> {
+        let may_be_kept =
+            moment == Moment::Lately && !matches!(new.scope, NewScope::Named(_) | NewScope::Csv { .. });
+        let turn = if may_be_kept { Some(self.core.looks.turn().await) } else { None };
         let mut tx = self.read().await?;
         let mut unknown = Unknown::default();
         let (mut whom, mut targets) = (Whom::All, vec![]);
@@ -177,7 +193,13 @@ impl Server {
         let among = if scope == Scope::Named { Among::Devices(&targets) } else { Among::Whom(&whom) };
         let read = failed("read jobs");
         let open = store::jobs::open_of(&mut tx, package.product_id).await.map_err(&read)?;
-        let mut kinds = kinds(&mut tx, new, package, &scope, among, &groups, &open).await?;
+        let aim = Aim { scope: &scope, terms: &new.terms, package };
+        let alike = if new.terms.only_new {
+            Arc::default()
+        } else {
+            alike(&mut tx, &aim, among, &open, turn).await?
+        };
+        let mut kinds = kinds(&aim, &alike, &groups);
         let held =
             store::jobs::counted(&mut tx, open.into_iter().filter(|j| j.hold.is_some()).collect()).await;
         let held = held.map_err(&read)?;
@@ -221,33 +243,51 @@ impl Server {
     }
 }
 
-async fn kinds(
+/// Whether it matters which devices are alike.
+fn asks_which(aim: &Aim<'_>) -> bool {
+    matches!(aim.scope, Scope::Percent { .. }) || aim.terms.count_waves() > 0
+}
+
+async fn alike(
     tx: &mut Tx,
-    new: &NewJob,
-    package: &Package,
-    scope: &Scope,
+    aim: &Aim<'_>,
     among: Among<'_>,
-    groups: &[(WaveGroup, BTreeSet<Id>)],
     jobs: &[Job],
-) -> Result<Vec<Kind>, OrderError> {
-    if new.terms.only_new {
-        return Ok(vec![]);
-    }
-    let read = failed("read devices");
-    let which = matches!(scope, Scope::Percent { .. }) || new.terms.count_waves() > 0;
-    let alike = store::targets::alike(tx, among, package, jobs, which).await.map_err(&read)?;
-    let aim = Aim { scope, terms: &new.terms, package };
-    let kind = |alike: Alike| {
-        let Alike { enabled, came, ref version, ref devices, .. } = alike;
-        let fit = aim.fit(Candidate { enabled, came, version: version.as_deref() });
-        let place = |device: &Id| Place {
-            spread: spread(package.id, *device),
-            group: groups.iter().position(|(_, devices)| devices.contains(device)),
-        };
-        let places = devices.iter().map(place).collect();
-        Kind { fit, places, alike: Alike { devices: vec![], ..alike } }
+    turn: Option<Turn<'_>>,
+) -> Result<Arc<[Alike]>, OrderError> {
+    let which = asks_which(aim);
+    let begun = Instant::now();
+    let kept = match (turn, among) {
+        (Some(turn), Among::Whom(whom)) => {
+            let asked = turn.asked(aim.package, whom, jobs, which);
+            if let Some(found) = turn.kept(&asked, begun) {
+                return Ok(found);
+            }
+            Some((turn, asked))
+        }
+        _ => None,
     };
-    Ok(alike.into_iter().map(kind).collect())
+    let found = store::targets::alike(tx, among, aim.package, jobs, which).await;
+    let found = found.map_err(failed("read devices"))?.into();
+    if let Some((turn, asked)) = kept {
+        turn.keep(asked, &found, begun, begun.elapsed());
+    }
+    Ok(found)
+}
+
+fn kinds(aim: &Aim<'_>, alike: &[Alike], groups: &[(WaveGroup, BTreeSet<Id>)]) -> Vec<Kind> {
+    let place = |device: &Id| Place {
+        spread: spread(aim.package.id, *device),
+        group: groups.iter().position(|(_, devices)| devices.contains(device)),
+    };
+    let kind = |alike: &Alike| {
+        let Alike { enabled, came, online, ref version, ref rivals, n, ref devices } = *alike;
+        let fit = aim.fit(Candidate { enabled, came, version: version.as_deref() });
+        let places = devices.iter().map(place).collect();
+        let (version, rivals, devices) = (version.clone(), rivals.clone(), vec![]);
+        Kind { fit, places, alike: Alike { enabled, came, online, version, rivals, n, devices } }
+    };
+    alike.iter().map(kind).collect()
 }
 
 impl HeldJob {

@@ -11,7 +11,7 @@ use store::committer::{self as rows, Keys};
 use store::jobs::Filter;
 use store::{Order, Slice, Tx};
 
-use super::forecast::{Forecast, Prospect};
+use super::forecast::{Forecast, Moment, Prospect};
 use super::packages::{package_in, unknown_package};
 use super::warning::Warning;
 use super::windows::{check_budget, check_opening, check_windows};
@@ -117,7 +117,7 @@ const MOST_PUSHES: i64 = 10_000;
 impl Server {
     /// Makes a job. Its tasks follow in chunks.
     pub async fn create_job(&self, new: NewJob) -> Result<CreatedJob, OrderError> {
-        let (package, prospect) = self.prospect(&new).await?;
+        let (package, prospect) = self.prospect(&new, Moment::Now).await?;
         if new.kind != JobKind::Dynamic {
             check_matched(&package, &prospect.forecast)?;
             check_first_wave(&prospect)?;
@@ -126,16 +126,17 @@ impl Server {
         Ok(CreatedJob { job, forecast: prospect.forecast })
     }
 
-    /// Tells what a job would do, and refuses what would be refused; nothing is made.
+    /// Tells what a job would do, and refuses what would be refused; nothing is made. Where looking at the devices takes
+    /// long, what they say and whether they are connected may be of some seconds ago.
     pub async fn forecast_job(&self, new: &NewJob) -> Result<Forecast, OrderError> {
-        let (package, prospect) = self.prospect(new).await?;
+        let (package, prospect) = self.prospect(new, Moment::Lately).await?;
         check_verified(new, &package)?;
         check_schedule(&new.terms, self.core.now())?;
         check_soaks(&new.terms, self.core.now())?;
         Ok(prospect.forecast)
     }
 
-    async fn prospect(&self, new: &NewJob) -> Result<(Package, Prospect), OrderError> {
+    async fn prospect(&self, new: &NewJob, moment: Moment) -> Result<(Package, Prospect), OrderError> {
         check_terms(new)?;
         check_scope(new)?;
         let mut tx = self.read().await?;
@@ -147,7 +148,7 @@ impl Server {
         check_file(new, &package)?;
         check_sources(new, &package)?;
         let largest_notice = self.check_notice(new, &package, &product)?;
-        let mut prospect = self.look(new, &package, &product, largest_notice).await?;
+        let mut prospect = self.look(new, &package, &product, largest_notice, moment).await?;
         prospect.forecast.warnings = self.warnings(new);
         Ok((package, prospect))
     }

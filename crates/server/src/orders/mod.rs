@@ -12,6 +12,7 @@ mod filters;
 mod forecast;
 mod groups;
 mod jobs;
+mod looks;
 mod modules;
 mod names;
 mod packages;
@@ -36,6 +37,7 @@ pub use events::{EventFilter, EventPage, Status};
 pub use forecast::{Estimate, Excluded, Forecast, HeldJob, OfMatched};
 pub use groups::{GroupChange, MOST_GROUPS, Members, Membership, NewGroup, csv_members};
 pub use jobs::{CreatedJob, JobFilter, NewJob, NewScope};
+pub(crate) use looks::Looks;
 pub use modules::NewModule;
 pub use names::Names;
 pub use packages::{NewFile, NewPackage, PackageUpload};
@@ -61,6 +63,8 @@ pub use warning::Warning;
 
 pub(crate) use devices::find_device;
 pub(crate) use products::random_text;
+use std::sync::Arc;
+
 use rollout::{Id, Product};
 
 use store::Tx;
@@ -117,6 +121,9 @@ async fn product_in(tx: &mut Tx, product_key: &str) -> Result<Product, OrderErro
 impl Unit {
     async fn finish(mut self) -> Result<(), OrderError> {
         self.use_key().await?;
-        self.commit().await.map_err(failed("commit"))
+        let core = Arc::clone(&self.core);
+        self.commit().await.map_err(failed("commit"))?;
+        core.looks.ordered();
+        Ok(())
     }
 }
