@@ -115,6 +115,13 @@ pub async fn of(tx: &mut Tx, products: &[Id]) -> Result<BTreeMap<Id, DeviceCount
     Ok(found)
 }
 
+/// Whether at least half of all devices are of this product.
+pub(crate) async fn is_most(tx: &mut Tx, product: Id) -> Result<bool, Error> {
+    let sql = "select 1 from device_count where status = 'all' group by status \
+               having sum(case when product_id = ? then n else -n end) >= 0";
+    Ok(tx.row(sql, vec![product.into()]).await?.is_some())
+}
+
 /// Removes the counts of a product.
 pub(crate) async fn remove(tx: &mut Tx, product: Id) -> Result<(), Error> {
     tx.exec("delete from device_count where product_id = ?", vec![product.into()]).await.map(drop)
