@@ -158,6 +158,8 @@ impl Core {
             core: Arc::clone(self),
             changes: Changes::default(),
             shared: Vec::new(),
+            shut_out: Vec::new(),
+            uncarried: Vec::new(),
             due: NEVER,
         })
     }
@@ -189,6 +191,17 @@ impl Core {
     /// Takes the turn at writing for good.
     pub(crate) async fn last_turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Ends the sessions that a committed unit ends.
+    fn end_sessions(&self, shut_out: &[Id], uncarried: &[Id]) {
+        for device in shut_out {
+            self.renounced.put(*device, self.next_id());
+            self.sessions.close(*device, door::Closed::Ordered);
+        }
+        for device in uncarried {
+            self.sessions.leave_gateway(*device);
+        }
     }
 
     /// Sends what a committed unit decided.
@@ -264,6 +277,10 @@ pub(crate) struct Unit {
     changes: Changes,
     /// Devices that two clients were found to use: product key and name.
     shared: Vec<(String, String)>,
+    /// Devices whose right to be connected goes with the commit.
+    shut_out: Vec<Id>,
+    /// Devices that are with their gateway no longer once it is committed.
+    uncarried: Vec<Id>,
     due: Ms,
 }
 
@@ -331,17 +348,27 @@ impl Unit {
         self.tell(Event { at: self.now, product_id, device_id, job_id, task_id: None, kind });
     }
 
+    /// Ends the device's session with the commit, and whichever was admitted before it.
+    pub(crate) fn shut_out(&mut self, device: Id) {
+        self.shut_out.push(device);
+    }
+
+    /// Ends, with the commit, the sessions of those of the devices that a gateway carries.
+    pub(crate) fn take_off(&mut self, devices: Vec<Id>) {
+        self.uncarried.extend(devices);
+    }
+
     async fn ids(&mut self, streams: usize) -> Result<UnitIds, Error> {
         let streams = u32::try_from(streams).unwrap_or(u32::MAX);
         let next = if streams == 0 { 0 } else { committer::reserve_streams(&mut self.tx, streams).await? };
         Ok(UnitIds { core: Arc::clone(&self.core), now: self.now, next_stream: next, streams_left: streams })
     }
 
-    /// Commits, then sends what was decided. Goes on even if the caller stops waiting, so that
-    /// nothing that is in the database stays unsent.
+    /// Commits, then ends the sessions it ends and sends what was decided. Goes on even if the caller stops waiting,
+    /// so that nothing that is in the database stays unsent.
     pub(crate) async fn commit(self) -> Result<(), Error> {
         let done = tokio::spawn(async move {
-            let Self { turn, begun, mut tx, now, core, changes, shared, due } = self;
+            let Self { turn, begun, mut tx, now, core, changes, shared, shut_out, uncarried, due } = self;
             store::device_counts::note(&mut tx, &changes.events).await?;
             committer::append_events(&mut tx, &changes.events).await?;
             tx.commit().await?;
@@ -350,6 +377,7 @@ impl Unit {
             if !changes.events.is_empty() {
                 core.gong.strike();
             }
+            core.end_sessions(&shut_out, &uncarried);
             core.send(changes.outbound, now);
             core.wake_at(due);
             core.tell_shared(&shared);

@@ -172,10 +172,8 @@ impl Server {
             return Err(Refusal::Code(TOO_MANY, words));
         }
         let to = Gateway { id: gateway.device, name: gateway_name(gateway) };
-        let moved = unit.put_under(Some(&to), &found).await?;
-        unit.commit().await?;
-        self.log_out_moved(&moved);
-        Ok(())
+        unit.put_under(Some(&to), &found).await?;
+        Ok(unit.commit().await?)
     }
 
     /// Those that belong to another gateway, or to none, stay as they are.
@@ -183,10 +181,8 @@ impl Server {
         let mut unit = self.core.unit().await?;
         let found = self.known(&mut unit.tx, gateway, subs).await?;
         let own: Vec<Found> = found.into_iter().filter(|sub| sub.gateway == Some(gateway.device)).collect();
-        let moved = unit.put_under(None, &own).await?;
-        unit.commit().await?;
-        self.log_out_moved(&moved);
-        Ok(())
+        unit.put_under(None, &own).await?;
+        Ok(unit.commit().await?)
     }
 
     /// All or none.
@@ -316,23 +312,16 @@ impl Server {
         };
         sub.proof.is_some_and(holds)
     }
-
-    /// Ends what the gateways that devices have left still carry of them.
-    pub(crate) fn log_out_moved(&self, moved: &[Id]) {
-        for device in moved {
-            self.core.sessions.leave_gateway(*device);
-        }
-    }
 }
 
 impl Unit {
-    /// Puts devices under a gateway, or under none, and tells so. Gives those for which that is a change: their
-    /// sessions with the old one end after the commit.
+    /// Puts devices under a gateway, or under none, and tells so. Of those for which that is a change the sessions with
+    /// the old one end with the commit.
     pub(crate) async fn put_under(
         &mut self,
         gateway: Option<&Gateway>,
         devices: &[Found],
-    ) -> Result<Vec<Id>, store::Error> {
+    ) -> Result<(), store::Error> {
         let to = gateway.map(|gateway| gateway.id);
         let moved: BTreeMap<Id, Id> =
             devices.iter().filter(|sub| sub.gateway != to).map(|sub| (sub.device, sub.product)).collect();
@@ -352,7 +341,8 @@ impl Unit {
             let to = gateway.map(|gateway| told(gateway.name.clone()));
             self.told(product_id, Some(device), None, EventKind::GatewayChanged { from, to });
         }
-        Ok(ids)
+        self.take_off(ids);
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a device came in by may be taken away between the check and its session.
+//! A device may lose its right to be connected between the check of its login and its session.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,8 @@ use rollout::Id;
 /// Longer than a login may take.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Devices whose certificate was changed a moment ago: what was admitted before that has no right to a session.
+/// Devices that were disabled or removed a moment ago, or whose certificate was changed: what was admitted before that
+/// has no right to a session.
 #[derive(Default)]
 pub(crate) struct Renounced(Mutex<HashMap<Id, (Epoch, Instant)>>);
 

@@ -458,3 +458,50 @@ async fn a_certificate_is_bound_to_one_device_until_it_is_taken_away() {
     world.server.remove_device("a1TestPk001", "dev002").await.unwrap();
     assert_eq!(world.server.bearer(&digest).await, Err(Refusal::NotAuthorised));
 }
+
+/// Whoever gives the order may go away while it is committed.
+#[tokio::test]
+async fn a_device_that_is_shut_out_is_so_although_nobody_waits_for_it() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    for polls in polls() {
+        let mut device = Device::online(&world, &key, "1.0.0").await;
+        let order = world.server.set_device_enabled("a1TestPk001", "dev001", false);
+        let is_left = polled(polls, order).await.is_none();
+        world.until_next_turn().await;
+        if world.server.device("a1TestPk001", "dev001").await.unwrap().device.enabled {
+            device.nothing_more().await;
+            continue;
+        }
+        device.expect_close().await;
+        if is_left {
+            return;
+        }
+        world.server.set_device_enabled("a1TestPk001", "dev001", true).await.unwrap();
+    }
+    panic!("it was never left while it was committed");
+}
+
+#[tokio::test]
+async fn a_changed_certificate_ends_the_session_although_nobody_waits_for_it() {
+    let world = World::new().await;
+    world.product().await;
+    let key = world.device("dev001").await;
+    for (n, polls) in polls().enumerate() {
+        let mut device = Device::online(&world, &key, "1.0.0").await;
+        let digits = format!("{n:064x}");
+        let order = world.server.set_device_certificate("a1TestPk001", "dev001", Some(&digits));
+        let is_left = polled(polls, order).await.is_none();
+        world.until_next_turn().await;
+        if world.server.device_certificate("a1TestPk001", "dev001").await.unwrap() != Some(digits) {
+            device.nothing_more().await;
+            continue;
+        }
+        device.expect_close().await;
+        if is_left {
+            return;
+        }
+    }
+    panic!("it was never left while it was committed");
+}

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Device, DeviceKey, SUB_DEVICES, World, new_job};
+use common::{Device, DeviceKey, SUB_DEVICES, World, new_job, polled, polls};
 use otaru_server::rollout::{EventKind, NodeType, TaskState};
 use otaru_server::{
     DeviceName, NewDevice, NewPackage, NewProduct, NewScope, Paging, ProductChange, WhichEvents,
@@ -581,4 +581,30 @@ async fn sub_devices_register_with_their_products_secret() {
     for params in [proxieds(&[unsigned(&subs[0])]), json!([right]), json!({})] {
         assert_eq!(ask(&mut gateway, REGISTER_BY_PRODUCT, params).await["code"], 460);
     }
+}
+
+/// Whoever gives the order may go away while it is committed.
+#[tokio::test]
+async fn a_sub_device_that_is_moved_leaves_its_gateway_although_nobody_waits_for_it() {
+    let world = world().await;
+    let subs = subs(&world, 1).await;
+    let mut gateway = with_subs(&world, "gate001", &subs).await;
+    world.device("gate002").await;
+    let sub = DeviceName { product_key: SUB.into(), device_name: subs[0].name.clone() };
+    for polls in polls() {
+        let is_left = polled(polls, world.server.add_sub_device(PK, "gate002", &sub)).await.is_none();
+        world.until_next_turn().await;
+        let paging = Paging { after: None, limit: 10 };
+        if !world.server.sub_devices(PK, "gate001", paging).await.unwrap().items.is_empty() {
+            continue;
+        }
+        until_online(&world, &subs[0], false).await;
+        if is_left {
+            return;
+        }
+        assert_eq!(add(&mut gateway, &subs).await["code"], 200);
+        assert_eq!(log_in(&mut gateway, &subs).await["code"], 200);
+        until_online(&world, &subs[0], true).await;
+    }
+    panic!("it was never left while it was committed");
 }

@@ -51,9 +51,8 @@ impl Server {
         }
         let kind = EventKind::DeviceCertificate { sha256: sha256.clone() };
         unit.told(device.product_id, Some(device.id), None, kind);
+        unit.shut_out(device.id);
         unit.finish().await?;
-        self.core.renounced.put(device.id, self.core.next_id());
-        self.core.sessions.close(device.id, door::Closed::Ordered);
         Ok(sha256)
     }
 }

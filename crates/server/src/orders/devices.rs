@@ -366,11 +366,11 @@ impl Server {
             device.enabled = enabled;
             store::devices::set_enabled(&mut unit.tx, device.id, enabled).await.map_err(&write)?;
             unit.told(device.product_id, Some(device.id), None, EventKind::DeviceEnabled { enabled });
-            unit.finish().await?;
         }
         if !enabled {
-            self.core.sessions.close(device.id, door::Closed::Ordered);
+            unit.shut_out(device.id);
         }
+        unit.finish().await?;
         Ok(device)
     }
 
@@ -389,9 +389,8 @@ impl Server {
         store::devices::delete(&mut unit.tx, device.id).await.map_err(&write)?;
         let kind = EventKind::DeviceRemoved { device_name: device_name.to_owned() };
         unit.told(device.product_id, Some(device.id), None, kind);
-        unit.finish().await?;
-        self.core.sessions.close(device.id, door::Closed::Ordered);
-        Ok(())
+        unit.shut_out(device.id);
+        unit.finish().await
     }
 
     /// The tasks of a device in the order they were made, or against it.

@@ -137,15 +137,12 @@ impl Server {
         product.without_pre_registration =
             change.without_pre_registration.unwrap_or(product.without_pre_registration);
         store::products::update(&mut unit.tx, &product).await.map_err(&write)?;
-        let left = match product.node_type {
-            NodeType::Device if was_gateway => {
-                topology::under(&mut unit.tx, product.id).await.map_err(&write)?
-            }
-            _ => Vec::new(),
-        };
+        if was_gateway && product.node_type == NodeType::Device {
+            let under = topology::under(&mut unit.tx, product.id).await.map_err(&write)?;
+            unit.take_off(under);
+        }
         unit.told(product.id, None, None, EventKind::ProductChanged);
         unit.finish().await?;
-        self.log_out_moved(&left);
         Ok(product)
     }
 

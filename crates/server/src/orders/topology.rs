@@ -55,10 +55,8 @@ impl Server {
             return Err(OrderError::conflict("tooManySubDevices", text).with("most", most));
         }
         let name = DeviceName { product_key: product_key.into(), device_name: device_name.into() };
-        let moved = unit.put_under(Some(&Gateway { id, name }), &[found]).await.map_err(&write)?;
-        unit.finish().await?;
-        self.log_out_moved(&moved);
-        Ok(())
+        unit.put_under(Some(&Gateway { id, name }), &[found]).await.map_err(&write)?;
+        unit.finish().await
     }
 
     /// Takes a device out of the topology of its gateway, which logs it out.
@@ -78,9 +76,7 @@ impl Server {
             let error = OrderError::not_found("subDeviceNotFound", text);
             error.with("productKey", &*sub.product_key).with("deviceName", &*sub.device_name)
         })?;
-        let moved = unit.put_under(None, &[found]).await.map_err(&write)?;
-        unit.finish().await?;
-        self.log_out_moved(&moved);
-        Ok(())
+        unit.put_under(None, &[found]).await.map_err(&write)?;
+        unit.finish().await
     }
 }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use otaru_server::rollout::{
     Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState, Terms,
 };
 use otaru_server::{
-    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, Server, TaskFilter,
-    TaskView,
+    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, ProductChange,
+    Server, TaskFilter, TaskView,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -214,6 +215,11 @@ impl World {
             assert!(tokio::time::Instant::now() < deadline, "what was due at {next:?} is never done");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Waits until an order under way has been carried out to its end, or given up.
+    pub async fn until_next_turn(&self) {
+        self.server.change_product("a1TestPk001", ProductChange::default(), |_| Ok(())).await.unwrap();
     }
 
     pub fn counter(&self, name: &str) -> u64 {
@@ -596,6 +602,26 @@ pub async fn http_ask(address: SocketAddr, method: &str, target: &str, headers: 
     stream.read_to_end(&mut answer).await.unwrap();
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end..].to_vec())
+}
+
+/// Lets an order get as far as so many polls bring it, and drops it there, as when the one who sent it goes away.
+/// `None`: it was not done by then.
+pub async fn polled<T>(polls: usize, order: impl Future<Output = T>) -> Option<T> {
+    let (mut order, mut left) = (std::pin::pin!(order), polls);
+    std::future::poll_fn(move |context| {
+        left -= 1;
+        match order.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// How often to poll an order, time and again: how often it takes is not always the same.
+pub fn polls() -> impl Iterator<Item = usize> {
+    (1..30).cycle().take(900)
 }
 
 pub fn id(task: &Task) -> String {
