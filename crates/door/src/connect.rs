@@ -153,11 +153,15 @@ impl<P: Platform> Door<P> {
             let granted = self.register(&registration, peer, channel, ended(stream)).await?;
             return Registered::new(terms, &registration, &granted).map(Entry::Registered);
         }
-        if let Channel::Tls(Some(certificate)) = channel
-            && connect.password.unwrap_or_default().is_empty()
-        {
-            let welcome = self.admit_bearer(connect, terms, &certificate, peer, stream).await?;
-            return Ok(Entry::Session(welcome));
+        if connect.password.unwrap_or_default().is_empty() {
+            match channel {
+                Channel::Tls(Some(certificate)) => {
+                    let welcome = self.admit_bearer(connect, terms, &certificate, peer, stream).await?;
+                    return Ok(Entry::Session(welcome));
+                }
+                _ if connect.username.unwrap_or_default().is_empty() => return Err(Why::Nameless),
+                _ => {}
+            }
         }
         let username = username(connect)?;
         let login = Login {

@@ -147,6 +147,11 @@ async fn whoever_is_turned_away_has_one_line_that_says_why() {
         (hello(|c| c.password = b"my secret".to_vec()), "wrong password: it does not fit", NAMED),
         (hello(|c| c.password = Vec::new()), "there is no password", NAMED),
         (
+            hello(|c| (c.username, c.password) = (String::new(), Vec::new())),
+            "it has neither user name and password nor shown a certificate of its own",
+            r#"mqtt="3.1.1""#,
+        ),
+        (
             hello(|c| c.client_id = "id|authType=id2,signmethod=hmacsha1|".into()),
             "names an authType that is not served",
             NAMED,

@@ -22,6 +22,7 @@ use openssl::ssl::{
 };
 use openssl::stack::Stack;
 use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509NameRef};
 
 use crate::Fingerprint;
@@ -195,6 +196,8 @@ fn ask(context: &mut SslContextBuilder, trusted: &[X509]) -> Result<(), ErrorSta
         names.push(X509NameRef::to_owned(ca.subject_name())?)?;
         store.add_cert(ca.clone())?;
     }
+    // A CA need not be its own: one between a root and the devices may stand alone.
+    store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
     context.set_verify_cert_store(store.build())?;
     context.set_client_ca_list(names);
     context.set_verify(SslVerifyMode::PEER);

@@ -81,6 +81,8 @@ pub(crate) enum Why {
     ClientId(credentials::Error),
     /// The client id names this sign method.
     SignMethod(String),
+    /// There is neither a user name nor a password, nor a certificate that would do without.
+    Nameless,
     /// There is no user name.
     NoUsername,
     /// The user name cannot be read.
@@ -187,7 +189,8 @@ impl Why {
             | Self::Unsendable
             | Self::Platform(Refusal::Malformed) => Some(connack::BAD_CLIENT_ID),
             Self::Registration(RegistrationRefusal::Unavailable) => Some(connack::UNAVAILABLE),
-            Self::NoUsername
+            Self::Nameless
+            | Self::NoUsername
             | Self::Username(_)
             | Self::Password { .. }
             | Self::Token
@@ -260,6 +263,7 @@ impl Why {
             | Self::SmallPackets(_)
             | Self::ClientId(_)
             | Self::SignMethod(_)
+            | Self::Nameless
             | Self::NoUsername
             | Self::Username(_)
             | Self::NoRandom
@@ -326,6 +330,10 @@ impl fmt::Display for Why {
             Self::SignMethod(word) => {
                 write!(f, "unknown sign method {word:?}: {}", credentials::Error::SignMethod)
             }
+            Self::Nameless => f.write_str(
+                "it has neither user name and password nor shown a certificate of its own: a device comes by its \
+                 certificate over TLS, and is asked for it only where tls-client-ca names the CA",
+            ),
             Self::NoUsername => {
                 write!(f, "there is no user name: {}", credentials::Error::Username)
             }
@@ -347,7 +355,9 @@ impl fmt::Display for Why {
                  read in the answer to a registration",
             ),
             Self::Registration(refusal) => f.write_str(registration(*refusal)),
-            Self::Password { missing: true, .. } => f.write_str("there is no password"),
+            Self::Password { missing: true, .. } => {
+                f.write_str("there is no password, and no certificate of its own was shown in its place")
+            }
             Self::Password { .. } | Self::Platform(Refusal::BadPassword) => f.write_str(
                 "wrong password: it does not fit client id, user name, sign method and the device's secret; \
                  `otaru device credentials` shows one that does",
@@ -390,7 +400,8 @@ fn advice(reason: &str, certified: bool) -> &'static str {
         "; it does not trust the certificate here: give it the CA's (ca.pem), and connect by a name that the \
          certificate has"
     } else if reason.contains("certificate verify failed") {
-        "; its own certificate must be one for clients, in force, and of a CA in the file of tls-client-ca"
+        "; its own certificate must be one for clients, in force, and of a CA in the file of tls-client-ca; what is \
+         between it and that CA the device has to send, or the file to hold"
     } else if reason.contains("record layer failure") {
         "; what it sends is no record of TLS"
     } else if reason.contains("unsupported protocol") {

@@ -15,11 +15,15 @@ use common::platform::{PRODUCT, PRODUCT_SECRET, SECRET, TestBlob};
 use common::websocket;
 use futures_util::FutureExt as _;
 use mqtt::Packet;
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
-use openssl::x509::X509;
+use openssl::x509::extension::{BasicConstraints, SubjectKeyIdentifier};
 use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use otaru_door::certs::{Authority, Pem};
 use otaru_door::{Certificate, Config, Fingerprint, Tls, TlsError, proxy};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex};
@@ -530,4 +534,40 @@ async fn another_cas_certificate_and_one_for_servers_end_the_handshake() {
         assert!(is_refused(&house, bearing(SslVersion::TLS1_2, pem)).await);
     }
     house.await_count("tls_failed", 2).await;
+}
+
+/// A CA that the CA has signed.
+fn intermediate() -> Pem {
+    let (root, root_key) = (X509::from_pem(&MADE.ca.certificate).unwrap(), &MADE.ca.key);
+    let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_text("CN", "intermediate").unwrap();
+    let mut made = X509Builder::new().unwrap();
+    made.set_version(2).unwrap();
+    made.set_serial_number(&BigNum::from_u32(7).unwrap().to_asn1_integer().unwrap()).unwrap();
+    made.set_subject_name(&name.build()).unwrap();
+    made.set_issuer_name(root.subject_name()).unwrap();
+    made.set_pubkey(&key).unwrap();
+    made.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    made.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    made.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    let identifier = SubjectKeyIdentifier::new().build(&made.x509v3_context(None, None)).unwrap();
+    made.append_extension(identifier).unwrap();
+    made.sign(&PKey::private_key_from_pem(root_key).unwrap(), MessageDigest::sha256()).unwrap();
+    Pem { certificate: made.build().to_pem().unwrap(), key: key.private_key_to_pem_pkcs8().unwrap() }
+}
+
+#[tokio::test]
+async fn a_ca_that_is_not_its_own_is_trusted_alone() {
+    let intermediate = intermediate();
+    let certificate = certificate(&MADE.server).trusting(&intermediate.certificate).unwrap();
+    let house = House::with_tls(Config::default(), Tls::new(Some(&certificate)).unwrap()).await;
+    let own = Authority::from_pem(&intermediate).unwrap().sign_device("whatever").unwrap();
+    bind(&house, &own, "dev002");
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        let named = silent("dev002&a1TestPk001");
+        Client::enter(dial(&house, bearing(version, &own)).await, &named).await.ping().await;
+    }
+    let sibling = Authority::from_pem(&MADE.ca).unwrap().sign_device("whatever").unwrap();
+    assert!(is_refused(&house, bearing(SslVersion::TLS1_2, &sibling)).await);
 }
