@@ -86,13 +86,16 @@ impl<'a> Config<'a> {
         for (index, module) in self.modules.iter().enumerate() {
             let repeated = self.modules[..index].iter().any(|other| other.name == module.name);
             ensure(valid_module(module.name) && !repeated, BadConfig::Module(index))?;
-            let length = module.version.chars().count();
-            let plain = RawStr::plain(module.version).is_some();
-            ensure((1..=64).contains(&length) && plain, BadConfig::Version(index))?;
+            ensure(valid_version(module.version), BadConfig::Version(index))?;
         }
         ensure(BLOCK_SIZES.contains(&self.block), BadConfig::Block(self.block))?;
         ensure((1..=MAX_WINDOW).contains(&self.window), BadConfig::Window(self.window))
     }
+}
+
+/// Whether a module can have this version: 1 to 64 characters without `"`, `\` and control characters.
+pub fn valid_version(version: &str) -> bool {
+    (1..=64).contains(&version.chars().count()) && RawStr::plain(version).is_some()
 }
 
 /// Why a [`Config`] cannot be used.

@@ -42,7 +42,7 @@ mod update;
 mod updater;
 mod window;
 
-pub use config::{BadConfig, Config, DEFAULT_MODULE, MAX_FILE, MAX_MODULES, Module};
+pub use config::{BadConfig, Config, DEFAULT_MODULE, MAX_FILE, MAX_MODULES, Module, valid_version};
 pub use output::{Block, Counters, Event, Failure, MESSAGE_SIZE, Operation, Output, Status};
 pub use record::Record;
 pub use target::MAX_URL;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use device::mcu::{Event, FRAME_SIZE, Host, Image, Output, Phase};
+use device::valid_version;
 use serial2::SerialPort;
 use sha2::{Digest as _, Sha256};
 
-use super::Options;
+use super::{Options, UNREADABLE};
 
 /// How long a part may take to say who it is, and how long one that did not is left alone.
 const ASKED: Duration = Duration::from_secs(3);
@@ -35,6 +36,8 @@ pub(super) struct Mcu {
 pub enum Answer {
     /// It runs this version.
     Runs(String),
+    /// It runs, and what it says is no version.
+    Unreadable(String),
     /// Its loader waits for an image.
     Waits,
     /// Nothing.
@@ -45,6 +48,11 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs(version) => write!(f, "runs {version}"),
+            Self::Unreadable(text) => write!(
+                f,
+                "says that it runs {text:?}, which is no version: 1 to 64 characters without quotes, backslashes and \
+                 control characters. {UNREADABLE} is reported"
+            ),
             Self::Waits => f.write_str("waits in its loader for an image"),
             Self::Silent => f.write_str("does not answer"),
         }
@@ -70,7 +78,7 @@ impl Mcu {
         loop {
             tokio::time::sleep(LEFT_ALONE).await;
             // A line that is gone may come again, such as that of an adapter.
-            if matches!(self.ask().await, Ok(Answer::Runs(_) | Answer::Waits)) {
+            if self.ask().await.is_ok_and(|answer| answer != Answer::Silent) {
                 return;
             }
         }
@@ -113,8 +121,9 @@ impl Mcu {
                     Err(error) if error.kind() == ErrorKind::TimedOut => {}
                     Err(error) => return Err(error).with_context(broken),
                 },
-                Output::End(Event::Answered(Phase::Running, version)) => {
-                    return Ok(Answer::Runs(version.to_owned()));
+                Output::End(Event::Answered(Phase::Running, text)) => {
+                    let answer = if valid_version(text) { Answer::Runs } else { Answer::Unreadable };
+                    return Ok(answer(text.to_owned()));
                 }
                 Output::End(Event::Answered(..)) => return Ok(Answer::Waits),
                 Output::End(Event::Failed(failure)) => bail!("{failure}"),

@@ -46,6 +46,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// The version that is reported of a part that is in its loader, and so runs none.
 const LOADER: &str = "loader";
 
+/// The version that is reported of a part that says none that could be.
+const UNREADABLE: &str = "unreadable";
+
 /// Runs a device in a terminal: what happens is told line by line on standard error, Ctrl-C ends it.
 ///
 /// Fails if the device cannot run at all: the state folder, the options, or a login that the platform refuses. A
@@ -122,7 +125,12 @@ async fn part(
     if let Some(change) = images.change()?
         && answer != Answer::Silent
     {
-        if matches!(&answer, Answer::Runs(version) if *version != change.new) {
+        let is_other = match &answer {
+            Answer::Runs(version) => *version != change.new,
+            Answer::Unreadable(_) => true,
+            Answer::Waits | Answer::Silent => false,
+        };
+        if is_other {
             images.end()?;
         } else {
             let (after, images, module) = (after.clone(), images.clone(), mcu.module.clone());
@@ -138,6 +146,7 @@ async fn part(
     }
     match &answer {
         Answer::Runs(version) => state.learn(&mcu.module, version)?,
+        Answer::Unreadable(_) => state.learn(&mcu.module, UNREADABLE)?,
         Answer::Waits => state.learn(&mcu.module, LOADER)?,
         Answer::Silent => {}
     }

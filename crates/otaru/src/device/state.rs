@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use device::{DEFAULT_MODULE, Record};
+use device::{DEFAULT_MODULE, Record, valid_version};
 use wire::credentials::valid_module;
 
 use super::disk::replace;
@@ -50,6 +50,11 @@ impl State {
                 ensure!(
                     valid_module(name),
                     "--module {name}={version}: the name must be 1 to 64 characters of A-Z a-z 0-9 . - _"
+                );
+                ensure!(
+                    valid_version(version),
+                    "--module {name}={}: the version must be 1 to 64 characters without quotes, backslashes and control characters",
+                    version.escape_default()
                 );
                 self.learn(name, version)?;
                 modules.push((name.clone(), version.clone()));

@@ -588,8 +588,14 @@ async fn a_hook_that_cannot_install_fails_the_update() {
 /// A part, off for so many milliseconds, at the other end of a pty that is bad, until the test ends; where it is.
 #[cfg(unix)]
 fn part(off: u64, bad: u64) -> std::path::PathBuf {
+    part_with(off, bad, sim::mcu::image("2.0.0", 20_000))
+}
+
+/// The same, of a part that starts this image.
+#[cfg(unix)]
+fn part_with(off: u64, bad: u64, image: Vec<u8>) -> std::path::PathBuf {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use sim::mcu::{Line, Part, image};
+    use sim::mcu::{Line, Part};
     use std::io::{Read as _, Write as _};
 
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -609,7 +615,7 @@ fn part(off: u64, bad: u64) -> std::path::PathBuf {
     });
     std::thread::spawn(move || {
         let (_held, started) = (held, std::time::Instant::now());
-        let (mut part, mut noise) = (Part::new(&[image("2.0.0", 20_000)]), Line::new(7, bad));
+        let (mut part, mut noise) = (Part::new(&[image]), Line::new(7, bad));
         part.switch_off(off);
         loop {
             let came = came.recv_timeout(std::time::Duration::from_millis(5)).unwrap_or_default();
@@ -709,6 +715,31 @@ async fn a_part_that_runs_something_else_after_all_is_reported_so() {
     let informs = bench.informs(4).await;
     assert_eq!(informs, ["MCU=loader", "default=1.0.0", "MCU=2.0.0", "default=1.0.0"]);
     assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-4));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_that_says_what_is_no_version_keeps_nobody_from_reporting() {
+    for text in ["2\"0", "2\\0", "2\n0", ""] {
+        let image = sim::mcu::image(text, 20_000);
+        let file = image.clone();
+        let mut bench = Bench::new(Platform { file, module: Some("MCU"), ..Platform::default() }).await;
+        (bench.options.mcu, bench.options.once) = (Some(part_with(0, 0, image)), false);
+        let informs = bench.informs(4).await;
+        assert_eq!(informs, ["MCU=loader", "default=1.0.0", "MCU=unreadable", "default=1.0.0"], "{text:?}");
+        assert_eq!(bench.platform.lock().unwrap().steps.last(), Some(&-4));
+        let told = bench.events.lock().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(told.iter().any(|line| line.contains(&format!("it says that it runs {text:?}"))), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_reported_is_refused_and_not_kept() {
+    let mut bench = Bench::new(Platform::default()).await;
+    bench.options.module = vec![("MCU".to_owned(), "1\"0".to_owned())];
+    let error = format!("{:#}", bench.run().await.unwrap_err());
+    assert!(error.contains("--module MCU=1\\\"0: the version must be"), "{error}");
+    assert!(!bench.options.state_folder().join("modules/MCU.version").exists());
 }
 
 #[cfg(unix)]
