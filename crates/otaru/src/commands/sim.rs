@@ -59,6 +59,9 @@ pub(crate) struct Fleet {
     /// Address of the platform's door for devices
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
     host: String,
+    /// A file with the CA, in PEM, that the certificates of https:// files come from; the system's CAs unless given
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The version that they start with
     #[arg(long, value_name = "VERSION", default_value = "1.0.0")]
     version: String,
@@ -155,6 +158,7 @@ fn load(fleet: &Fleet, client: &Client) -> anyhow::Result<ExitCode> {
         rate: fleet.rate,
         block: fleet.block,
         window: fleet.window,
+        ca: fleet.ca.clone(),
     };
     plan.check(&name(fleet, fleet.devices))?;
     // A socket a device, and some for everything else.

@@ -14,7 +14,7 @@ impl Trust {
     pub(crate) const SYSTEM: Self = Self(RootCerts::PlatformVerifier);
 
     /// Those of a file, and no others.
-    pub(super) fn read(file: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
         let pem =
             std::fs::read(file).with_context(|| format!("the CA in {} cannot be read", file.display()))?;
         let mut found = Vec::new();

@@ -27,17 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SENT: usize = MESSAGE_SIZE + 256;
 
 pub(super) struct Member {
-    plan: Arc<Plan>,
-    index: usize,
-    counts: Arc<Counts>,
-    store: Arc<Store>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: usize,
+    pub(super) counts: Arc<Counts>,
+    pub(super) store: Arc<Store>,
+    pub(super) trust: Trust,
 }
 
 impl Member {
-    pub(super) fn new(plan: Arc<Plan>, index: usize, counts: Arc<Counts>, store: Arc<Store>) -> Self {
-        Self { plan, index, counts, store }
-    }
-
     /// Runs the device for ever. Fails if it cannot run.
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (mut version, mut unreported) = (self.plan.version.clone(), false);
@@ -209,7 +206,7 @@ impl<'a> Boot<'a> {
                 }
                 Output::Fetch { id, url, offset, len } => {
                     let block = self.member.plan.block;
-                    self.fetch = Some(Fetch::start(id, url, offset, len, block, &Trust::SYSTEM));
+                    self.fetch = Some(Fetch::start(id, url, offset, len, block, &self.member.trust));
                 }
                 Output::Event(event) => self.happened(event),
                 Output::Wait(at) => return Some(at),

@@ -7,6 +7,7 @@
 mod member;
 mod store;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use device::{Config, Module, Updater};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::device::trust::Trust;
 use member::Member;
 use store::Store;
 
@@ -35,14 +37,21 @@ pub struct Plan {
     pub block: u32,
     /// Blocks asked for at once, at most.
     pub window: usize,
+    /// The CA, in PEM, that the certificates of `https://` files come from; the system's CAs without it.
+    pub ca: Option<PathBuf>,
 }
 
 impl Plan {
     /// Whether a device of this name can run.
     pub fn check(&self, device_name: &str) -> anyhow::Result<()> {
+        self.trust()?;
         let modules = [Module::new(device::DEFAULT_MODULE, &self.version)];
         Updater::new(self.config(device_name, &modules), None)?;
         Ok(())
+    }
+
+    fn trust(&self) -> anyhow::Result<Trust> {
+        self.ca.as_deref().map_or(Ok(Trust::SYSTEM), Trust::read)
     }
 
     fn config<'a>(&'a self, device_name: &'a str, modules: &'a [Module<'a>]) -> Config<'a> {
@@ -117,11 +126,13 @@ fn set(text: &std::sync::Mutex<String>, new: String) {
 
 /// Runs the fleet until the future is dropped, or a device cannot run at all.
 pub async fn run(plan: Plan, counts: Arc<Counts>) -> anyhow::Result<()> {
+    let trust = plan.trust()?;
     let (plan, store, started) = (Arc::new(plan), Arc::new(Store::default()), Instant::now());
     let mut members = JoinSet::new();
     for index in 0..plan.devices.len() {
         let at = started + Duration::from_secs_f64(index as f64 / f64::from(plan.rate));
-        let member = Member::new(Arc::clone(&plan), index, Arc::clone(&counts), Arc::clone(&store));
+        let (plan, counts, store) = (Arc::clone(&plan), Arc::clone(&counts), Arc::clone(&store));
+        let member = Member { plan, index, counts, store, trust: trust.clone() };
         members.spawn(async move {
             sleep_until(at).await;
             member.run().await

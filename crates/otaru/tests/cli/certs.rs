@@ -108,4 +108,12 @@ fn our_device_comes_with_tls_and_fetches_with_it() {
     let done = device("localhost", &with_ca).wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(std::fs::read(state.join("modules/default.bin")).unwrap() == content);
+
+    // So does a fleet.
+    let fleet =
+        ["sim", "fleet", "a1TestPk001", "--devices", "1", "--updates", "1", "--host", &platform.devices];
+    platform.order(&["device", "add", "a1TestPk001", "sim-00001"]);
+    platform.order(&["job", "start", id, "--device", "sim-00001", "--protocol", "http"]);
+    let done = platform.run(&[&fleet[..], &with_ca].concat());
+    assert_eq!(done.code, 0, "{}", done.err);
 }

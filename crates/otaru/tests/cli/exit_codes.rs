@@ -40,6 +40,7 @@ fn a_fleet_that_cannot_run_is_told_before_its_devices_are_made() {
         ("--window", "99", "1 to 32"),
         ("--version", "", "the version must be"),
         ("--prefix", "x/", "the device name must be"),
+        ("--ca", "/nowhere/ca.pem", "the CA in /nowhere/ca.pem cannot be read"),
     ] {
         let nobody = ["--url", "http://127.0.0.1:9", "--token", "x"];
         let done = run(otaru().args(["sim", "fleet", "a1TestPk001", option, value]).args(nobody));
