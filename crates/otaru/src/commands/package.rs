@@ -1,5 +1,7 @@
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use api::dto::{Job, Package, PackageFile};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -111,13 +113,26 @@ fn path(id: &str) -> String {
 }
 
 fn add_package(add: &Add, client: &Client) -> anyhow::Result<()> {
+    // With several, commas stand between their names.
+    if let [_, _, ..] = add.files[..]
+        && let Some(path) = add.files.iter().find(|path| name(path).contains(','))
+    {
+        bail!(
+            "{} has a comma in its name, which files of a package of several cannot have: rename it",
+            path.display()
+        );
+    }
     let package = upload::package(&add.files, &target(add), client)?;
     add.format.show(&package, show)
 }
 
+/// The name that devices are told of a file.
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 fn target(add: &Add) -> String {
-    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let names: Vec<String> = add.files.iter().filter_map(name).collect();
+    let names: Vec<_> = add.files.iter().map(|path| name(path)).collect();
     let method = match add.sign_method {
         SignMethod::Md5 => "md5",
         SignMethod::Sha256 => "sha256",

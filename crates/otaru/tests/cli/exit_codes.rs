@@ -62,6 +62,10 @@ fn a_refusal_is_1_and_tells_why() {
         (&["task", "cancel", "tsk_0000000000001"], "taskNotFound"),
         (&["package", "add", "a1TestPk001", "/nowhere/lamp.bin", "--version", "1"], "/nowhere/lamp.bin"),
         (&["package", "add", "a1TestPk001", "/", "--version", "1"], "is not a file"),
+        (
+            &["package", "add", "a1TestPk001", "a.bin", "/x/b,c.bin", "--version", "1"],
+            "/x/b,c.bin has a comma",
+        ),
         (&["product", "list", "--token", "wrong"], "wrongToken"),
     ] {
         let done = platform.run(words);
