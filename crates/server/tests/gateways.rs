@@ -516,6 +516,7 @@ async fn a_gateway_gets_the_secrets_of_sub_devices_made_beforehand() {
     world.server.allow_device_registration(SUB, "meter000", 5).await.unwrap();
     assert_eq!(ask(&mut other, REGISTER, unsigned(&subs[0])).await["code"], 200);
     assert_eq!(registered(&world).await[2..], [("gate002".into(), true)]);
+    assert_eq!(world.counter("registrations"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

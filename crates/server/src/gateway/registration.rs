@@ -13,6 +13,7 @@ use super::{
     check_is_gateway, gateway_name, of, told,
 };
 use crate::Server;
+use crate::counters::Counters;
 use crate::ids::IdKind;
 use crate::registration::{decide, device_secret, product_secret};
 
@@ -62,11 +63,14 @@ impl Server {
         let mut unit = self.core.unit().await?;
         let verdicts = self.judge(&mut unit.tx, gateway, step, subs, unit.now).await?;
         let (scheme, name) = (RegistrationScheme::Register, told(gateway_name(gateway)));
+        let mut registrations = 0;
         for Registered { device, product, again, .. } in verdicts.iter().flatten().filter(|r| !r.is_known) {
             let kind = EventKind::DeviceRegistered { scheme, again: *again, gateway: Some(name.clone()) };
             unit.told(*product, Some(*device), None, kind);
+            registrations += 1;
         }
         unit.commit().await?;
+        Counters::add_many(&self.door_counters.registrations, registrations);
         Ok(verdicts)
     }
 
