@@ -520,6 +520,25 @@ async fn a_gateway_gets_the_secrets_of_sub_devices_made_beforehand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_frees_a_sub_device_for_the_registration_by_another_gateway() {
+    let world = world().await;
+    let subs = subs(&world, 2).await;
+    let _before = with_subs(&world, "gate001", &subs).await;
+    let mut other = gateway(&world, "gate002").await;
+    let_register(&world, SUB).await;
+    for sub in &subs {
+        world.server.allow_device_registration(SUB, &sub.name, 5).await.unwrap();
+        assert_eq!(ask(&mut other, REGISTER, unsigned(sub)).await["code"], 6619);
+    }
+    let name = |sub: &DeviceKey| DeviceName { product_key: SUB.into(), device_name: sub.name.clone() };
+    world.server.remove_sub_device(PK, "gate001", &name(&subs[0])).await.unwrap();
+    world.server.add_sub_device(PK, "gate002", &name(&subs[1])).await.unwrap();
+    for sub in &subs {
+        assert_eq!(ask(&mut other, REGISTER, unsigned(sub)).await["code"], 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_registration_by_a_gateway_is_refused_with_its_code() {
     let world = world().await;
     let subs = subs(&world, 2).await;
