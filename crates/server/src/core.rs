@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::downlink::{self, Writer};
-use crate::gateway::LoginRates;
+use crate::gateway::Rates;
 use crate::ids::IdSource;
 use crate::metrics::Measures;
 use crate::news::Gong;
@@ -38,7 +38,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// Most sub-devices of a gateway.
     pub(crate) sub_devices: usize,
-    pub(crate) login_rates: LoginRates,
+    pub(crate) login_rates: Rates,
+    pub(crate) topology_rates: Rates,
     pub(crate) renounced: Renounced,
     /// The zone of products that have none.
     pub(crate) timezone: String,
@@ -99,7 +100,8 @@ impl Core {
             ids: IdSource::default(),
             limits,
             sub_devices,
-            login_rates: LoginRates::new(sub_devices),
+            login_rates: Rates::new(sub_devices),
+            topology_rates: Rates::new(sub_devices),
             renounced: Renounced::default(),
             timezone,
             offered_until_us: AtomicI64::new(0),

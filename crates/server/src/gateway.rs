@@ -1,6 +1,6 @@
 //! What gateways ask for their sub-devices (docs/protocol.md 9).
 
-mod login_rate;
+mod rate;
 mod registration;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::core::Unit;
 use crate::counters::Counters;
 use crate::downlink::bytes;
 
-pub(crate) use login_rate::LoginRates;
+pub(crate) use rate::Rates;
 
 /// Codes of answers, in the order of docs/protocol.md 9.
 const SUCCESS: i32 = 200;
@@ -171,6 +171,8 @@ impl Server {
             let words = format!("a gateway may have {most} sub-devices in its topology");
             return Err(Refusal::Code(TOO_MANY, words));
         }
+        let rates = &self.core.topology_rates;
+        self.check_rate(rates, gateway, new, "too many new sub-devices in the topology in a short time")?;
         let to = Gateway { id: gateway.device, name: gateway_name(gateway) };
         unit.put_under(Some(&to), &found).await?;
         Ok(unit.commit().await?)
@@ -193,7 +195,8 @@ impl Server {
         subs: &[SubDevice<'_>],
     ) -> Result<(), Refusal> {
         self.check_writable()?;
-        self.check_rate(gateway, subs.len())?;
+        let rates = &self.core.login_rates;
+        self.check_rate(rates, gateway, subs.len(), "too many logins of sub-devices in a short time")?;
         // A gateway waits for what its logins before have come to, as others do for their reports.
         let _ = self.queue.flush().await;
         let mut tx = self.core.store.read().await?;
@@ -233,12 +236,11 @@ impl Server {
         check_own(gateway, subs, &found)
     }
 
-    fn check_rate(&self, gateway: &Session, logins: usize) -> Result<(), Refusal> {
-        if self.core.login_rates.take(gateway.device, logins, self.core.now()) {
+    fn check_rate(&self, rates: &Rates, gateway: &Session, wanted: usize, what: &str) -> Result<(), Refusal> {
+        if rates.take(gateway.device, wanted, self.core.now()) {
             return Ok(());
         }
-        let words = "too many logins of sub-devices in a short time: try again in a few seconds";
-        Err(Refusal::Code(TOO_OFTEN, words.into()))
+        Err(Refusal::Code(TOO_OFTEN, format!("{what}: try again in a few seconds")))
     }
 
     fn check_writable(&self) -> Result<(), Refusal> {

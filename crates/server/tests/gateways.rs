@@ -422,6 +422,30 @@ async fn a_gateway_that_logs_in_without_end_is_slowed_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_adds_and_deletes_without_end_is_slowed_down() {
+    let world = world().await;
+    let subs = subs(&world, 50).await;
+    let mut gateway = gateway(&world, "gate001").await;
+    let list = Value::from(subs.iter().map(unsigned).collect::<Vec<_>>());
+    let mut added = 0;
+    let refused = loop {
+        let answer = add(&mut gateway, &subs).await;
+        if answer["code"] != 200 {
+            break answer;
+        }
+        added += 50;
+        assert!(added <= SUB_DEVICES + 1_000, "{added} were added");
+        assert_eq!(add(&mut gateway, &subs).await["code"], 200, "what is there already costs nothing");
+        assert_eq!(ask(&mut gateway, DELETE, list.clone()).await["code"], 200);
+    };
+    assert_eq!(refused["code"], 429);
+    assert!(added > SUB_DEVICES + 1_000 - 50, "only {added} were added");
+    assert_eq!(ask(&mut gateway, GET, json!({})).await["data"], json!([]), "none of the request is done");
+    world.clock.advance(2_500);
+    assert_eq!(add(&mut gateway, &subs).await["code"], 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_may_come_by_itself_and_by_its_gateway() {
     let world = world().await;
     let subs = subs(&world, 1).await;

@@ -3,16 +3,17 @@ use std::sync::{Mutex, PoisonError};
 
 use rollout::{Id, Ms};
 
-/// Logins of sub-devices that a gateway may go on with in a second.
+/// Of what is counted, what a gateway may go on with in a second.
 const PER_SECOND: i64 = 20;
-/// Logins that a gateway may have at once beside one of each of its sub-devices.
+/// What a gateway may have of it at once, beside one for each of its sub-devices.
 const SPARE: usize = 1_000;
 /// Gateways kept before those are forgotten that may have all again.
 const KEPT: usize = 1_024;
 
-/// How often gateways log sub-devices in (docs/protocol.md 9). It outlasts their connections.
-pub(crate) struct LoginRates {
-    /// Logins that a gateway may have at once, in thousandths.
+/// How often gateways log sub-devices in, or put them into their topologies (docs/protocol.md 9). It outlasts their
+/// connections.
+pub(crate) struct Rates {
+    /// What a gateway may have at once, in thousandths.
     most: i64,
     kept: Mutex<Kept>,
 }
@@ -23,7 +24,7 @@ struct Kept {
     limit: usize,
 }
 
-/// What a gateway had left, in thousandths of a login, and when.
+/// What a gateway had left, in thousandths, and when.
 #[derive(Clone, Copy)]
 struct Credit {
     left: i64,
@@ -38,7 +39,7 @@ impl Credit {
     }
 }
 
-impl LoginRates {
+impl Rates {
     /// For gateways with so many sub-devices.
     pub(crate) fn new(sub_devices: usize) -> Self {
         let most = i64::try_from(sub_devices.saturating_add(SPARE)).unwrap_or(i64::MAX).saturating_mul(1_000);
@@ -46,8 +47,8 @@ impl LoginRates {
         Self { most, kept }
     }
 
-    /// Takes so many logins of a gateway. `false`: those are too many for now, and none is taken.
-    pub(crate) fn take(&self, gateway: Id, logins: usize, now: Ms) -> bool {
+    /// Takes so much for a gateway. `false`: that is too much for now, and nothing is taken.
+    pub(crate) fn take(&self, gateway: Id, wanted: usize, now: Ms) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.gateways.len() >= kept.limit {
             kept.gateways.retain(|_, credit| credit.at(now, self.most).left < self.most);
@@ -55,7 +56,7 @@ impl LoginRates {
         }
         let credit = kept.gateways.entry(gateway).or_insert(Credit { left: self.most, at: now });
         *credit = credit.at(now, self.most);
-        let wanted = i64::try_from(logins).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let wanted = i64::try_from(wanted).unwrap_or(i64::MAX).saturating_mul(1_000);
         let is_enough = credit.left >= wanted;
         if is_enough {
             credit.left -= wanted;
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_gateway_that_starts_may_log_all_in_and_then_goes_on_at_its_rate() {
-        let rates = LoginRates::new(2_000);
+        let rates = Rates::new(2_000);
         assert!((0..60).all(|_| rates.take(1, 50, NOW)));
         assert!(!rates.take(1, 1, NOW));
         assert!(rates.take(2, 50, NOW), "another has its own");
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_neither_gives_nor_stops() {
-        let rates = LoginRates::new(0);
+        let rates = Rates::new(0);
         assert!(rates.take(1, SPARE, NOW));
         assert!(!rates.take(1, 1, NOW - 3_600_000));
         assert!(rates.take(1, 1, NOW - 3_600_000 + 50));
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn who_may_have_all_again_is_forgotten() {
-        let rates = LoginRates::new(0);
+        let rates = Rates::new(0);
         for gateway in 0..10 * KEPT as i64 {
             assert!(rates.take(gateway, 1, NOW + gateway * 50));
         }
