@@ -473,6 +473,7 @@ impl Counts {
 impl Job {
     pub(crate) fn of(row: rollout::Job, names: &server::Names) -> Self {
         let product_key = names.products.get(&row.product_id).cloned().unwrap_or_default();
+        let timeout_minutes = row.timeout_ms.map(|ms| ms / 60_000);
         Self {
             id: IdKind::Job.text(row.id),
             product_key,
@@ -482,9 +483,9 @@ impl Job {
             scope: row.scope.into(),
             protocol: row.protocol.into(),
             need_push: row.need_push,
-            timeout_minutes: row.timeout_ms.map(|ms| ms / 60_000),
+            timeout_minutes,
             rate_per_minute: row.need_push.then_some(row.rate_per_minute),
-            terms: Terms::from(row.terms).without_idle(row.need_push),
+            terms: Terms::from(row.terms).without_idle(row.need_push, timeout_minutes),
             hold: row.hold.map(Into::into),
             progress: row.gate.map(Into::into),
             busy: row.work.is_some(),

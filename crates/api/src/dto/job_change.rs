@@ -20,7 +20,7 @@ pub struct JobChange {
     #[schema(value_type = Option<i64>)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub timeout_minutes: Option<Option<i64>>,
-    /// Most pushes in any minute, from the next push on.
+    /// Most pushes in any minute, from the next push on. Not of a job whose `needPush` is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1_000)]
     pub rate_per_minute: Option<i64>,
@@ -45,7 +45,7 @@ pub struct TermsChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 3)]
     pub attempts: Option<i32>,
-    /// Minutes from a failed attempt to the next, for those that fail from now on.
+    /// Minutes from a failed attempt to the next, for those that fail from now on. Not with one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1)]
     pub retry_interval_minutes: Option<i64>,
@@ -58,7 +58,8 @@ pub struct TermsChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 30)]
     pub start_timeout_minutes: Option<i64>,
-    /// Pushes without getting further after which an attempt has failed; 0 is no limit.
+    /// Pushes without getting further after which an attempt has failed; 0 is no limit. Not of a job whose `needPush` is
+    /// false.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 5)]
     pub most_pushes: Option<i32>,

@@ -44,6 +44,7 @@ pub use statistics::*;
 pub use status::*;
 pub use task::*;
 pub use terms::*;
+pub(crate) use together::check_change;
 pub use upload::*;
 pub use waiting::*;
 pub use window::*;

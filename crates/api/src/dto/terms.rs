@@ -113,7 +113,7 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Minutes of silence after which a device that has begun is lost, and counts as failed until it
-    /// speaks; 60 if absent, 0 is never.
+    /// speaks; 60 if absent, 0 is never. Not with a `timeoutMinutes` that is no longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 60)]
     pub lost_after_minutes: Option<i64>,

@@ -10,6 +10,7 @@ use super::{Answer, Api, exclusive};
 use crate::cursor::{List, paging};
 use crate::dto::{
     CancelTasks, CreatedJob, Forecast, Job, JobChange, JobQuery, NewJob, Page, SkipWave, Task, TaskQuery,
+    check_change,
 };
 use crate::extract::{Json, MAX_IMPORT, Path, Query, id, parse};
 
@@ -101,7 +102,11 @@ async fn change_job(
     let id = id(IdKind::Job, &job)?;
     let names = api.names_of(api.server.job(id).await?.product_id).await?;
     let expected = std::mem::take(&mut change.expected);
-    let check = |now: &rollout::Job| expected.check(&Job::of(now.clone(), &names));
+    let given = change.clone();
+    let check = |now: &rollout::Job| {
+        expected.check(&Job::of(now.clone(), &names))?;
+        check_change(&given, now)
+    };
     answer(&api, api.server.change_job(id, change.try_into()?, check).await?).await
 }
 

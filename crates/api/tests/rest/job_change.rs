@@ -152,3 +152,34 @@ async fn what_does_not_change_is_named_with_the_reason() {
     let unknown = change(&platform, "job_01h2xk7m3c8p0", &json!({})).await;
     assert_eq!((unknown.status, unknown.problem()), (StatusCode::NOT_FOUND, "jobNotFound"));
 }
+
+#[tokio::test]
+async fn what_would_mean_nothing_is_refused_as_of_a_new_job() {
+    let platform = Platform::with_product().await;
+    let package = platform.package().await;
+    let scope = json!({"kind": "named", "deviceNames": ["lamp-1"]});
+    let new = json!({"packageId": package, "kind": "STATIC", "scope": scope, "needPush": false,
+        "terms": {"attempts": 1}});
+    let made = platform.made("/jobs", &new.to_string()).await;
+    let job = made["job"]["id"].as_str().unwrap();
+    for (body, fields) in [
+        (json!({"ratePerMinute": 5}), ["ratePerMinute", "needPush"]),
+        (json!({"terms": {"mostPushes": 5}}), ["mostPushes", "needPush"]),
+        (json!({"terms": {"retryIntervalMinutes": 5}}), ["retryIntervalMinutes", "attempts"]),
+        (json!({"terms": {"retryIntervalMinutes": 5, "attempts": 1}}), ["retryIntervalMinutes", "attempts"]),
+    ] {
+        let answer = change(&platform, job, &body).await;
+        assert_eq!(answer.problem(), "termsContradict", "{body}: {}", answer.json);
+        assert_eq!(answer.json["params"]["fields"], json!(fields), "{body}");
+    }
+    let told = platform.get(&format!("/events?jobId={job}")).await.json.to_string();
+    assert!(!told.contains("jobChanged"), "{told}");
+    for body in [
+        json!({"terms": {"mostPushes": 0}}),
+        json!({"terms": {"retryIntervalMinutes": 5, "attempts": 2}}),
+        json!({"terms": {"retryIntervalMinutes": 6}}),
+        json!({"terms": {"attempts": 1}}),
+    ] {
+        assert_eq!(change(&platform, job, &body).await.status, StatusCode::OK, "{body}");
+    }
+}

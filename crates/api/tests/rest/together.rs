@@ -56,11 +56,13 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("minOffers", term("minOffers", json!(20))),
         ("evidence", term("evidence", json!({"acceptedPercent": 1, "rejectedPercent": 10}))),
         ("lostAfterMinutes", term("lostAfterMinutes", json!(30))),
+        ("lostAfterMinutes 60", term("lostAfterMinutes", json!(60))),
+        ("lostAfterMinutes 0", term("lostAfterMinutes", json!(0))),
     ]
 }
 
 /// Samples that do not go together.
-const APART: [[&str; 2]; 17] = [
+const APART: [[&str; 2]; 18] = [
     ["kind VERIFY", "scope percent"],
     ["kind VERIFY", "waves"],
     ["kind DYNAMIC", "scope percent"],
@@ -76,6 +78,7 @@ const APART: [[&str; 2]; 17] = [
     ["retryCount 0", "retryIntervalMinutes 5"],
     ["retryCount 0", "retryIntervalMinutes 60"],
     ["timeoutMinutes", "retryIntervalMinutes 60"],
+    ["timeoutMinutes", "lostAfterMinutes 60"],
     ["overwrite replace", "multiModule"],
     ["soakMinutes", "maxWaitMinutes 5"],
 ];
