@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use server::{IdKind, Names, rollout};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Warning;
 use crate::time;
 
 /// The remote configuration of a product.
@@ -69,6 +70,18 @@ pub struct ConfigurationPush {
     /// These devices, 1 to 1000, also if they have it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_names: Option<Vec<String>>,
+}
+
+/// A push that is under way.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedConfiguration {
+    /// The version that is pushed.
+    #[serde(flatten)]
+    pub version: ConfigurationVersion,
+    /// What is hardly meant, though it is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// What is known of a device's configuration.

@@ -168,11 +168,14 @@ impl From<server::Forecast> for Forecast {
             waves,
             largest_notice,
             estimate: estimate.into(),
-            warnings: warnings
-                .iter()
-                .map(|w| Warning { code: w.code().into(), text: w.to_string() })
-                .collect(),
+            warnings: warnings.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<server::Warning> for Warning {
+    fn from(warning: server::Warning) -> Self {
+        Self { code: warning.code().into(), text: warning.to_string() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::Problem;
 use crate::cursor::{List, paging};
 use crate::dto::{
     Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration,
-    NewConfigurationQuery, Page, PageQuery,
+    NewConfigurationQuery, Page, PageQuery, PushedConfiguration,
 };
 use crate::extract::{Json, MAX_ORDER, Path, Query, collect};
 
@@ -107,12 +107,12 @@ async fn get_configuration_file(
 #[utoipa::path(post, path = "/api/v1/products/{productKey}/configuration/push", tag = "configuration",
     params(("productKey" = String, Path, description = "The product.")),
     request_body = ConfigurationPush,
-    responses((status = 200, body = ConfigurationVersion, description = "The version that is pushed.")))]
+    responses((status = 200, body = PushedConfiguration, description = "The version that is pushed.")))]
 async fn push_configuration(
     State(api): State<Api>,
     Path(product_key): Path<String>,
     Json(push): Json<ConfigurationPush>,
-) -> Answer<axum::Json<ConfigurationVersion>> {
+) -> Answer<axum::Json<PushedConfiguration>> {
     let pushed = match push {
         ConfigurationPush { all: true, device_names: None } => {
             api.server.push_configuration(&product_key).await?
@@ -125,7 +125,8 @@ async fn push_configuration(
             return Err(Problem::unprocessable("pushUnaddressed", text));
         }
     };
-    Ok(axum::Json(pushed.into()))
+    let warnings = api.server.http_warnings().into_iter().map(Into::into).collect();
+    Ok(axum::Json(PushedConfiguration { version: pushed.into(), warnings }))
 }
 
 /// List what is known of the devices' configuration

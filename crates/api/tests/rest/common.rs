@@ -29,6 +29,11 @@ pub(crate) struct Answer {
 
 impl Platform {
     pub(crate) async fn start() -> Self {
+        Self::start_known_as(None).await
+    }
+
+    /// With the address at which devices reach it.
+    pub(crate) async fn start_known_as(public_url: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = store::Config {
             data: folder.path().join("data"),
@@ -38,7 +43,7 @@ impl Platform {
         let store = store::Store::open(config).await.unwrap();
         let config = server::Config {
             store: store.clone(),
-            public_url: None,
+            public_url,
             limits: Limits::default(),
             sub_devices: 2_000,
             timezone: "UTC".into(),
@@ -54,7 +59,12 @@ impl Platform {
 
     /// With a product `a1TestPk001` and, in it, a device `lamp-1`.
     pub(crate) async fn with_product() -> Self {
-        let platform = Self::start().await;
+        Self::start().await.given_product().await
+    }
+
+    /// The same, of a platform that has nothing yet.
+    pub(crate) async fn given_product(self) -> Self {
+        let platform = self;
         platform.made("/products", r#"{"name":"Lamp","productKey":"a1TestPk001"}"#).await;
         platform.made("/products/a1TestPk001/devices", r#"{"deviceName":"lamp-1"}"#).await;
         platform

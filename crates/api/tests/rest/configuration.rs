@@ -70,3 +70,25 @@ async fn what_is_wrong_with_a_configuration_is_told() {
     let answer = platform.get(&format!("{versions}/x/file")).await;
     assert_eq!((answer.status, answer.problem()), (StatusCode::BAD_REQUEST, "badPath"));
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_is_refused_by_its_name() {
+    let platform = Platform::with_product().await;
+    let answer = platform.post(&format!("{PATH}/versions"), "\u{feff}{}").await;
+    assert_eq!(answer.problem(), "configurationInvalid");
+    assert!(answer.json["detail"].as_str().unwrap().contains("byte-order mark"), "{}", answer.json);
+}
+
+#[tokio::test]
+async fn a_push_warns_of_an_address_that_leads_devices_to_themselves() {
+    for (url, code) in
+        [("http://127.0.0.1:1883", json!("publicUrlLoopback")), ("http://otaru.example:1883", json!(null))]
+    {
+        let platform = Platform::start_known_as(Some(url.into())).await.given_product().await;
+        platform.made(&format!("{PATH}/versions"), "{}").await;
+        for whom in [r#"{"all":true}"#, r#"{"deviceNames":["lamp-1"]}"#] {
+            let pushed = platform.made(&format!("{PATH}/push"), whom).await;
+            assert_eq!((&pushed["version"], &pushed["warnings"][0]["code"]), (&json!(1), &code), "{url}");
+        }
+    }
+}

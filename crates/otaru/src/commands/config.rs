@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use api::dto::{
-    Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration, Since,
+    Configuration, ConfigurationChange, ConfigurationPush, ConfigurationVersion, DeviceConfiguration,
+    PushedConfiguration, Since,
 };
 use clap::{ArgGroup, Args, Subcommand};
 
@@ -92,8 +93,11 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<()> {
             let path = format!("{}/push", path(&push.named.product_key));
             let all = push.all;
             let whom = ConfigurationPush { all, device_names: (!all).then_some(push.devices) };
-            let pushed: ConfigurationVersion = client.post(&path, &whom)?;
-            push.named.format.show(&pushed, |pushed| out!("pushing version {}", pushed.version))
+            let pushed: PushedConfiguration = client.post(&path, &whom)?;
+            push.named.format.show(&pushed, |PushedConfiguration { version, warnings }| {
+                out!("pushing version {}", version.version);
+                warnings.iter().for_each(|warning| out!("warning: {}", warning.text));
+            })
         }
         Command::Devices(named) => {
             let path = format!("{}/devices", path(&named.product_key));

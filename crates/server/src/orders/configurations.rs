@@ -13,6 +13,8 @@ use crate::error::OrderError;
 
 /// Most bytes of a configuration, as in the cloud's console.
 const LONGEST: usize = 64 * 1024;
+/// What some editors write before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Most devices that one push names.
 const MOST_NAMED: usize = 1_000;
 
@@ -222,6 +224,10 @@ fn check_file(file: &[u8]) -> Result<(), OrderError> {
     if file.len() > LONGEST {
         let text = format!("the configuration has {} bytes; devices get at most {LONGEST}", file.len());
         return Err(OrderError::invalid("configurationTooLarge", text).with("most", LONGEST));
+    }
+    if file.starts_with(BYTE_ORDER_MARK) {
+        let text = "the configuration begins with a byte-order mark, by which JSON readers of devices fail: save it as UTF-8 without one";
+        return Err(OrderError::invalid("configurationInvalid", text).with("line", 1).with("column", 1));
     }
     if let Err(error) = serde_json::from_slice::<serde_json::Value>(file) {
         let text = format!("the configuration is not JSON: {error}");

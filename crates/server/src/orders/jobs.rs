@@ -13,11 +13,9 @@ use store::{Order, Slice, Tx};
 
 use super::forecast::{Forecast, Moment, Prospect};
 use super::packages::{package_in, unknown_package};
-use super::warning::Warning;
 use super::windows::{check_budget, check_opening, check_windows};
 use super::{Paging, failed, product_in};
 use crate::Server;
-use crate::address::is_loopback;
 use crate::committer::keys;
 use crate::core::Unit;
 use crate::downlink::OfferError;
@@ -149,13 +147,10 @@ impl Server {
         check_sources(new, &package)?;
         let largest_notice = self.check_notice(new, &package, &product)?;
         let mut prospect = self.look(new, &package, &product, largest_notice, moment).await?;
-        prospect.forecast.warnings = self.warnings(new);
+        if new.protocol == Protocol::Http {
+            prospect.forecast.warnings = self.http_warnings();
+        }
         Ok((package, prospect))
-    }
-
-    fn warnings(&self, new: &NewJob) -> Vec<Warning> {
-        let url = self.core.writer.public_url.iter().filter(|_| new.protocol == Protocol::Http);
-        url.filter(|url| is_loopback(url)).cloned().map(Warning::PublicUrlLoopback).collect()
     }
 
     pub(super) fn check_notice(

@@ -1,3 +1,6 @@
+use crate::Server;
+use crate::address::is_loopback;
+
 /// What an order is carried out with, though it is hardly what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
@@ -14,5 +17,13 @@ impl Warning {
         match self {
             Self::PublicUrlLoopback(_) => "publicUrlLoopback",
         }
+    }
+}
+
+impl Server {
+    /// What is to be said when devices are told of something that they fetch over HTTP.
+    pub fn http_warnings(&self) -> Vec<Warning> {
+        let url = self.core.writer.public_url.iter();
+        url.filter(|url| is_loopback(url)).cloned().map(Warning::PublicUrlLoopback).collect()
     }
 }
