@@ -2,9 +2,9 @@
 //! clock that stands still until everybody waits.
 #![allow(clippy::unwrap_used, dead_code)]
 
-#[path = "../tests/common/client.rs"]
+#[path = "../tests/door/common/client.rs"]
 pub(crate) mod client;
-#[path = "../tests/common/platform.rs"]
+#[path = "../tests/door/common/platform.rs"]
 pub(crate) mod platform;
 
 use std::sync::Arc;
