@@ -61,7 +61,7 @@ pub enum Content {
     },
     /// Something else: text, cut if it is long.
     Text {
-        /// Its beginning, with what is no text replaced.
+        /// Its beginning; of what is no text the bytes, as `ff 00`.
         text: String,
         /// Whether there is more.
         cut: bool,
@@ -243,8 +243,15 @@ fn frame(payload: &[u8]) -> Option<Content> {
 }
 
 fn text(payload: &[u8]) -> Content {
-    let shown = String::from_utf8_lossy(&payload[..payload.len().min(LONGEST)]);
-    Content::Text { text: concealed(&shown), cut: payload.len() > LONGEST }
+    let begin = &payload[..payload.len().min(LONGEST)];
+    let shown = String::from_utf8_lossy(begin);
+    let mut text = concealed(&shown);
+    // A text may be cut within a letter; what cannot be one is told by its bytes, unless it holds what is concealed.
+    let is_text = str::from_utf8(begin).map_or_else(|error| error.error_len().is_none(), |_| true);
+    if !is_text && text == shown {
+        text = begin.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    }
+    Content::Text { text, cut: payload.len() > LONGEST }
 }
 
 /// What opens something: whoever reads it could fetch the file, or pass for the device.
@@ -338,6 +345,13 @@ mod tests {
             let Content::Text { text, cut } = content(payload) else { panic!("{payload:?}") };
             assert!(text.len() <= 3 * LONGEST && cut == (payload.len() > LONGEST));
         }
+        let shown = |payload: &[u8]| match content(payload) {
+            Content::Text { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown(b"\xff\x00\x01"), "ff 00 01");
+        assert!(!shown(b"\xff \"deviceSecret\":\"0123\"").contains("30 31 32 33"));
+        assert!(shown("灯".repeat(5_000).as_bytes()).starts_with("灯灯"), "a letter was cut");
         let long = format!("[{}1]", "1,".repeat(LONGEST));
         assert!(matches!(content(long.as_bytes()), Content::Text { cut: true, .. }));
     }

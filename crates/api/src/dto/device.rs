@@ -69,7 +69,7 @@ pub struct ModuleVersion {
     pub reported_at: String,
 }
 
-/// A device to make. Its secret is not in any answer but that of `credentials`.
+/// A device to make. Its secret is not in any answer but those of `credentials` and `device-secrets`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewDevice {
@@ -100,6 +100,34 @@ pub struct DeviceQuery {
     pub cursor: Option<String>,
     /// Most items of the page: 1 to 200, 50 if absent.
     pub limit: Option<u32>,
+}
+
+/// Whose secrets are wanted.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SecretsQuery {
+    /// The devices' names, 1 to 100 with commas between them.
+    #[param(example = "lamp-0001,lamp-0002")]
+    pub device_names: String,
+}
+
+/// What devices are configured with.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeviceSecrets {
+    /// One for each device that is of the product, by name.
+    pub items: Vec<DeviceSecret>,
+}
+
+/// A device and its secret.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceSecret {
+    /// The device.
+    #[schema(example = "lamp-0001")]
+    pub device_name: String,
+    /// Its secret.
+    pub device_secret: String,
 }
 
 /// What to change in a device; absent members stay.

@@ -54,7 +54,7 @@ pub enum MessageKind {
     Json,
     /// The answer to a request for a block.
     Frame,
-    /// Anything else, shown as text.
+    /// Anything else, shown as text; what is none by its bytes, as `ff 00`.
     Text,
 }
 

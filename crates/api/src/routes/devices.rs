@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -11,8 +11,8 @@ use super::{Answer, Api, page};
 use crate::cursor::{List, paging};
 use crate::dto::{
     Bulk, CancelOf, CanceledTasks, Credentials, Device, DeviceCertificate, DeviceChange, DeviceQuery,
-    Expected, Import, ImportResult, Login, NewDevice, OrderedQuery, Page, RegistrationAllowance, Tagging,
-    Task,
+    DeviceSecret, DeviceSecrets, Expected, Import, ImportResult, Login, NewDevice, OrderedQuery, Page,
+    RegistrationAllowance, SecretsQuery, Tagging, Task,
 };
 use crate::extract::{Json, Path, Query, list};
 
@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cancel_device_tasks))
         .routes(routes!(get_device, change_device, remove_device))
         .routes(routes!(get_credentials))
+        .routes(routes!(get_device_secrets))
         .routes(routes!(get_certificate, set_certificate))
         .routes(routes!(allow_device_registration))
         .routes(routes!(list_device_tasks))
@@ -217,6 +218,23 @@ async fn get_credentials(
     });
     let logins = logins.collect();
     Ok(axum::Json(Credentials { product_key, device_name, device_secret: found.device_secret, logins }))
+}
+
+/// Get the secrets of devices
+///
+/// As after an import, to write them into the devices. Names that are not of the product are left out.
+#[utoipa::path(get, path = "/api/v1/products/{productKey}/device-secrets", tag = "devices",
+    params(("productKey" = String, Path, description = "The product."), SecretsQuery),
+    responses((status = 200, body = DeviceSecrets, description = "Names and secrets.")))]
+async fn get_device_secrets(
+    State(api): State<Api>,
+    Path(product_key): Path<String>,
+    Query(wanted): Query<SecretsQuery>,
+) -> Answer<axum::Json<DeviceSecrets>> {
+    let names: BTreeSet<String> = wanted.device_names.split(',').map(str::to_owned).collect();
+    let found = api.server.device_secrets(&product_key, names).await?;
+    let secret = |(device_name, device_secret)| DeviceSecret { device_name, device_secret };
+    Ok(axum::Json(DeviceSecrets { items: found.into_iter().map(secret).collect() }))
 }
 
 /// Get the certificate by which a device may come in

@@ -69,10 +69,19 @@ async fn an_import_tells_of_each_line() {
     let credentials = platform.get("/products/a1TestPk001/devices/lamp-2/credentials").await.json;
     assert_eq!(credentials["deviceSecret"], "0123456789abcdef0123456789abcdef");
     assert_eq!(credentials["logins"].as_array().unwrap().len(), 3);
+
+    let path = "/products/a1TestPk001/device-secrets?deviceNames=";
+    let secrets = platform.get(&format!("{path}lamp-2,nobody,lamp-1,lamp-2")).await.json;
+    let names: Vec<_> = secrets["items"].as_array().unwrap().iter().map(|item| &item["deviceName"]).collect();
+    assert_eq!(names, ["lamp-1", "lamp-2"]);
+    assert_eq!(secrets["items"][1]["deviceSecret"], credentials["deviceSecret"]);
+    assert_eq!(secrets["items"][0]["deviceSecret"].as_str().unwrap().len(), 32);
+    let many: Vec<String> = (0..101).map(|n| format!("lamp-{n}")).collect();
+    assert_eq!(platform.get(&format!("{path}{}", many.join(","))).await.problem(), "deviceNamesInvalid");
 }
 
 #[tokio::test]
-async fn no_secret_is_in_any_answer_but_credentials() {
+async fn no_secret_is_in_any_answer_that_is_not_for_it() {
     let platform = Platform::with_product().await;
     let secret = "5ecretsecretsecretsecretsecret00";
     let made = platform

@@ -113,6 +113,7 @@ async fn what_is_not_there_is_told() {
         (Method::DELETE, "/products/a1TestPk001/devices/nobody"),
         (Method::GET, "/products/a1TestPk001/devices/nobody/credentials"),
         (Method::GET, "/products/a1TestPk001/devices/nobody/tasks"),
+        (Method::GET, "/products/nobody/device-secrets?deviceNames=lamp-1"),
         (Method::DELETE, "/products/a1TestPk001/modules/nothing"),
         (Method::GET, "/packages?productKey=nobody"),
         (Method::GET, "/packages/pkg_0000000000001"),

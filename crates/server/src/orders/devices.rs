@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rollout::{Changes, Device, EventKind, Id, Product, Timer};
 use serde_json::{Value, json};
-use store::devices::{DeviceView, Filter};
+use store::devices::{Claimant, DeviceView, Filter};
 use store::{Order, Owner, Selection, Slice, Tx};
 use wire::credentials::{ClientId, SignMethod, Username, password, valid_device_name, valid_device_secret};
 
@@ -72,6 +72,8 @@ pub struct DeviceFilter {
 
 /// Most devices in one import.
 const MOST_IMPORTED: usize = 1_000_000;
+/// Most names whose secrets are told in one answer.
+const MOST_SECRETS: usize = 100;
 /// Devices written in one transaction of an import.
 const IMPORT_CHUNK: usize = 500;
 
@@ -350,6 +352,35 @@ impl Server {
         let methods = [SignMethod::HmacMd5, SignMethod::HmacSha1, SignMethod::HmacSha256];
         let logins = methods.map(|method| login(method, product_key, device_name, &secret)).to_vec();
         Ok(CredentialSet { device_secret: secret, logins })
+    }
+
+    /// The secrets of named devices, in the order of their names. Names that are not of the product are left out.
+    pub async fn device_secrets(
+        &self,
+        product_key: &str,
+        names: BTreeSet<String>,
+    ) -> Result<Vec<(String, String)>, OrderError> {
+        if !(1..=MOST_SECRETS).contains(&names.len()) {
+            let text =
+                format!("{} names are not allowed: deviceNames takes 1 to {MOST_SECRETS}", names.len());
+            return Err(OrderError::invalid("deviceNamesInvalid", text).with("field", "deviceNames"));
+        }
+        self.find_product(product_key).await?;
+        let claimants: Vec<Claimant<'_>> =
+            names.iter().map(|device_name| Claimant { product_key, device_name, client_id: None }).collect();
+        let mut tx = self.read().await?;
+        let found = store::devices::logins(&mut tx, &claimants).await.map_err(failed("read secrets"))?;
+        let mut secrets = Vec::with_capacity(found.len());
+        for (device_name, login) in names.iter().zip(found) {
+            let Some(login) = login else { continue };
+            let owner = Owner::Device { product_key, device_name };
+            let secret = self.core.store.keyring().open(owner, &login.secret);
+            let secret = secret.map_err(|e| OrderError::internal("read a device's secret", e))?;
+            let secret =
+                String::from_utf8(secret).map_err(|e| OrderError::internal("read a device's secret", e))?;
+            secrets.push((device_name.clone(), secret));
+        }
+        Ok(secrets)
     }
 
     /// Lets a device log in, or not. A disabled device's connection is closed.
