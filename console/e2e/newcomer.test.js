@@ -38,7 +38,7 @@ test('from the first sign-in to a package on every device', async () => {
   await press(page, 'Create');
 
   await page.getByText('Add the first one').waitFor();
-  await page.getByRole('button', { name: 'Add device' }).click();
+  await page.getByRole('button', { name: 'Add device' }).first().click();
   await page.getByLabel('DeviceName').fill('lamp-0001');
   await press(page, 'Create');
 
@@ -62,7 +62,7 @@ test('from the first sign-in to a package on every device', async () => {
   await page.getByRole('link', { name: 'Street lamp' }).click();
   await page.getByRole('link', { name: 'Packages' }).click();
   await page.getByText('upload the first one').waitFor();
-  await page.getByRole('button', { name: 'Upload package' }).click();
+  await page.getByRole('button', { name: 'Upload package' }).first().click();
   const file = join(platform.folder, 'lamp.bin');
   writeFileSync(file, 'the new firmware');
   await page.locator('input[type=file]').setInputFiles(file);
@@ -70,7 +70,7 @@ test('from the first sign-in to a package on every device', async () => {
   await page.getByRole('button', { name: 'Upload', exact: true }).click();
 
   await page.getByText('must first succeed on test devices').waitFor();
-  await page.getByRole('link', { name: 'Verify package' }).click();
+  await page.getByRole('link', { name: 'Verify package' }).first().click();
   await page.getByRole('combobox', { name: 'Devices' }).click();
   await page.getByText('lamp-0001 · Online').click();
   await page.keyboard.press('Escape');
@@ -92,7 +92,7 @@ test('from the first sign-in to a package on every device', async () => {
 
   const fleet = platform.run('sim', 'fleet', productKey, '--devices', '20', '--host', `127.0.0.1:${platform.devices}`, '--updates', '20');
   await page.getByText('Now it can be rolled out.').waitFor();
-  await page.getByRole('link', { name: 'New job' }).click();
+  await page.getByRole('link', { name: 'New job' }).first().click();
   await page.getByText('Filter', { exact: true }).first().click();
   await page.getByRole('textbox', { name: 'Filter' }).fill('name like sim-* and module.default = 1.0.0');
   await page.getByText('20', { exact: true }).waitFor();

@@ -1,7 +1,7 @@
 // What goes wrong in an operator's day, and what the pages make of it.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -153,8 +153,10 @@ test('nothing is started by a number that belongs to another order', async () =>
   await page.goto(`/packages/${id}/new-job`);
   await page.getByText('Chosen devices', { exact: true }).click();
   await page.getByRole('combobox', { name: 'Devices' }).fill('lamp-0001');
+  await page.getByText('lamp-0001 · ').waitFor();
   await page.keyboard.press('Enter');
   await page.keyboard.press('Escape');
+  await page.getByText('Devices upgraded').waitFor();
   await page.getByRole('button', { name: 'Next', exact: true }).click();
   await page.getByRole('button', { name: 'Next', exact: true }).click();
   await page.getByText('Devices: 1.').waitFor();
@@ -177,6 +179,63 @@ test('nothing is started by a number that belongs to another order', async () =>
   await page.close();
 });
 
+test('the wizard takes found devices and no half names, stops at what is wrong, and tells what nothing stops', async () => {
+  const productKey = await product('Wizard', ['lamp-0001', 'lamp-0002']);
+  const { id } = await platform.package(productKey, '2.0.0');
+  const page = await browser.page(platform.token);
+  await page.goto(`/packages/${id}/new-job`);
+  await page.getByRole('heading', { name: 'New job: default 2.0.0' }).waitFor();
+  await page.getByRole('link', { name: 'Wizard' }).waitFor();
+  const next = page.getByRole('button', { name: 'Next', exact: true });
+  const devices = page.getByRole('combobox', { name: 'Devices' });
+  const chosen = () => page.locator('.ant-select-selection-item').allInnerTexts();
+  await page.getByText('Chosen devices', { exact: true }).click();
+  await devices.fill('lamp');
+  await page.getByText('lamp-0002 · ').waitFor();
+  await page.keyboard.press('Enter');
+  assert.deepEqual(await chosen(), ['lamp-0001']);
+  await devices.fill('lamp-0002，nobody-1');
+  await page.getByRole('alert').getByText('not in the product').waitFor();
+  assert.deepEqual(await chosen(), ['lamp-0001', 'lamp-0002', 'nobody-1']);
+  assert.ok(await next.isDisabled(), 'the dry run is refused');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Start anew' }).click();
+  await page.getByText('Chosen devices', { exact: true }).click();
+  await devices.fill('lamp-0001,');
+  await page.keyboard.press('Escape');
+  await next.click();
+
+  await page.getByLabel('Waves').fill('ten');
+  assert.ok(await next.isDisabled(), 'the waves are wrong');
+  await page.getByText('Check and start', { exact: true }).click();
+  await page.getByRole('alert').getByText('A wave is a per cent').waitFor();
+  await page.getByText('Strategy', { exact: true }).click();
+  await page.getByLabel('Waves').fill('');
+  await page.getByLabel('Ends at').fill('2099-01-01T12:00');
+  await page.getByLabel('Cancel what has begun at the end').check();
+  await page.getByText('Rate, retries, timeouts and more').click();
+  await page.getByLabel('Lost after minutes of silence').fill('7');
+  await page.getByLabel('Going back is a failure').uncheck();
+  await page.getByRole('combobox', { name: 'Tags for the devices' }).fill('ring=beta');
+  await page.keyboard.press('Enter');
+  await next.click();
+  await page.getByText('Nothing stops this job by itself').waitFor();
+  await page.getByText('also what has begun').waitFor();
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await page.getByRole('heading', { name: 'Upgrade of default to 2.0.0' }).waitFor();
+  const { terms } = await platform.api('GET', `/jobs/${page.url().split('/').at(-1)}`);
+  const { lostAfterMinutes, rollbackFails, endRunning, tags } = terms;
+  assert.deepEqual({ lostAfterMinutes, rollbackFails, endRunning, tags }, { lostAfterMinutes: 7, rollbackFails: false, endRunning: true, tags: [{ key: 'ring', value: 'beta' }] });
+  await page.close();
+});
+
+/** What a file says that the page hands over. */
+async function saved(page, act) {
+  const download = page.waitForEvent('download');
+  await act();
+  return readFileSync(await (await download).path(), 'utf8');
+}
+
 test('an import tells what is wrong with each line, in both languages', async () => {
   const productKey = await product('Importing', ['lamp-0001']);
   const page = await browser.page(platform.token);
@@ -186,17 +245,30 @@ test('an import tells what is wrong with each line, in both languages', async ()
   await lines.fill('deviceName,deviceSecret\nlamp-0001,\n<script>alert(1)</script>,\nlamp-0002,\n路灯,\nlamp-0003,\n');
   await page.getByRole('dialog').getByRole('button', { name: 'Import devices' }).click();
   await page.getByText('2 made, 3 refused').waitFor();
+  const { deviceSecret } = await platform.api('GET', `/products/${productKey}/devices/lamp-0003/credentials`);
+  assert.match(await saved(page, () => press(page, 'Save names and secrets (CSV)')), new RegExp(`^\uFEFFdeviceName,deviceSecret\r\nlamp-0002,.{32}\r\nlamp-0003,${deviceSecret}\r\n$`));
   await page.getByRole('row', { name: /<script>/ }).waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('link', { name: 'lamp-0002' }).waitFor();
 
   await page.getByRole('button', { name: 'Change tags' }).click();
+  // As a spreadsheet in China writes it.
+  const buffer = Buffer.concat([Buffer.from('deviceName,city\nlamp-0001,'), Buffer.from('b1b1bea9', 'hex')]);
+  await page.locator('input[type=file]').setInputFiles({ name: 'tags.csv', mimeType: 'text/csv', buffer });
+  await until('what the file says', async () => (await lines.inputValue()).endsWith('lamp-0001,北京'));
   await lines.fill('deviceName,region,ring\nlamp-0001,eu,canary\nnobody,us,\nlamp-0003,欧洲,\n');
   await page.getByRole('dialog').getByRole('button', { name: 'Change tags' }).click();
   await page.getByText('2 changed, 0 were so, 1 refused').waitFor();
   await page.getByRole('row', { name: /nobody/ }).waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('row', { name: /lamp-0001/ }).getByText('ring=canary').waitFor();
+  const table = async (name) => {
+    await page.getByRole('button', { name: 'Export CSV' }).click();
+    await page.getByRole('menuitem', { name }).click();
+  };
+  assert.match(await saved(page, () => table('Tags, in the form')), /^\uFEFFdeviceName,region,ring\r\nlamp-0001,eu,canary\r\nlamp-0002,,\r\nlamp-0003,欧洲,\r\n$/);
+  await table('Names and secrets');
+  assert.match(await saved(page, () => press(page, 'Export CSV')), new RegExp(`lamp-0003,${deviceSecret}\r\n$`));
 
   await page.goto('/settings');
   await page.getByText('中文').click();
@@ -209,6 +281,7 @@ test('an import tells what is wrong with each line, in both languages', async ()
   await page.getByRole('searchbox', { name: '筛选条件' }).fill('region ~ eu');
   await page.keyboard.press('Enter');
   await page.getByRole('alert').getByText('筛选条件第').waitFor();
+  assert.equal(await page.getByText('at character').count(), 0, 'the same stands below in English');
   await page.goto(`/products/${productKey}/nope`);
   await page.getByText('页面不存在').waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
@@ -288,7 +361,7 @@ test('an upload that is cut goes on where it was', async () => {
     return offsets.length === 5 ? route.abort() : route.continue();
   });
   await page.goto(`/products/${productKey}/packages`);
-  await page.getByRole('button', { name: 'Upload package' }).click();
+  await page.getByRole('button', { name: 'Upload package' }).first().click();
   await page.locator('input[type=file]').setInputFiles(file);
   await page.getByLabel('Version', { exact: true }).fill('2.0.0');
   await page.getByRole('button', { name: 'Upload', exact: true }).click();
@@ -315,7 +388,7 @@ test('a package of several files goes up file by file, and each goes on where it
   });
   const choose = async () => {
     await page.goto(`/products/${productKey}/packages`);
-    await page.getByRole('button', { name: 'Upload package' }).click();
+    await page.getByRole('button', { name: 'Upload package' }).first().click();
     await page.locator('input[type=file]').setInputFiles(files);
     await page.getByText('travel over HTTP only').waitFor();
     await page.getByLabel('Version', { exact: true }).fill('2.0.0');
@@ -332,7 +405,7 @@ test('a package of several files goes up file by file, and each goes on where it
     const row = page.getByRole('row', { name: name.replace(',', '_') });
     await row.getByText(createHash('md5').update(content).digest('hex')).waitFor();
   }
-  await page.getByRole('link', { name: 'New job' }).click();
+  await page.getByRole('link', { name: 'New job' }).first().click();
   await page.getByRole('button', { name: 'Next', exact: true }).click();
   await page.getByText('Rate, retries, timeouts and more').click();
   assert.ok(await page.getByLabel('HTTP(S)').isChecked());
@@ -389,7 +462,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   const productKey = await product('Grouping', ['lamp-0001', 'lamp-0002', 'lamp-0003']);
   const page = await browser.page(platform.token);
   await page.goto(`/products/${productKey}/groups`);
-  await page.getByRole('button', { name: 'Add group' }).click();
+  await page.getByRole('button', { name: 'Add group' }).first().click();
   await page.getByRole('dialog').getByLabel('Name').fill('first / 一');
   await press(page, 'Create');
   await page.getByRole('heading', { name: 'first / 一' }).waitFor();
@@ -399,7 +472,7 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await page.getByRole('textbox', { name: 'By names' }).fill('lamp-0001, lamp-0002\nnobody');
   await page.getByRole('dialog').getByRole('button', { name: 'Add devices' }).click();
   await page.getByText('2 added, 0 were in it, 1 refused').waitFor();
-  await page.getByRole('row', { name: /nobody/ }).waitFor();
+  await page.getByRole('row', { name: /^2 nobody/ }).waitFor();
   await page.getByRole('textbox', { name: 'By names' }).fill('region,deviceName\neu,lamp-0003\n');
   await page.getByRole('dialog').getByRole('button', { name: 'Add devices' }).click();
   await page.getByText('1 added, 0 were in it, 0 refused').waitFor();
@@ -419,6 +492,21 @@ test('devices are put into a group and taken out, and its filter is changed', as
   await press(page, 'Save');
   await page.getByRole('link', { name: 'lamp-0003' }).waitFor();
   await page.getByText('Only one').waitFor();
+  await page.close();
+});
+
+test('what the help says of filters the platform reads', async () => {
+  const productKey = await product('Helping', []);
+  await platform.api('POST', `/products/${productKey}/groups`, { name: 'north' });
+  const page = await browser.page(platform.token);
+  await page.goto(`/products/${productKey}/devices`);
+  await page.getByRole('combobox', { name: 'Narrow by' }).click();
+  await page.getByTitle('Filter', { exact: true }).click();
+  await page.getByText('What can be written here').click();
+  await page.getByText('lastSeen < now-7d').waitFor();
+  const examples = await page.locator('.filter-help dt').allInnerTexts();
+  assert.ok(examples.length > 10);
+  for (const filter of examples) await platform.api('GET', `/products/${productKey}/devices?${new URLSearchParams({ filter })}`);
   await page.close();
 });
 
@@ -508,6 +596,11 @@ test('what happened begins with the newest and goes back to the first', async ()
   await platform.api('PATCH', `/products/${productKey}/devices/lamp-0007`, { enabled: false });
   await events.first().getByText('The device may connect: no').waitFor();
   assert.equal(await events.count(), 62);
+  await page.getByText('Products, packages and more', { exact: true }).click();
+  await events.first().getByText('The product was made').waitFor();
+  assert.equal(await events.count(), 1);
+  await page.getByText('Tasks', { exact: true }).click();
+  await page.getByText('Nothing happened yet.').waitFor();
 
   await page.goto('/health');
   await page.getByText('Ready', { exact: true }).waitFor();
@@ -531,6 +624,10 @@ test('what two operators change at once is shown, and lost by neither', async ()
   await save(2);
   await page.getByText('Version 2 was made by somebody else').waitFor();
   assert.equal(await text.inputValue(), '{"value": 3}');
+  await page.getByRole('link', { name: 'Modules', exact: true }).click();
+  await page.getByRole('link', { name: 'Remote configuration' }).click();
+  await page.getByText('Version 2 was made by somebody else').waitFor();
+  assert.equal(await text.inputValue(), '{"value": 3}', 'a look at another tab lost it');
   const theirs = page.getByLabel('Compare with version 2');
   await theirs.getByText('- {"value":2}').waitFor();
   await theirs.getByText('+ {"value": 3}').waitFor();

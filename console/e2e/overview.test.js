@@ -45,11 +45,13 @@ test('the overview tells how the fleet is, and begins with the jobs that are hel
   const first = page.getByRole('table', { name: 'Jobs' }).getByRole('row').nth(1);
   await first.getByText('Halted').waitFor();
   assert.ok(await first.getByRole('link', { name: halted }).isVisible());
+  await page.getByRole('log', { name: 'Events' }).getByText('The job is held').waitFor();
   await page.getByText('Completed', { exact: true }).click();
   await page.getByRole('table', { name: 'Jobs' }).getByRole('link', { name: running }).waitFor({ state: 'detached' });
   await card.getByRole('link', { name: 'Offline' }).click();
-  await page.getByRole('link', { name: 'lamp-b' }).waitFor();
-  assert.equal(await page.getByRole('link', { name: 'lamp-a' }).count(), 0);
+  const devices = page.getByRole('table', { name: 'Devices' });
+  await devices.getByRole('link', { name: 'lamp-b' }).waitFor();
+  assert.equal(await devices.getByRole('link', { name: 'lamp-a' }).count(), 0);
 
   await page.goto(`/jobs/${running}`);
   await order(page, 'Open next wave');

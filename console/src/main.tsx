@@ -10,6 +10,7 @@ import { createRoot } from 'react-dom/client';
 import { BrowserRouter } from 'react-router';
 
 import { followEvents } from './api/live';
+import { isMissing } from './api/missing';
 import { queries } from './api/queries';
 import { watchReachable } from './api/recover';
 import { App } from './app';
@@ -57,11 +58,15 @@ function Root() {
   );
 }
 
-// After an update of the platform an open page may miss parts of its own build.
-window.addEventListener('vite:preloadError', () => window.location.reload());
 followEvents(queries);
 watchReachable(queries);
-createRoot(document.getElementById('root')!).render(
+const options = {
+  // That a part of the page is missing is shown where it would be.
+  onCaughtError: (error: unknown) => {
+    if (!isMissing(error)) console.error(error);
+  },
+};
+createRoot(document.getElementById('root')!, options).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
       <BrowserRouter>

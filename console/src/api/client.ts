@@ -26,9 +26,16 @@ export async function fetchAs(request: Request): Promise<Response> {
     if (!request.signal.aborted) reachable.set(false);
     throw error;
   }
-  reachable.set(response.status !== 502 && response.status !== 503);
+  reachable.set(!(await isOfNobody(response)));
   if (response.status === 401 && token) refuse(token);
   return response;
+}
+
+/** Whether not the platform answered, or one that is not up yet. What it itself is too busy for is an answer like others. */
+async function isOfNobody(response: Response): Promise<boolean> {
+  if (response.status !== 503) return response.status === 502;
+  const body: unknown = await response.clone().json().catch(() => null);
+  return ['unknown', 'notUp'].includes(asProblem(body, response).code);
 }
 
 /** A repeated order is carried out once, also when its first answer was lost. A dry run is none. */

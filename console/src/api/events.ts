@@ -1,9 +1,29 @@
 import { api, ask } from './client';
-import type { WantedEvents } from './history';
+import { isWanted, type WantedEvents } from './history';
 import type { Event, Page } from './types';
 
-/** A page of what happened, the newest first. */
+/** Pages looked through for events about one thing. */
+const MOST = 10;
+const LARGEST = 200;
+
+/**
+ * A page of what happened, the newest first. Of events about one thing it may be short, even empty, and not be the
+ * last: only so many are looked through.
+ */
 export async function happened(wanted: WantedEvents, limit: number, cursor?: string): Promise<Page<Event>> {
+  if (!wanted.about) return page(wanted, limit, cursor);
+  const found: Event[] = [];
+  let next = cursor;
+  for (let looked = 0; looked < MOST && found.length < limit; looked++) {
+    const part = await page(wanted, LARGEST, next);
+    found.push(...part.items.filter((event) => isWanted(event, wanted)));
+    if (!part.nextCursor) return { items: found, nextCursor: null };
+    next = part.nextCursor;
+  }
+  return { items: found, nextCursor: next ?? null };
+}
+
+async function page({ about: _, ...wanted }: WantedEvents, limit: number, cursor?: string): Promise<Page<Event>> {
   const page = await ask(api.GET('/api/v1/events', { params: { query: { ...wanted, order: 'desc', cursor, limit } } }));
   return { items: page.items as Event[], nextCursor: page.nextCursor ?? null };
 }

@@ -47,6 +47,7 @@ test('events that come together are told together, and a lost connection goes on
   connections[0]!.end();
   await pass(2_100);
   expect(connections.map(({ last }) => last)).toEqual([undefined, '9']);
+  expect(told.slice(1)).toEqual([{ kind: 'lost' }]);
   feed.stop();
 });
 

@@ -3,7 +3,7 @@ import type { Event } from './types';
 
 /** What a page tells whoever holds the connection, and hears from it. */
 export type ToFeed = { kind: 'token'; token: string } | { kind: 'bye' };
-export type FromFeed = { kind: 'events'; events: Event[] } | { kind: 'missed' };
+export type FromFeed = { kind: 'events'; events: Event[] } | { kind: 'missed' } | { kind: 'lost' };
 
 const PAUSE_MS = 2_000;
 /** The platform gives a sign of life every 15 seconds; without any for so long the connection is made anew. */
@@ -41,6 +41,7 @@ export class Feed {
       } catch {
         // The platform is away; it is asked again.
       }
+      if (!signal.aborted) this.tell({ kind: 'lost' });
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
-import { isWanted, merged } from './history';
+import { en } from '../texts/en';
+import { isWanted, merged, SUBJECTS } from './history';
 import type { Event } from './types';
 
 const event = (seq: number, of: Partial<Event> = {}) => ({ seq, at: '2026-11-22T10:00:00.000Z', code: 'deviceConnected', params: {}, ...of }) as Event;
@@ -18,4 +19,13 @@ test('an event is wanted if all that is asked for fits', () => {
   expect(isWanted(one, { productKey: 'a1', deviceName: undefined })).toBe(true);
   expect(isWanted(one, { productKey: 'a1', deviceName: 'other' })).toBe(false);
   expect(isWanted(one, { jobId: 'job_1' })).toBe(false);
+});
+
+test('whatever happens is about one thing', () => {
+  const codes = Object.keys(en).flatMap((key) => (/^event\.(\w+)$/.exec(key) ?? []).slice(1));
+  expect(codes).toContain('waveOpened');
+  for (const code of codes) {
+    const about = SUBJECTS.filter((about) => isWanted({ code } as Event, { about }));
+    expect(about, code).toHaveLength(1);
+  }
 });

@@ -1,6 +1,7 @@
 import type { QueryClient } from '@tanstack/react-query';
 
 import { Feed, type FromFeed, type ToFeed } from './feed';
+import { suspect } from './recover';
 import { session } from './session';
 import { touched, waitAfter } from './touched';
 import type { Event } from './types';
@@ -32,6 +33,7 @@ export function followEvents(queries: QueryClient): void {
     if (due.size) timer ??= setTimeout(flush, 0);
   });
   connect((message) => {
+    if (message.kind === 'lost') return void suspect();
     if (message.kind === 'missed') return void queries.invalidateQueries();
     for (const listener of listeners) listener(message.events);
     came += message.events.length;

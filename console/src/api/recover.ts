@@ -2,7 +2,8 @@ import type { QueryClient } from '@tanstack/react-query';
 
 import { reachable } from './client';
 
-const PAUSE_MS = 2_000;
+/** Between two looks, and before the first: whatever is wrong, no page makes it worse by asking without pause. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 2_000 + 2_000 * Math.random()));
 
 /** While the platform is away it is asked for life; when it is back, everything shown is asked for anew. */
 export function watchReachable(queries: QueryClient): void {
@@ -13,7 +14,8 @@ export function watchReachable(queries: QueryClient): void {
 
   async function look(): Promise<void> {
     looking = true;
-    while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    do await pause();
+    while (!(await isReady()));
     looking = false;
     reachable.set(true);
     await queries.invalidateQueries();
@@ -21,3 +23,6 @@ export function watchReachable(queries: QueryClient): void {
 }
 
 const isReady = () => fetch('/readyz').then((response) => response.ok, () => false);
+
+/** Something hints that the platform is away. */
+export const suspect = () => fetch('/readyz').catch(() => reachable.set(false));

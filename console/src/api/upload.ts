@@ -5,6 +5,13 @@ import type { Upload } from './types';
 const PIECE = 4 * 1024 * 1024;
 const PAUSE_MS = 2_000;
 
+/** The file is no longer what was chosen, so the browser does not read it any more. */
+export class FileChanged extends Error {
+  constructor(readonly fileName: string) {
+    super(`${fileName} has changed since it was chosen`);
+  }
+}
+
 const KEY = 'otaru-upload:';
 
 /** A file is taken for the same by what the browser says of it. */
@@ -45,7 +52,12 @@ async function begin(file: File): Promise<Upload> {
 
 /** Sends a piece. If that breaks off, what the platform has is where it goes on. */
 async function next(file: File, now: Upload, signal: AbortSignal): Promise<Upload> {
-  const piece = file.slice(now.offset, now.offset + PIECE);
+  const piece = await file
+    .slice(now.offset, now.offset + PIECE)
+    .arrayBuffer()
+    .catch(() => {
+      throw new FileChanged(file.name);
+    });
   const headers = { 'Content-Type': 'application/octet-stream', 'Upload-Offset': String(now.offset) };
   try {
     return await send(`/api/v1/uploads/${now.id}`, 'PATCH', piece, headers, signal);

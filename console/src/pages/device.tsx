@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, Card, Descriptions, Segmented, Tag } from 'antd';
+import { Alert, Button, Card, Descriptions, Segmented, Tag } from 'antd';
 import { useState } from 'react';
 import { Link, useNavigate, useParams } from 'react-router';
 
@@ -10,7 +10,7 @@ import { Copy, DeviceLink, groupPath, LinkButton, NextStep, OnlineTag, Time } fr
 import { CursorTable } from '../parts/cursor-table';
 import { DataTable } from '../parts/data-table';
 import { History } from '../parts/event-list';
-import { Loaded } from '../parts/loaded';
+import { Loaded, present } from '../parts/loaded';
 import { MessageLog } from '../parts/message-log';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
@@ -44,13 +44,13 @@ export default function DevicePage() {
     { text: product.data?.name ?? productKey, to: `/products/${productKey}/devices` },
   ];
   return (
-    <Page title={deviceName} within={within} actions={device.data && <Actions path={path} device={device.data} registers={!!product.data?.dynamicRegistration} />}>
+    <Page title={deviceName} within={within} actions={present(device) && <Actions path={path} device={device.data!} registers={!!product.data?.dynamicRegistration} />}>
       <Loaded query={device}>
         {(device) => (
           <>
             {device.identitySharedSince && <Alert type="warning" showIcon title={t('identityShared')} />}
             <Facts path={path} device={device} />
-            <MqttxValues path={path} />
+            <MqttxValues path={path} version={device.versions.find(({ module }) => module === 'default')?.version ?? '1.0.0'} />
             <Card title={t('tasks')}>
               <CursorTable<Task>
                 of={['device', productKey, deviceName, 'tasks']}
@@ -181,9 +181,10 @@ function Groups({ productKey, names }: { productKey: string; names: string[] }) 
   );
 }
 
-/** What to paste into MQTTX, and what to send with it. */
-function MqttxValues({ path }: { path: Path }) {
+/** What to paste into MQTTX, and what to send with it; the version is what the device is to say first. */
+function MqttxValues({ path, version }: { path: Path; version: string }) {
   const { t } = useText();
+  const [secretShown, showSecret] = useState(false);
   const { productKey, deviceName } = path;
   const [sign, setSign] = useState('hmacsha256');
   const credentials = useQuery({
@@ -208,7 +209,7 @@ function MqttxValues({ path }: { path: Path }) {
           ];
           const first: [string, string][] = [
             [t('mqttx.topic'), `/ota/device/inform/${productKey}/${deviceName}`],
-            [t('mqttx.payload'), '{"id":"1","params":{"version":"1.0.0"}}'],
+            [t('mqttx.payload'), JSON.stringify({ id: '1', params: { version } })],
           ];
           const notices: [string, string][] = [[t('mqttx.subscribe'), `/ota/device/upgrade/${productKey}/${deviceName}`]];
           const end: [string, string][] = [
@@ -231,7 +232,13 @@ function MqttxValues({ path }: { path: Path }) {
               <h3>{t('mqttx.progress')}</h3>
               <Values of={end} />
               <p>{t('mqttx.end')}</p>
-              <Values of={[['DeviceSecret', deviceSecret]]} />
+              {secretShown ? (
+                <Values of={[['DeviceSecret', deviceSecret]]} />
+              ) : (
+                <div>
+                  <Button onClick={() => showSecret(true)}>{t('deviceSecret.show')}</Button>
+                </div>
+              )}
             </div>
           );
         }}

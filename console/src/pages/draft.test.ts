@@ -3,11 +3,12 @@ import { expect, test } from 'vitest';
 import type { Package } from '../api/types';
 import type { Text } from '../texts';
 import { en } from '../texts/en';
-import { draftFor, fitting, isScopeWhole, kindsOf, orderOf, summary, wavesOf, whyNotMqtt } from './draft';
+import { fill, writingOf } from '../texts/fill';
+import { areWavesRight, draftFor, fitting, isScopeWhole, isUnbraked, kindsOf, orderOf, summary, wavesOf, whyNotMqtt } from './draft';
 
 const text: Text = {
   language: 'en',
-  t: (key, values = {}) => en[key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name])),
+  t: (key, values) => fill(writingOf('en'), en[key], values),
   code: (_, code) => code,
   n: String,
 };
@@ -22,7 +23,7 @@ test('an unproven package is first verified on named devices', () => {
 
 test('waves are read as they are typed', () => {
   expect(wavesOf('')).toEqual([]);
-  expect(wavesOf('group:canary, 1.5%，500\n100 %')).toEqual([
+  expect(wavesOf('group：canary, 1.5％，500、100 %')).toEqual([
     { kind: 'group', group: 'canary' },
     { kind: 'percent', percent: 1.5 },
     { kind: 'count', n: 500 },
@@ -42,6 +43,26 @@ test('an order says only what goes with it', () => {
   expect(dynamic.terms!.soakMinutes).toBeUndefined();
   expect(dynamic.terms!.onlyNew).toBe(true);
   expect(dynamic.ratePerMinute).toBeUndefined();
+});
+
+test('what goes with something that is not said is not said either', () => {
+  const draft = { ...draftFor(of), minOffers: 3, maxWaitMinutes: 9, endRunning: true, rollbackFails: false, tags: ['ring=beta'], lostAfterMinutes: 0 };
+  const terms = (part: object) => orderOf({ ...draft, ...part }, 'pkg_1').terms!;
+  const { minOffers, maxWaitMinutes, endRunning, rollbackFails, tags, lostAfterMinutes } = terms({});
+  expect([minOffers, maxWaitMinutes, endRunning]).toEqual([undefined, undefined, undefined]);
+  expect({ rollbackFails, tags, lostAfterMinutes }).toEqual({ rollbackFails: false, tags: [{ key: 'ring', value: 'beta' }], lostAfterMinutes: 0 });
+  expect(terms({ maxFailurePercent: 5 }).minOffers).toBe(3);
+  expect(terms({ waves: '1, 100%' }).maxWaitMinutes).toBe(9);
+  expect(terms({ endAt: '2099-01-01T00:00' }).endRunning).toBe(true);
+  expect(orderOf(draftFor(of), 'pkg_1').terms!.rollbackFails).toBeUndefined();
+});
+
+test('a job that nothing stops by itself is known, and so are waves that cannot be read', () => {
+  const is = (part: object) => isUnbraked({ ...draftFor(of), ...part });
+  expect([is({}), is({ kind: 'DYNAMIC', waves: '1, 100%' })]).toEqual([true, true]);
+  expect([is({ waves: '1, 100%' }), is({ maxFailures: 0 }), is({ maxFailurePercent: 0 }), is({ kind: 'VERIFY' })]).toEqual([false, false, false, false]);
+  const right = (part: object) => areWavesRight({ ...draftFor(of), ...part });
+  expect([right({}), right({ waves: 'ten' }), right({ waves: 'ten', kind: 'DYNAMIC' })]).toEqual([true, false, true]);
 });
 
 test('a package that cannot travel over MQTT travels over HTTP', () => {
@@ -95,6 +116,15 @@ test('the summary tells each term that is not as usual, and no number that is no
     [{ startTimeoutMinutes: 0 }, 'any time to begin'],
     [{ retryIntervalMinutes: 9 }, 'pass 9 minutes'],
     [{ multiModule: true }, 'tasks for other modules'],
+    [{ lostAfterMinutes: 5 }, 'silent for 5 minutes counts as failed'],
+    [{ lostAfterMinutes: 0 }, 'silent for any time'],
+    [{ waves: '1, 100%', maxWaitMinutes: 1 }, 'not told within 1 minute are'],
+    [{ waves: '1, 100%', maxWaitMinutes: 0 }, 'however long that takes'],
+    [{ maxFailurePercent: 5, minOffers: 20 }, 'more than 5 % of the devices told have failed, once 20 were told'],
+    [{ endAt: '2099-01-01T12:00', endRunning: true }, 'also what has begun'],
+    [{ rollbackFails: false }, 'goes back to its old version has not failed'],
+    [{ tags: ['ring=beta'] }, 'told these tags: ring=beta'],
+    [{ attempts: 1 }, 'has 1 attempt in all'],
   ] as const) {
     expect(told(part), sentence).toContain(sentence);
     if (sentence !== 'Enough is 90 % of a wave.') expect(told({})).not.toContain(sentence);

@@ -1,5 +1,6 @@
 import type { NewJob, NewScope, Package, Terms } from '../api/types';
-import { momentOf } from '../parts/clock';
+import { momentOf, timeText } from '../parts/clock';
+import { tagsOf } from '../parts/tags';
 import type { Text } from '../texts';
 
 export interface WindowDraft {
@@ -24,23 +25,30 @@ export interface Draft {
   waves: string;
   soakMinutes?: number;
   minSuccessPercent?: number;
+  maxWaitMinutes?: number;
   maxFailurePercent?: number;
+  minOffers?: number;
   maxFailures?: number;
   windows: WindowDraft[];
   /** As an input of date and time has it, by the operator's clock. */
   startAt: string;
   endAt: string;
+  endRunning: boolean;
   ratePerMinute?: number;
   maxMbitPerSecond?: number;
   attempts?: number;
   retryIntervalMinutes?: number;
   timeoutMinutes?: number;
   startTimeoutMinutes?: number;
+  lostAfterMinutes?: number;
+  rollbackFails: boolean;
   overwrite: 'keep' | 'replace' | 'queue';
   needConfirm: boolean;
   needPush: boolean;
   multiModule: boolean;
   protocol: 'mqtt' | 'http';
+  /** For the devices to read, each as `name=value`. */
+  tags: string[];
 }
 
 /** The kinds of job that a package can have as it is now: none while it is being verified. */
@@ -79,11 +87,14 @@ export function draftFor(of: Package): Draft {
     windows: [],
     startAt: '',
     endAt: '',
+    endRunning: false,
+    rollbackFails: true,
     overwrite: 'queue',
     needConfirm: false,
     needPush: true,
     multiModule: false,
     protocol: whyNotMqtt(of) ? 'http' : 'mqtt',
+    tags: [],
   };
 }
 
@@ -133,11 +144,11 @@ function scopeOf(draft: Draft): NewScope {
 
 /** Reads waves as they are typed; null if one of them is none. */
 export function wavesOf(text: string): NonNullable<Terms['waves']> | null {
-  const words = text.split(/[,，\n]/).map((word) => word.trim()).filter(Boolean);
+  const words = text.split(/[,，、;；\n]/).map((word) => word.trim()).filter(Boolean);
   const waves = words.map((word) => {
-    const group = /^group:(.+)$/.exec(word);
+    const group = /^group[:：](.+)$/.exec(word);
     if (group) return { kind: 'group' as const, group: group[1]! };
-    const number = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(word);
+    const number = /^(\d+(?:\.\d+)?)\s*([%％]?)$/.exec(word);
     if (!number) return null;
     if (number[2]) return { kind: 'percent' as const, percent: Number(number[1]) };
     return Number.isInteger(Number(number[1])) ? { kind: 'count' as const, n: Number(number[1]) } : null;
@@ -145,11 +156,21 @@ export function wavesOf(text: string): NonNullable<Terms['waves']> | null {
   return waves.includes(null) ? null : (waves as NonNullable<Terms['waves']>);
 }
 
+/** The waves of a draft; null if they cannot be read. */
+const wavesIn = (draft: Draft) => (draft.kind === 'STATIC' ? wavesOf(draft.waves) : []);
+
+/** Whether its waves can be read, if it has any. */
+export const areWavesRight = (draft: Draft) => wavesIn(draft) !== null;
+
+/** Whether nothing stops the job by itself. A verification is of devices that are watched. */
+export const isUnbraked = (draft: Draft) =>
+  draft.kind !== 'VERIFY' && wavesIn(draft)?.length === 0 && draft.maxFailurePercent === undefined && draft.maxFailures === undefined;
+
 const time = (text: string) => momentOf(text) ?? undefined;
 
 /** The order that a draft is. */
 export function orderOf(draft: Draft, packageId: string): NewJob {
-  const waves = draft.kind === 'STATIC' ? (wavesOf(draft.waves) ?? []) : [];
+  const waves = wavesIn(draft) ?? [];
   const terms: Terms = {
     srcVersions: draft.srcVersions,
     attempts: draft.attempts,
@@ -160,14 +181,20 @@ export function orderOf(draft: Draft, packageId: string): NewJob {
     multiModule: draft.multiModule,
     maxMbitPerSecond: draft.maxMbitPerSecond,
     maxFailurePercent: draft.maxFailurePercent,
+    minOffers: draft.maxFailurePercent === undefined ? undefined : draft.minOffers,
     maxFailures: draft.maxFailures,
+    lostAfterMinutes: draft.lostAfterMinutes,
+    rollbackFails: draft.rollbackFails ? undefined : false,
     startAt: time(draft.startAt),
     endAt: time(draft.endAt),
+    endRunning: draft.endAt && draft.endRunning ? true : undefined,
+    tags: Object.entries(tagsOf(draft.tags)).map(([key, value]) => ({ key, value })),
     windows: draft.windows.map(({ days, from, to }) => ({ days: days.length ? days : undefined, from, to })) as Terms['windows'],
   };
   if (waves.length > 0) {
     terms.waves = waves;
     terms.soakMinutes = draft.soakMinutes;
+    terms.maxWaitMinutes = draft.maxWaitMinutes;
     if (draft.minSuccessPercent !== undefined) terms.minSuccess = { kind: 'percent', percent: draft.minSuccessPercent };
   }
   if (draft.kind === 'DYNAMIC') terms.onlyNew = draft.onlyNew;
@@ -186,21 +213,21 @@ export function orderOf(draft: Draft, packageId: string): NewJob {
 /** What will happen, in plain sentences; `matched` is null while that is not known. */
 export function summary({ t, n, language }: Text, draft: Draft, of: Package, matched: number | null): string[] {
   const said: string[] = [];
-  const local = (text: string) => new Date(text).toLocaleString(language);
+  const local = (text: string) => timeText(language, text);
   const what = { version: of.version, module: of.module, count: matched === null ? '…' : n(matched) };
   said.push(t(`summary.${draft.kind}`, what));
   said.push(t(`summary.scope.${draft.scope}`, { percent: draft.percent, filter: draft.filter, group: draft.group }));
   if (draft.srcVersions.length > 0) said.push(t('summary.srcVersions', { versions: draft.srcVersions.join(', ') }));
   if (draft.kind === 'DYNAMIC' && draft.onlyNew) said.push(t('summary.onlyNew'));
-  const waves = draft.kind === 'STATIC' ? (wavesOf(draft.waves) ?? []) : [];
-  if (waves.length > 0) {
+  if (wavesIn(draft)?.length) {
     said.push(t('summary.waves', { waves: draft.waves, soak: draft.soakMinutes ?? 60 }));
     said.push(t('summary.minSuccess', { percent: draft.minSuccessPercent ?? 90 }));
+    if (draft.maxWaitMinutes !== undefined) said.push(t(draft.maxWaitMinutes > 0 ? 'summary.maxWait' : 'summary.maxWait.none', { minutes: draft.maxWaitMinutes }));
   }
-  if (draft.maxFailurePercent !== undefined) said.push(t('summary.failurePercent', { percent: draft.maxFailurePercent }));
+  if (draft.maxFailurePercent !== undefined) said.push(t('summary.failurePercent', { percent: draft.maxFailurePercent, offers: draft.minOffers ?? 10 }));
   if (draft.maxFailures !== undefined) said.push(t('summary.failures', { count: draft.maxFailures }));
   said.push(draft.startAt ? t('summary.startAt', { at: local(draft.startAt) }) : t('summary.now'));
-  if (draft.endAt) said.push(t('summary.endAt', { at: local(draft.endAt) }));
+  if (draft.endAt) said.push(t(draft.endRunning ? 'summary.endAt.running' : 'summary.endAt', { at: local(draft.endAt) }));
   for (const { days, from, to } of draft.windows) {
     const names = days.map((day) => t(`day.${day}` as 'day.mon')).join(' ') || t('everyDay');
     said.push(t('summary.window', { days: names, from, to }));
@@ -217,5 +244,10 @@ export function summary({ t, n, language }: Text, draft: Draft, of: Package, mat
     said.push(draft.startTimeoutMinutes > 0 ? t('summary.startTimeout', { minutes: draft.startTimeoutMinutes }) : t('summary.startTimeout.none'));
   }
   if (draft.timeoutMinutes !== undefined) said.push(t('summary.timeout', { minutes: draft.timeoutMinutes }));
+  if (draft.lostAfterMinutes !== undefined) {
+    said.push(t(draft.lostAfterMinutes > 0 ? 'summary.lostAfter' : 'summary.lostAfter.none', { minutes: draft.lostAfterMinutes }));
+  }
+  if (!draft.rollbackFails) said.push(t('summary.rollback'));
+  if (draft.tags.length > 0) said.push(t('summary.tags', { tags: draft.tags.join(', ') }));
   return said;
 }

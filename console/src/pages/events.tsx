@@ -1,6 +1,7 @@
-import { Card } from 'antd';
+import { Card, Segmented } from 'antd';
 import { useSearchParams } from 'react-router';
 
+import { type Subject, SUBJECTS } from '../api/history';
 import { History } from '../parts/event-list';
 import { Page } from '../parts/page';
 import { ProductSelect } from '../parts/product-select';
@@ -12,21 +13,32 @@ export default function Events() {
   const [params, setParams] = useSearchParams();
   const productKey = params.get('product') ?? undefined;
   const deviceName = params.get('device') ?? '';
+  const about = SUBJECTS.find((subject) => subject === params.get('about'));
+  const narrow = (next: { product?: string | undefined; device?: string; about?: Subject | undefined }) => {
+    const given = Object.entries({ product: productKey, device: deviceName, about, ...next }).filter(([, value]) => value);
+    setParams(Object.fromEntries(given) as Record<string, string>, { replace: true });
+  };
   return (
     <Page title={t('events')}>
       <div className="row">
-        <ProductSelect value={productKey} use={(product) => setParams(product ? { product } : {}, { replace: true })} />
+        <ProductSelect value={productKey} use={(product) => narrow({ product, device: '' })} />
         <SearchField
           aria-label="DeviceName"
           className="field wide"
           placeholder="DeviceName"
           disabled={!productKey}
           value={deviceName}
-          use={(device) => productKey && setParams({ product: productKey, ...(device && { device }) }, { replace: true })}
+          use={(device) => productKey && narrow({ device })}
+        />
+        <Segmented<Subject | 'all'>
+          aria-label={t('events.about')}
+          value={about ?? 'all'}
+          onChange={(next) => narrow({ about: next === 'all' ? undefined : next })}
+          options={[{ value: 'all', label: t('all') }, ...SUBJECTS.map((value) => ({ value, label: t(`events.about.${value}`) }))]}
         />
       </div>
       <Card>
-        <History of={{ productKey, deviceName: productKey && deviceName ? deviceName : undefined }} />
+        <History of={{ productKey, deviceName: productKey && deviceName ? deviceName : undefined, about }} />
       </Card>
     </Page>
   );

@@ -11,8 +11,8 @@ import { ChangeDialog } from '../parts/change-dialog';
 import { CsvFile } from '../parts/csv-file';
 import { CursorTable } from '../parts/cursor-table';
 import { FilterHelp } from '../parts/filter-help';
-import { Loaded } from '../parts/loaded';
-import { type DeviceList, deviceList } from '../parts/names';
+import { Loaded, present } from '../parts/loaded';
+import { byLine, type DeviceList, deviceList } from '../parts/names';
 import { Page } from '../parts/page';
 import { ProblemAlert } from '../parts/problem';
 import { Outcome } from '../parts/lines-dialog';
@@ -40,7 +40,7 @@ export default function GroupPage() {
     { text: product.data?.name ?? productKey, to: `/products/${productKey}/groups` },
   ];
   return (
-    <Page title={group} within={within} actions={query.data && <Actions path={path} group={query.data} />}>
+    <Page title={group} within={within} actions={present(query) && <Actions path={path} group={query.data!} />}>
       <Loaded query={query}>
         {(of) => (
           <>
@@ -70,7 +70,7 @@ function Actions({ path, group }: { path: Path; group: Group }) {
 }
 
 function Facts({ of }: { of: Group }) {
-  const { t, n } = useText();
+  const { t } = useText();
   return (
     <Card>
       <Descriptions
@@ -79,7 +79,7 @@ function Facts({ of }: { of: Group }) {
           ...(of.description ? [{ key: 'description', label: t('description'), children: of.description }] : []),
           of.filter
             ? { key: 'filter', label: t('narrow.filter'), children: <span className="code">{of.filter}</span> }
-            : { key: 'members', label: t('groupMembers'), children: t('groupMembers.count', { count: n(of.members ?? 0) }) },
+            : { key: 'members', label: t('groupMembers'), children: t('groupMembers.count', { count: of.members ?? 0 }) },
           { key: 'created', label: t('createdAt'), children: <Time at={of.createdAt} /> },
         ]}
       />
@@ -183,7 +183,7 @@ export function MembersDialog({ path, way, size }: { path: Path; way: Way; size?
   const [by, setBy] = useState<'names' | 'filter'>('names');
   const [text, setText] = useState('');
   const order = useMutation({
-    mutationFn: () => send(path, way, by === 'filter' ? { filter: text.trim() } : deviceList(text)),
+    mutationFn: (text: string) => send(path, way, by === 'filter' ? { filter: text.trim() } : deviceList(text)),
     onSuccess: () => refresh(queries, path.productKey),
   });
   const done = order.data;
@@ -229,7 +229,7 @@ export function MembersDialog({ path, way, size }: { path: Path; way: Way; size?
           />
           {by === 'names' && <p className="hint">{t('byNames.detail')}</p>}
           <ProblemAlert error={order.error} />
-          <Button type="primary" disabled={!text.trim()} loading={order.isPending} onClick={() => order.mutate()}>
+          <Button type="primary" disabled={!text.trim()} loading={order.isPending} onClick={() => order.mutate(text)}>
             {t(way === 'join' ? 'groupJoin' : 'groupLeave')}
           </Button>
           {done && (
@@ -239,7 +239,7 @@ export function MembersDialog({ path, way, size }: { path: Path; way: Way; size?
                 unchanged: n(done.unchanged),
                 refused: n(done.refused.length),
               })}
-              refused={done.refused}
+              refused={by === 'names' ? byLine(order.variables, done.refused) : done.refused}
             />
           )}
         </div>

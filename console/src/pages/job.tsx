@@ -226,7 +226,7 @@ function State({ job }: { job: Job }) {
           {STATES.map(([key, state]) => (
             <Statistic key={key} title={code('taskState', state)} value={n(job.counts[key])} suffix={<small>/ {n(whole)}</small>} />
           ))}
-          {left !== null && <Statistic title={t('eta')} value={span(left)} />}
+          {left !== null && <Statistic title={t('eta')} value={span(left, t)} />}
         </div>
         {retrying + lost > 0 && runs(job) && <Alert type="warning" showIcon title={t('jobTroubled', { retrying, lost })} />}
       </div>

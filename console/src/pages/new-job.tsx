@@ -1,31 +1,60 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Alert, Button, Card, Checkbox, Collapse, Form, Input, InputNumber, Segmented, Select, Spin, Statistic, Steps } from 'antd';
 import { type ReactNode, useDeferredValue, useEffect, useRef, useState } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { Link, useNavigate, useParams } from 'react-router';
 
-import { api, ask, randomKey } from '../api/client';
+import { api, ask, randomKey, Refusal } from '../api/client';
+import { keep, kept, letGo } from '../api/kept';
 import type { Forecast, NewJob, Package } from '../api/types';
 import { Time } from '../parts/bits';
 import { CsvFile } from '../parts/csv-file';
+import { zoneText } from '../parts/clock';
+import { FilterHelp } from '../parts/filter-help';
 import { Loaded } from '../parts/loaded';
+import { namesIn, SEPARATOR } from '../parts/names';
 import { bytes, span } from '../parts/numbers';
 import { Page } from '../parts/page';
-import { ProblemAlert } from '../parts/problem';
+import { ProblemAlert, warningText } from '../parts/problem';
+import { isTag } from '../parts/tags';
 import { useText } from '../texts';
-import { type Draft, draftFor, fitting, isScopeWhole, kindsOf, needsSources, orderOf, SCOPES, summary, wavesOf, whyNotMqtt, type WindowDraft } from './draft';
+import {
+  areWavesRight,
+  type Draft,
+  draftFor,
+  fitting,
+  isScopeWhole,
+  isUnbraked,
+  isUnproven,
+  kindsOf,
+  needsSources,
+  orderOf,
+  SCOPES,
+  summary,
+  whyNotMqtt,
+  type WindowDraft,
+} from './draft';
 import { usePackage } from './package';
 import { useGroups } from './product-devices';
+import { useProduct } from './product';
 
 /** The dry run follows the typing at this distance. */
 const CALM_MS = 400;
+
+/** A list that is neither kept, nor shown in a field, nor sent again each time the numbers are asked for anew. */
+const isLong = (csv: string) => csv.length > 200_000;
 
 export default function NewJobPage() {
   const { t } = useText();
   const { packageId = '' } = useParams();
   const query = usePackage(packageId);
-  const within = [{ text: query.data?.name ?? packageId, to: `/packages/${packageId}` }];
+  const product = useProduct(query.data?.productKey ?? '');
+  const name = query.data?.name ?? packageId;
+  const within = [
+    ...(product.data ? [{ text: product.data.name, to: `/products/${product.data.productKey}/packages` }] : []),
+    { text: name, to: `/packages/${packageId}` },
+  ];
   return (
-    <Page title={t('newJob')} within={within}>
+    <Page title={t(query.data && isUnproven(query.data) ? 'verifyPackage.of' : 'newJob.of', { name })} within={within}>
       <Loaded query={query}>{(of) => <Wizard of={of} />}</Loaded>
     </Page>
   );
@@ -33,15 +62,12 @@ export default function NewJobPage() {
 
 type Set = (part: Partial<Draft>) => void;
 
-/** What was typed stays with the tab, whatever becomes of the page. */
-function useDraft(of: Package): [Draft, Set, () => void] {
+/** What was typed stays with the tab, whatever becomes of the page; all but a long list, which is in a file anyway. */
+function useDraft(of: Package): [Draft, Set, () => void, () => void] {
   const key = `otaru-draft:${of.id}`;
-  const [draft, setDraft] = useState<Draft>(() => {
-    const kept = sessionStorage.getItem(key);
-    return kept ? { ...draftFor(of), ...(JSON.parse(kept) as Draft) } : draftFor(of);
-  });
-  useEffect(() => sessionStorage.setItem(key, JSON.stringify(draft)), [key, draft]);
-  return [fitting(draft, of), (part) => setDraft((before) => ({ ...before, ...part })), () => sessionStorage.removeItem(key)];
+  const [draft, setDraft] = useState<Draft>(() => ({ ...draftFor(of), ...kept<Draft>(key) }));
+  useEffect(() => keep(key, isLong(draft.csv) ? { ...draft, csv: '' } : draft), [key, draft]);
+  return [fitting(draft, of), (part) => setDraft((before) => ({ ...before, ...part })), () => letGo(key), () => setDraft(draftFor(of))];
 }
 
 function Wizard({ of }: { of: Package }) {
@@ -49,10 +75,13 @@ function Wizard({ of }: { of: Package }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [step, setStep] = useState(0);
-  const [draft, set, forget] = useDraft(of);
+  const [draft, set, forget, anew] = useDraft(of);
   const order = orderOf(draft, of.id);
-  const whole = isScopeWhole(draft, of) && wavesOf(draft.waves) !== null;
+  const hasScope = isScopeWhole(draft, of);
+  const whole = hasScope && areWavesRight(draft) && draft.tags.every(isTag);
   const forecast = useForecast(order, whole);
+  const isRefused = whole && forecast.error instanceof Refusal;
+  const isNew = JSON.stringify(draft) === JSON.stringify(draftFor(of));
   const key = useRef({ of: '', key: '' });
   const start = useMutation({
     mutationFn: () => {
@@ -80,10 +109,11 @@ function Wizard({ of }: { of: Package }) {
       <Form layout="vertical">
         {step === 0 && <Scope of={of} draft={draft} set={set} />}
         {step === 1 && <Strategy of={of} draft={draft} set={set} />}
-        {step === 2 && <Check of={of} draft={draft} matched={forecast.isOfThis ? forecast.data!.matched : null} />}
+        {step === 2 && <Check of={of} draft={draft} set={set} matched={forecast.isOfThis ? forecast.data!.matched : null} />}
       </Form>
       <Card title={t('dryRun')} aria-live="polite" extra={whole && !forecast.isOfThis && !forecast.error && <Spin size="small" />}>
-        {!whole && <p>{t('dryRun.notYet')}</p>}
+        {!hasScope && <p>{t('dryRun.notYet')}</p>}
+        {hasScope && !whole && <p>{t(areWavesRight(draft) ? 'tags.oneWrong' : 'waves.wrong')}</p>}
         <ProblemAlert error={whole ? forecast.error : null} />
         {whole && forecast.data && !forecast.error && <Numbers of={forecast.data} />}
       </Card>
@@ -97,8 +127,18 @@ function Wizard({ of }: { of: Package }) {
             {t('start')}
           </Button>
         ) : (
-          <Button type="primary" disabled={!isScopeWhole(draft, of)} onClick={() => setStep(step + 1)}>
+          <Button type="primary" disabled={isRefused || (step === 0 ? !hasScope : !whole)} onClick={() => setStep(step + 1)}>
             {t('next')}
+          </Button>
+        )}
+        {!isNew && (
+          <Button
+            onClick={() => {
+              anew();
+              setStep(0);
+            }}
+          >
+            {t('wizard.anew')}
           </Button>
         )}
       </div>
@@ -119,6 +159,7 @@ function useForecast(order: NewJob, enabled: boolean) {
     enabled,
     queryFn: () => ask(api.POST('/api/v1/jobs/dry-run', { body: JSON.parse(calm) as NewJob })),
     placeholderData: (before) => before,
+    ...(isLong(calm) && { refetchInterval: false as const }),
   });
   const isOfThis = data !== undefined && !error && !isPlaceholderData && calm === JSON.stringify(order);
   return { data, error, isOfThis };
@@ -165,7 +206,7 @@ function Scope({ of, draft, set }: Part & { of: Package }) {
         </Form.Item>
       )}
       {draft.scope === 'filter' && (
-        <Form.Item label={t('narrow.filter')} extra={t('filter.detail')}>
+        <Form.Item label={t('narrow.filter')} extra={<FilterHelp />}>
           <Input.TextArea aria-label={t('narrow.filter')} rows={2} className="code" placeholder="tag.region = eu" value={draft.filter} onChange={({ target }) => set({ filter: target.value })} />
         </Form.Item>
       )}
@@ -203,7 +244,7 @@ function Scope({ of, draft, set }: Part & { of: Package }) {
   );
 }
 
-/** Devices picked by the beginning of their names, or typed. */
+/** Devices picked by the beginning of their names, or pasted: text that is nobody's name is taken only with a separator. */
 function Names({ productKey, draft, set }: Part & { productKey: string }) {
   const { t } = useText();
   const [prefix, setPrefix] = useState('');
@@ -217,19 +258,29 @@ function Names({ productKey, draft, set }: Part & { productKey: string }) {
       ),
     placeholderData: (before) => before,
   });
+  const search = (text: string) => {
+    if (!SEPARATOR.test(text)) return setPrefix(text);
+    set({ names: [...new Set([...draft.names, ...namesIn(text).map(({ name }) => name)])] });
+    setPrefix('');
+  };
   return (
     <Form.Item label={t('devices')} extra={t('scope.named.detail')}>
       <Select
         aria-label={t('devices')}
-        mode="tags"
-        tokenSeparators={[',', '\n', ' ']}
+        mode="multiple"
         value={draft.names}
-        onChange={(names) => set({ names })}
-        showSearch={{ filterOption: false, onSearch: setPrefix }}
-        options={(found.data?.items ?? []).map(({ deviceName, online }) => ({
-          value: deviceName,
-          label: `${deviceName} · ${t(online ? 'device.online' : 'device.offline')}`,
-        }))}
+        onChange={(names) => {
+          set({ names });
+          setPrefix('');
+        }}
+        showSearch={{ filterOption: false, searchValue: prefix, onSearch: search }}
+        notFoundContent={found.isFetching ? <Spin size="small" /> : t('devices.noneFound')}
+        options={(found.data?.items ?? [])
+          .filter(({ deviceName }) => deviceName.startsWith(prefix))
+          .map(({ deviceName, online }) => ({
+            value: deviceName,
+            label: `${deviceName} · ${t(online ? 'device.online' : 'device.offline')}`,
+          }))}
         optionLabelProp="value"
       />
     </Form.Item>
@@ -242,7 +293,16 @@ function Csv({ draft, set }: Part) {
     <Form.Item label={t('devices')} extra={t('scope.csv.detail')}>
       <div className="stack">
         <CsvFile use={(csv) => set({ csv })} />
-        <Input.TextArea aria-label={t('devices')} className="code" rows={5} value={draft.csv} onChange={({ target }) => set({ csv: target.value })} />
+        {isLong(draft.csv) ? (
+          <div className="row">
+            {t('scope.csv.long', { count: draft.csv.split('\n').length })}
+            <Button size="small" onClick={() => set({ csv: '' })}>
+              {t('remove')}
+            </Button>
+          </div>
+        ) : (
+          <Input.TextArea aria-label={t('devices')} className="code" rows={5} value={draft.csv} onChange={({ target }) => set({ csv: target.value })} />
+        )}
         <Checkbox checked={draft.leaveOutUnknown} onChange={({ target }) => set({ leaveOutUnknown: target.checked })}>
           {t('leaveOutUnknown')}
         </Checkbox>
@@ -253,47 +313,64 @@ function Csv({ draft, set }: Part) {
 
 type NumberKey = { [K in keyof Draft]-?: number extends Draft[K] ? K : never }[keyof Draft];
 
+/** Waves that suit most fleets. */
+const USUAL_WAVES = '1%, 10%, 100%';
+
 function Strategy({ of, draft, set }: Part & { of: Package }) {
-  const { t } = useText();
+  const { t, language } = useText();
   const number = (key: Exclude<NumberKey, 'percent'>, usual: ReactNode, max?: number) => (
     <Form.Item label={t(`terms.${key}`)} extra={usual}>
       <InputNumber aria-label={t(`terms.${key}`)} min={0} max={max} value={draft[key] ?? null} onChange={(value) => set({ [key]: value ?? undefined })} />
     </Form.Item>
   );
-  const check = (key: 'needPush' | 'needConfirm' | 'multiModule') => (
+  const check = (key: 'needPush' | 'needConfirm' | 'multiModule' | 'rollbackFails') => (
     <Checkbox checked={draft[key]} onChange={({ target }) => set({ [key]: target.checked })}>
       {t(`terms.${key}`)}
     </Checkbox>
   );
-  const wavesWrong = wavesOf(draft.waves) === null;
+  const wavesWrong = !areWavesRight(draft);
   const notMqtt = whyNotMqtt(of);
   return (
     <div className="stack">
       {draft.kind === 'STATIC' && (
         <Card title={t('waves')}>
           <Form.Item label={t('waves')} extra={t('waves.detail')} validateStatus={wavesWrong ? 'error' : ''} help={wavesWrong ? t('waves.wrong') : undefined}>
-            <Input aria-label={t('waves')} placeholder="1%, 10%, 100%" value={draft.waves} onChange={({ target }) => set({ waves: target.value })} />
+            <div className="row">
+              <Input
+                className="field wide"
+                aria-label={t('waves')}
+                placeholder={USUAL_WAVES}
+                value={draft.waves}
+                onChange={({ target }) => set({ waves: target.value })}
+              />
+              {draft.waves === '' && <Button onClick={() => set({ waves: USUAL_WAVES })}>{USUAL_WAVES}</Button>}
+            </div>
           </Form.Item>
           <div className="grid">
             {number('soakMinutes', t('usual', { value: 60 }))}
-            {number('minSuccessPercent', t('terms.minSuccessPercent.detail'), 100)}
+            {number('minSuccessPercent', t('usual', { value: 90 }), 100)}
+            {number('maxWaitMinutes', t('usual.zero', { value: 1_440 }))}
           </div>
         </Card>
       )}
       <Card title={t('gates')}>
         <div className="grid">
           {number('maxFailurePercent', t('usual.none'), 100)}
+          {number('minOffers', t('usual', { value: 10 }))}
           {number('maxFailures', t('usual.none'))}
         </div>
       </Card>
       <Card title={t('schedule')}>
         <div className="grid">
           {(['startAt', 'endAt'] as const).map((key) => (
-            <Form.Item key={key} label={t(`terms.${key}`)}>
+            <Form.Item key={key} label={t(`terms.${key}`)} extra={t(`wizard.${key}`, { zone: zoneText(language) })}>
               <Input type="datetime-local" aria-label={t(`terms.${key}`)} value={draft[key]} onChange={({ target }) => set({ [key]: target.value })} />
             </Form.Item>
           ))}
         </div>
+        <Checkbox disabled={!draft.endAt} checked={draft.endRunning} onChange={({ target }) => set({ endRunning: target.checked })}>
+          {t('terms.endRunning')}
+        </Checkbox>
         <Windows of={draft.windows} use={(windows) => set({ windows })} />
       </Card>
       <Collapse
@@ -309,7 +386,8 @@ function Strategy({ of, draft, set }: Part & { of: Package }) {
                   {number('attempts', t('usual', { value: 3 }))}
                   {number('retryIntervalMinutes', t('usual', { value: 1 }))}
                   {number('timeoutMinutes', t('usual.none'))}
-                  {number('startTimeoutMinutes', t('usual', { value: 30 }))}
+                  {number('startTimeoutMinutes', t('usual.zero', { value: 30 }))}
+                  {number('lostAfterMinutes', t('usual.zero', { value: 60 }))}
                 </div>
                 <Form.Item label={t('overwrite')}>
                   <Segmented
@@ -326,10 +404,24 @@ function Strategy({ of, draft, set }: Part & { of: Package }) {
                     options={[{ value: 'mqtt', label: 'MQTT', disabled: notMqtt !== null }, { value: 'http', label: 'HTTP(S)' }]}
                   />
                 </Form.Item>
+                <Form.Item label={t('terms.tags')} extra={t('terms.tags.detail')}>
+                  <Select
+                    aria-label={t('terms.tags')}
+                    mode="tags"
+                    open={false}
+                    suffixIcon={null}
+                    placeholder="ring=beta"
+                    tokenSeparators={['\n']}
+                    status={draft.tags.every(isTag) ? '' : 'error'}
+                    value={draft.tags}
+                    onChange={(tags) => set({ tags })}
+                  />
+                </Form.Item>
                 <div className="stack">
                   {check('needPush')}
                   {check('needConfirm')}
                   {check('multiModule')}
+                  {check('rollbackFails')}
                 </div>
               </>
             ),
@@ -373,21 +465,33 @@ function Windows({ of, use }: { of: WindowDraft[]; use: (windows: WindowDraft[])
   );
 }
 
-function Check({ of, draft, matched }: { of: Package; draft: Draft; matched: number | null }) {
+/** Devices from which on waves are offered to whoever forgot them. */
+const MANY = 100;
+
+function Check({ of, draft, set, matched }: Part & { of: Package; matched: number | null }) {
   const text = useText();
+  const { t } = text;
+  const inWaves = draft.kind === 'STATIC' && (matched ?? 0) >= MANY && (
+    <Button onClick={() => set({ waves: USUAL_WAVES })}>{t('summary.noBrake.waves', { waves: USUAL_WAVES })}</Button>
+  );
   return (
-    <Card title={text.t('wizard.summary')}>
-      <ul>
-        {summary(text, draft, of, matched).map((sentence) => (
-          <li key={sentence}>{sentence}</li>
-        ))}
-      </ul>
+    <Card title={t('wizard.summary')}>
+      <div className="stack">
+        {!areWavesRight(draft) && <Alert type="error" showIcon role="alert" title={t('waves.wrong')} />}
+        {isUnbraked(draft) && <Alert type="warning" showIcon title={t('summary.noBrake')} action={inWaves} />}
+        <ul>
+          {summary(text, draft, of, matched).map((sentence) => (
+            <li key={sentence}>{sentence}</li>
+          ))}
+        </ul>
+      </div>
     </Card>
   );
 }
 
 function Numbers({ of }: { of: Forecast }) {
-  const { t, n, code } = useText();
+  const text = useText();
+  const { t, n, code } = text;
   const told = (kind: string, numbers: object) =>
     Object.entries(numbers as Record<string, number>)
       .filter(([, count]) => count > 0)
@@ -401,7 +505,7 @@ function Numbers({ of }: { of: Forecast }) {
         <Statistic title={t('dryRun.matched')} value={n(of.matched)} />
         <Statistic title={t('dryRun.onTarget')} value={n(of.onTarget)} />
         <Statistic title={t('dryRun.bytes')} value={bytes(estimate.bytes)} />
-        <Statistic title={t('dryRun.duration')} value={span(estimate.seconds)} />
+        <Statistic title={t('dryRun.duration')} value={span(estimate.seconds, t)} />
       </div>
       {of.matched > 0 && (
         <p>
@@ -423,10 +527,16 @@ function Numbers({ of }: { of: Forecast }) {
       )}
       {of.unknownLines && <Alert type="warning" title={t('dryRun.unknown', { lines: of.unknownLines })} description={(of.unknown ?? []).map(({ deviceName }) => deviceName).join(', ')} />}
       {(of.warnings ?? []).map((warning) => (
-        <Alert key={warning.code} type="warning" showIcon title={warning.text} />
+        <Alert key={warning.code} type="warning" showIcon title={warningText(text, warning)} />
       ))}
       {(of.heldAhead ?? []).map((held) => (
-        <Alert key={held.jobId} type="warning" showIcon title={t('dryRun.heldAhead', { job: held.jobId, count: held.unfinished })} />
+        <Alert
+          key={held.jobId}
+          type="warning"
+          showIcon
+          title={t('dryRun.heldAhead', { job: held.jobId, count: held.unfinished })}
+          action={<Link to={`/jobs/${held.jobId}`}>{t('job')}</Link>}
+        />
       ))}
     </div>
   );

@@ -7,7 +7,7 @@ import type { Package, PackageFile } from '../api/types';
 import { Copy, LinkButton, NextStep, StateTag, Time } from '../parts/bits';
 import { DataTable } from '../parts/data-table';
 import { JobTable } from '../parts/job-table';
-import { Loaded } from '../parts/loaded';
+import { Loaded, present } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
 import { Page } from '../parts/page';
 import { Remove } from '../parts/remove';
@@ -33,7 +33,7 @@ export default function PackagePage() {
     ...(productKey ? [{ text: product.data?.name ?? productKey, to: `/products/${productKey}/packages` }] : []),
   ];
   return (
-    <Page title={query.data?.name ?? packageId} within={within} actions={query.data && <Actions of={query.data} />}>
+    <Page title={query.data?.name ?? packageId} within={within} actions={present(query) && <Actions of={query.data!} />}>
       <Loaded query={query}>
         {(of) => (
           <>
@@ -45,13 +45,27 @@ export default function PackagePage() {
               <JobTable
                 of={['jobs', 'package', packageId]}
                 query={{ packageId }}
-                empty={<NextStep text={t('packageJobs.empty')} />}
+                empty={
+                  <NextStep text={t('packageJobs.empty')}>
+                    <NewJob of={of} />
+                  </NextStep>
+                }
               />
             </Card>
           </>
         )}
       </Loaded>
     </Page>
+  );
+}
+
+function NewJob({ of, primary = false }: { of: Package; primary?: boolean }) {
+  const { t } = useText();
+  if (kindsOf(of).length === 0) return null;
+  return (
+    <LinkButton primary={primary} to={`/packages/${of.id}/new-job`}>
+      {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
+    </LinkButton>
   );
 }
 
@@ -66,11 +80,7 @@ function Actions({ of }: { of: Package }) {
   });
   return (
     <>
-      {kindsOf(of).length > 0 && (
-        <LinkButton primary to={`/packages/${of.id}/new-job`}>
-          {t(isUnproven(of) ? 'verifyPackage' : 'newJob')}
-        </LinkButton>
-      )}
+      <NewJob of={of} primary />
       {jobs.data?.items.some(({ endedAt }) => !endedAt) && (
         <Remove
           name={of.name}

@@ -3,8 +3,10 @@ import { Alert, App, Button, Card, Input, Select, Switch, Tag } from 'antd';
 import { lazy, Suspense, useEffect, useState } from 'react';
 
 import { api, ask } from '../api/client';
+import { keep, kept, letGo } from '../api/kept';
 import type { Configuration, ConfigurationVersion, DeviceConfiguration } from '../api/types';
 import { DeviceLink, NextStep, Time } from '../parts/bits';
+import { Boundary } from '../parts/boundary';
 import { CursorTable } from '../parts/cursor-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
@@ -25,7 +27,7 @@ export default function ConfigurationTab({ productKey }: { productKey: string })
   return (
     <div className="stack">
       <p>{t('configuration.detail')}</p>
-      <Loaded query={query}>{(now) => <Present productKey={productKey} now={now} />}</Loaded>
+      <Loaded query={query}>{(now) => <Present key={productKey} productKey={productKey} now={now} />}</Loaded>
       <Card title={t('configurationDevices')}>
         <CursorTable<DeviceConfiguration>
           of={['configuration', productKey, 'devices']}
@@ -85,12 +87,16 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
   const { message } = App.useApp();
   const queries = useQueryClient();
   const path = { productKey };
-  const [typed, setTyped] = useState<string | null>(null);
-  // What was present when typing began; another operator may have made a version since.
-  const [basis, setBasis] = useState<number | undefined>();
+  // What was typed, and what was present when typing began: another operator may have made a version since. It stays
+  // with the tab, whatever becomes of the page.
+  const key = `otaru-configuration:${productKey}`;
+  const [draft, setDraft] = useState(() => kept<{ typed: string; basis: number | undefined }>(key));
+  useEffect(() => (draft ? keep(key, draft) : letGo(key)), [key, draft]);
   // Which version is shown beside what the field holds.
   const [chosen, setChosen] = useState<number | undefined>();
   const version = now.present?.version;
+  const typed = draft?.typed ?? null;
+  const setTyped = (text: string | null) => setDraft((before) => (text === null ? undefined : { typed: text, basis: before ? before.basis : version }));
   const file = useVersionFile(productKey, version);
   const after = { onSuccess: () => queries.invalidateQueries({ queryKey: ['configuration', productKey] }) };
   const make = useMutation({
@@ -122,11 +128,8 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
       ask(api.POST('/api/v1/products/{productKey}/configuration/push', { params: { path }, body: { all: true } })),
     ...after,
   });
-  useEffect(() => {
-    if (typed === null) setBasis(version);
-  }, [typed, version]);
   const problem = typed === null ? null : jsonProblem(typed);
-  const overtaken = typed !== null && basis !== version;
+  const overtaken = draft !== undefined && draft.basis !== version;
   const against = chosen ?? (overtaken ? version : undefined);
   const earlier = useVersionFile(productKey, against);
   return (
@@ -192,13 +195,15 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
         </div>
         {against !== undefined && earlier.data !== undefined && (
           <>
-            <Suspense fallback={null}>
-              <Difference
-                label={t('configuration.compareWith', { version: against })}
-                from={earlier.data}
-                to={typed ?? file.data ?? ''}
-              />
-            </Suspense>
+            <Boundary at="difference" isPart>
+              <Suspense fallback={null}>
+                <Difference
+                  label={t('configuration.compareWith', { version: against })}
+                  from={earlier.data}
+                  to={typed ?? file.data ?? ''}
+                />
+              </Suspense>
+            </Boundary>
             <div className="row">
               <Button onClick={() => setTyped(earlier.data)}>{t('configuration.take', { version: against })}</Button>
             </div>

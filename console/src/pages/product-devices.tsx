@@ -1,19 +1,23 @@
+import { DownOutlined } from '@ant-design/icons';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Form, Input, Select, Tag } from 'antd';
+import { App, Button, Dropdown, Form, Input, Select, Tag } from 'antd';
 import { useState } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 
 import { api, ask, csvBody, given } from '../api/client';
-import { csv, save } from '../api/csv';
+import { save } from '../api/csv';
 import { all } from '../api/pages';
 import type { Device } from '../api/types';
 import { DeviceLink, devicePath, NextStep, OnlineTag, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
+import { FilterHelp } from '../parts/filter-help';
 import { FormDialog } from '../parts/form-dialog';
 import { LinesDialog, Outcome } from '../parts/lines-dialog';
 import { ProblemAlert } from '../parts/problem';
 import { SearchField } from '../parts/search-field';
+import { useSure } from '../parts/sure';
 import { useText } from '../texts';
+import { factsTable, secretsTable, tagsTable } from './device-tables';
 import { TagsForm } from './product-tags';
 
 /** What a list of devices is narrowed by: the platform takes one of them. */
@@ -43,7 +47,7 @@ export function Devices({ productKey }: { productKey: string }) {
         </Button>
         <Button onClick={() => setOpen('many')}>{t('importDevices')}</Button>
         <Button onClick={() => setOpen('tags')}>{t('changeTags')}</Button>
-        <Export name={`${productKey}-devices.csv`} get={(cursor) => get(cursor, 200)} />
+        <Export productKey={productKey} get={(cursor) => get(cursor, 200)} />
       </div>
       <Narrow productKey={productKey} of={narrowed} use={(narrowed) => setParams(narrowed, { replace: true })} />
       <CursorTable<Device>
@@ -51,7 +55,11 @@ export function Devices({ productKey }: { productKey: string }) {
         label={t('devices')}
         get={get}
         rowKey={(device) => device.deviceName}
-        empty={<NextStep text={isWhole ? t('devices.empty') : t('devices.noneFound')} />}
+        empty={
+          <NextStep text={isWhole ? t('devices.empty') : t('devices.noneFound')}>
+            {isWhole && <Button onClick={() => setOpen('one')}>{t('newDevice')}</Button>}
+          </NextStep>
+        }
         columns={[
           { title: 'DeviceName', render: (_, { deviceName }) => <DeviceLink productKey={productKey} deviceName={deviceName} /> },
           { title: t('state'), render: (_, device) => <OnlineTag device={device} /> },
@@ -61,7 +69,7 @@ export function Devices({ productKey }: { productKey: string }) {
             render: (_, { tags }) => <Tags of={Object.entries(tags).map(([key, value]) => `${key}=${value}`)} />,
           },
           { title: t('groups'), render: (_, { groups }) => <Tags of={groups} /> },
-          { title: t('lastSeen'), render: (_, device) => <Time at={device.online ? device.lastOnlineAt : device.lastOfflineAt} /> },
+          { title: t('lastSeen'), render: (_, device) => (device.online ? t('now') : <Time at={device.lastOfflineAt} />) },
         ]}
       />
       <NewDeviceForm productKey={productKey} open={open === 'one'} close={() => setOpen(null)} />
@@ -124,6 +132,7 @@ function Narrow({ productKey, of, use }: { productKey: string; of: Narrowed; use
           use={set}
         />
       )}
+      {by === 'filter' && <FilterHelp />}
     </div>
   );
 }
@@ -140,27 +149,40 @@ export const useGroups = (productKey: string, enabled = true) =>
       ),
   });
 
-function Export({ name, get }: { name: string; get: Parameters<typeof all<Device>>[0] }) {
+const TABLES = ['facts', 'tags', 'secrets'] as const;
+
+function Export({ productKey, get }: { productKey: string; get: Parameters<typeof all<Device>>[0] }) {
   const { t } = useText();
+  const sure = useSure();
   const order = useMutation({
-    mutationFn: async () => {
+    mutationFn: async (table: (typeof TABLES)[number]) => {
       const devices = await all(get);
-      const rows = devices.map((device) => [
-        device.deviceName,
-        String(device.enabled),
-        String(device.online),
-        device.versions.map(({ module, version }) => `${module}=${version}`).join(' '),
-        Object.entries(device.tags).map(([key, value]) => `${key}=${value}`).join(' '),
-        device.lastOnlineAt ?? '',
-      ]);
-      save(name, csv([['deviceName', 'enabled', 'online', 'versions', 'tags', 'lastOnlineAt'], ...rows]));
+      const text =
+        table === 'facts'
+          ? factsTable(devices)
+          : table === 'tags'
+            ? tagsTable(devices)
+            : await secretsTable(productKey, devices.map(({ deviceName }) => deviceName));
+      save(`${productKey}-${table === 'facts' ? 'devices' : table}.csv`, text);
     },
   });
+  const choose = (table: (typeof TABLES)[number]) => {
+    if (table !== 'secrets') return order.mutate(table);
+    sure({ title: t('export.secrets.sure'), yes: t('export'), act: () => order.mutate(table) });
+  };
   return (
     <>
-      <Button loading={order.isPending} onClick={() => order.mutate()}>
-        {t('export')}
-      </Button>
+      <Dropdown
+        trigger={['click']}
+        menu={{
+          items: TABLES.map((table) => ({ key: table, label: t(`export.${table}`) })),
+          onClick: ({ key }) => choose(key as (typeof TABLES)[number]),
+        }}
+      >
+        <Button loading={order.isPending} icon={<DownOutlined />} iconPlacement="end">
+          {t('export')}
+        </Button>
+      </Dropdown>
       <ProblemAlert error={order.error} />
     </>
   );
@@ -217,11 +239,30 @@ function ImportForm({ productKey, open, close }: { productKey: string; open: boo
       placeholder={'deviceName,deviceSecret\nlamp-0001,\nlamp-0002,'}
       order={order}
       outcome={({ created, refused, results }) => (
-        <Outcome
-          text={t('importDevices.outcome', { created, refused })}
-          refused={results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []))}
-        />
+        <>
+          <Outcome
+            text={t('importDevices.outcome', { created, refused })}
+            refused={results.flatMap(({ line, deviceName, problem }) => (problem ? [{ line, deviceName, problem }] : []))}
+          />
+          {created > 0 && <Secrets productKey={productKey} of={results.flatMap(({ deviceName, problem }) => (problem || !deviceName ? [] : [deviceName]))} />}
+        </>
       )}
     />
+  );
+}
+
+/** The secrets of the devices that were just made, for whoever writes them into the devices. */
+function Secrets({ productKey, of }: { productKey: string; of: string[] }) {
+  const { t } = useText();
+  const order = useMutation({ mutationFn: async () => save(`${productKey}-secrets.csv`, await secretsTable(productKey, of)) });
+  return (
+    <div className="stack">
+      <div>
+        <Button loading={order.isPending} onClick={() => order.mutate()}>
+          {t('importDevices.secrets')}
+        </Button>
+      </div>
+      <ProblemAlert error={order.error} />
+    </div>
   );
 }

@@ -13,7 +13,7 @@ import { useText } from '../texts';
 
 
 export default function Groups({ productKey }: { productKey: string }) {
-  const { t, n } = useText();
+  const { t } = useText();
   const [adding, setAdding] = useState(false);
   return (
     <div className="stack">
@@ -29,14 +29,18 @@ export default function Groups({ productKey }: { productKey: string }) {
           ask(api.GET('/api/v1/products/{productKey}/groups', { params: { path: { productKey }, query: { cursor } } }))
         }
         rowKey={(group) => group.name}
-        empty={<NextStep text={t('groups.empty')} />}
+        empty={
+          <NextStep text={t('groups.empty')}>
+            <Button onClick={() => setAdding(true)}>{t('newGroup')}</Button>
+          </NextStep>
+        }
         columns={[
           { title: t('name'), render: (_, { name }) => <Link to={groupPath({ productKey, group: name })}>{name}</Link> },
           { title: t('description'), dataIndex: 'description' },
           {
             title: t('groupMembers'),
             render: (_, { filter, members }) =>
-              filter ? <span className="code">{filter}</span> : t('groupMembers.count', { count: n(members ?? 0) }),
+              filter ? <span className="code">{filter}</span> : t('groupMembers.count', { count: members ?? 0 }),
           },
           { title: t('createdAt'), render: (_, { createdAt }) => <Time at={createdAt} /> },
         ]}
@@ -75,7 +79,7 @@ function NewGroupForm({ productKey, open, close }: { productKey: string; open: b
       <Form.Item name="description" label={t('description')}>
         <Input maxLength={200} />
       </Form.Item>
-      <Form.Item name="filter" label={t('narrow.filter')} extra={<>{t('groupFilter.detail')} <FilterHelp /></>}>
+      <Form.Item name="filter" label={t('narrow.filter')} extra={<>{t('groupFilter.detail')}<FilterHelp /></>}>
         <Input.TextArea rows={3} className="code" placeholder="tag.region = eu" />
       </Form.Item>
     </FormDialog>

@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Alert, App, Button, Checkbox, Form, Input, Segmented, Select, Tag, Upload, type UploadFile } from 'antd';
+import { Alert, App, Button, Checkbox, Form, Input, Progress, Segmented, Select, Tag, Upload, type UploadFile } from 'antd';
 import { useRef, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 
@@ -28,7 +28,11 @@ export function Packages({ productKey }: { productKey: string }) {
         label={t('packages')}
         get={(cursor) => ask(api.GET('/api/v1/packages', { params: { query: { productKey, order: 'desc', cursor } } }))}
         rowKey={(row) => row.id}
-        empty={<NextStep text={t('packages.empty')} />}
+        empty={
+          <NextStep text={t('packages.empty')}>
+            <Button onClick={() => setAdding(true)}>{t('newPackage')}</Button>
+          </NextStep>
+        }
         columns={[
           { title: t('name'), render: (_, { id, name }) => <Link to={`/packages/${id}`}>{name}</Link> },
           { title: t('module'), dataIndex: 'module' },
@@ -56,6 +60,9 @@ function listed(file: Chosen, sent: number | null): UploadFile {
   const percent = Math.floor((100 * sent) / Math.max(file.size, 1));
   return { ...shown, status: sent < file.size ? 'uploading' : 'done', percent };
 }
+
+const sizeOf = (files: Chosen[]) => files.reduce((all, { size }) => all + size, 0);
+const sentOf = (files: Chosen[], sent: Record<string, number>) => files.reduce((all, { uid }) => all + (sent[uid] ?? 0), 0);
 
 interface Wanted {
   kind: 'full' | 'diff';
@@ -170,6 +177,7 @@ function NewPackageForm({ productKey, open, close }: { productKey: string; open:
       <Form.Item name="custom" label={t('custom')}>
         <Input.TextArea rows={2} maxLength={4096} />
       </Form.Item>
+      {order.isPending && <Progress aria-label={t('upload')} percent={Math.floor((100 * sentOf(files, sent)) / Math.max(sizeOf(files), 1))} />}
     </FormDialog>
   );
 }

@@ -5,7 +5,7 @@ import { NavLink, useParams } from 'react-router';
 
 import { api, ask } from '../api/client';
 import { Copy, NothingHere, Time } from '../parts/bits';
-import { Loaded } from '../parts/loaded';
+import { Loaded, present } from '../parts/loaded';
 import { Page } from '../parts/page';
 import { isAllowed } from '../parts/register-again';
 import { useText } from '../texts';
@@ -37,7 +37,7 @@ export default function ProductPage() {
     ['analysis', t('analysis'), <Analysis productKey={productKey} />],
   ] as const;
   return (
-    <Page title={product.data?.name ?? productKey} within={[{ text: t('products'), to: '/products' }]} actions={product.data && <ProductOrders product={product.data} />}>
+    <Page title={product.data?.name ?? productKey} within={[{ text: t('products'), to: '/products' }]} actions={present(product) && <ProductOrders product={product.data!} />}>
       <Loaded query={product}>
         {({ dynamicRegistration, registrationAllowedUntil }) => (
           <>

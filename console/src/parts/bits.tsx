@@ -3,8 +3,7 @@ import type { ReactNode } from 'react';
 import { Link, useNavigate } from 'react-router';
 
 import { useText } from '../texts';
-
-export const timeText = (language: string, at: string) => new Date(at).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' });
+import { timeText } from './clock';
 
 /** A time as the operator's clock tells it. */
 export function Time({ at }: { at?: string | null | undefined }) {

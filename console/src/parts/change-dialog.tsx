@@ -4,8 +4,8 @@ import { type ReactNode, useState } from 'react';
 
 import { Refusal } from '../api/client';
 import { useText } from '../texts';
-import { timeText } from './bits';
 import { changed, type Choice, type Conflict, conflictsOf, type Fields, settled } from './change';
+import { timeText } from './clock';
 import { DataTable } from './data-table';
 import { FormDialog } from './form-dialog';
 

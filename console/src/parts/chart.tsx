@@ -1,4 +1,6 @@
-import { type ComponentProps, lazy, Suspense } from 'react';
+import { type ComponentProps, lazy, type ReactNode, Suspense } from 'react';
+
+import { Boundary } from './boundary';
 
 export interface Series {
   key: string;
@@ -20,15 +22,21 @@ const LazyTimeChart = lazy(async () => ({ default: (await import('./charts')).Ti
 const LazySpark = lazy(async () => ({ default: (await import('./charts')).Spark }));
 
 export const TimeChart = (props: ChartProps) => (
-  <Suspense fallback={<div style={{ height: 260 }} />}>
+  <Part height={260}>
     <LazyTimeChart {...props} />
-  </Suspense>
+  </Part>
 );
 
 export const Spark = (props: ComponentProps<typeof LazySpark>) => (
-  <Suspense fallback={<div style={{ height: 48 }} />}>
+  <Part height={48}>
     <LazySpark {...props} />
-  </Suspense>
+  </Part>
+);
+
+const Part = ({ height, children }: { height: number; children: ReactNode }) => (
+  <Boundary at="chart" isPart>
+    <Suspense fallback={<div style={{ height }} />}>{children}</Suspense>
+  </Boundary>
 );
 
 /** Told apart by their order, also by those who see few colours. */

@@ -1,5 +1,6 @@
 import { Button, Upload } from 'antd';
 
+import { decoded } from '../api/csv';
 import { useText } from '../texts';
 
 /** Reads a CSV file of the operator's, which goes nowhere by that. */
@@ -10,7 +11,7 @@ export function CsvFile({ use }: { use: (text: string) => void }) {
       accept=".csv,text/csv,text/plain"
       showUploadList={false}
       beforeUpload={(file) => {
-        void file.text().then(use);
+        void file.arrayBuffer().then((bytes) => use(decoded(bytes)));
         return false;
       }}
     >

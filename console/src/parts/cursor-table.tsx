@@ -50,7 +50,7 @@ function Cursored<T extends object>({ of, get, columns, rowKey, empty, label, mo
         expandable={more && { expandedRowRender: more }}
         dataSource={query.data?.items ?? []}
         loading={query.isLoading}
-        locale={{ emptyText: query.isLoading ? ' ' : empty }}
+        locale={{ emptyText: query.data && !query.error ? empty : ' ' }}
       />
       {(cursors.length > 0 || next) && (
         <div className="row">

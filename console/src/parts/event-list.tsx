@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Button } from 'antd';
 import { type ReactNode, useEffect, useState } from 'react';
 import { Link } from 'react-router';
@@ -17,17 +17,28 @@ const SHOWN = 100;
 
 const newestFirst = (more: readonly Event[], before: readonly Event[]) => [...[...more].reverse(), ...before].slice(0, SHOWN);
 
-/** What happens while the page is open, the newest first. */
+/** What happened last and what happens, the newest first; held still as long as the operator wants to read. */
 export function EventList() {
   const { t } = useText();
-  const [events, setEvents] = useState<Event[]>([]);
-  useEffect(() => listen((more) => setEvents((before) => newestFirst(more, before))), []);
+  const [live, setLive] = useState<Event[]>([]);
+  const [held, setHeld] = useState<Event[] | null>(null);
+  useEffect(() => listen((more) => setLive((before) => newestFirst(more, before))), []);
+  const latest = useQuery({ queryKey: ['events', 'latest'], queryFn: () => happened({}, 20), refetchInterval: false, staleTime: 0, gcTime: 0 });
+  const now = merged(live, latest.data?.items ?? []).slice(0, SHOWN);
+  const events = held ?? now;
   if (events.length === 0) return <p>{t('events.waiting')}</p>;
   return (
-    <div className="log" role="log" aria-label={t('events')} tabIndex={0}>
-      {events.map((event) => (
-        <EventRow key={event.seq} event={event} />
-      ))}
+    <div className="stack">
+      <div>
+        <Button size="small" onClick={() => setHeld(held ? null : now)}>
+          {t(held ? 'events.goOn' : 'events.hold')}
+        </Button>
+      </div>
+      <div className="log" role="log" aria-label={t('events')} tabIndex={0}>
+        {events.map((event) => (
+          <EventRow key={event.seq} event={event} />
+        ))}
+      </div>
     </div>
   );
 }
@@ -79,9 +90,9 @@ function HistoryOf({ narrowed, of, size, show }: Required<Props> & { narrowed: s
     <Loaded query={query}>
       {({ pages }) => {
         const events = broken ? live : merged(live, pages.flatMap(({ items }) => items));
-        if (events.length === 0) return <NextStep text={t('events.none')} />;
         return (
           <>
+            {events.length === 0 && <NextStep text={t(query.hasNextPage ? 'events.noneFound' : 'events.none')} />}
             <ol className="history" aria-label={t('events')} reversed>
               {events.map((event) => (
                 <li key={event.seq}>{show(event)}</li>

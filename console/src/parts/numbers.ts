@@ -1,4 +1,5 @@
 import type { UpgradeStatistics } from '../api/types';
+import type { Text } from '../texts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -10,16 +11,16 @@ export function bytes(count: number): string {
 }
 
 /** Seconds for people: the two largest units. */
-export function span(seconds: number): string {
+export function span(seconds: number, t: Text['t']): string {
   const parts = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3_600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [Math.round(seconds % 60), 's'],
+    [Math.floor(seconds / 86_400), 'unit.day'],
+    [Math.floor(seconds / 3_600) % 24, 'unit.hour'],
+    [Math.floor(seconds / 60) % 60, 'unit.minute'],
+    [Math.round(seconds % 60), 'unit.second'],
   ] as const;
   const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return '0 s';
-  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
+  if (first < 0) return t('unit.second', { count: 0 });
+  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => t(unit, { count })).join(' ');
 }
 
 /** Points with those between them in which nothing ended, so that time runs evenly. */

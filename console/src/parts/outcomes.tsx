@@ -35,8 +35,8 @@ export function Outcomes({ title, of, counts, tasks }: Props) {
           />
           <Statistic title={t('failed')} value={n(failed)} suffix={ofHowMany(ended)} />
           <Statistic title={t('canceled')} value={n(canceled)} suffix={ofHowMany(all)} />
-          <Statistic title={t('meanDuration')} value={of.meanSeconds == null ? '–' : span(of.meanSeconds)} />
-          <Statistic title={t('longestDuration')} value={of.longestSeconds == null ? '–' : span(of.longestSeconds)} />
+          <Statistic title={t('meanDuration')} value={of.meanSeconds == null ? '–' : span(of.meanSeconds, t)} />
+          <Statistic title={t('longestDuration')} value={of.longestSeconds == null ? '–' : span(of.longestSeconds, t)} />
         </div>
         {hasAgain && <p className="hint plain">{t('outcomes.again')}</p>}
         {of.points.length > 0 && (

@@ -18,7 +18,7 @@ export function Refused({ of }: { of: Line[] }) {
   return (
     <DataTable
       size="small"
-      rowKey="line"
+      rowKey={({ line, deviceName }) => `${line} ${deviceName}`}
       dataSource={of}
       pagination={{ pageSize: 10, hideOnSinglePage: true }}
       columns={[

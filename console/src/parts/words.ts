@@ -1,5 +1,6 @@
 import type { Event, Halt, Task, Terms } from '../api/types';
 import type { Text, Values } from '../texts';
+import { timeText } from './clock';
 
 /** The values of a code that are plain, times as the operator's clock tells them. */
 function plain({ t, language }: Text, of: object): Values {
@@ -8,7 +9,7 @@ function plain({ t, language }: Text, of: object): Values {
     if (typeof value === 'boolean') return [[key, t(value ? 'yes' : 'no')]];
     if (typeof value !== 'string') return [];
     const isTime = /^\d{4}-\d\d-\d\dT/.test(value);
-    return [[key, isTime ? new Date(value).toLocaleString(language) : value]];
+    return [[key, isTime ? timeText(language, value) : value]];
   });
   return Object.fromEntries(entries);
 }
@@ -43,7 +44,7 @@ export function termText(text: Text, key: string, value: NonNullable<Terms[keyof
   const { t, n, code, language } = text;
   if (typeof value === 'boolean') return t(value ? 'yes' : 'no');
   if (typeof value === 'number') return n(value);
-  if (typeof value === 'string') return key === 'overwrite' ? code(key, value) : new Date(value).toLocaleString(language);
+  if (typeof value === 'string') return key === 'overwrite' ? code(key, value) : timeText(language, value);
   if (!Array.isArray(value)) return 'kind' in value ? pieceText(text, value) : t('terms.evidence.value', { ...value });
   return (value as (string | Piece | NonNullable<Terms['windows']>[number] | { key: string; value: string })[])
     .map((one) => {
