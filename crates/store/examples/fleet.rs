@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at the desk")]
 
 use otaru_store::devices::NewDevice;
-use otaru_store::{Clock, Config, Owner, Store, committer, devices, products};
-use rollout::{Changes, DEFAULT_MODULE, Device, Id, ModuleVersion};
+use otaru_store::{Clock, Config, Owner, Store, committer, device_counts, devices, products, statistics};
+use rollout::{Changes, DEFAULT_MODULE, Device, Event, EventKind, Id, ModuleVersion};
 
 const CHUNK: i64 = 2_000;
 
@@ -26,8 +26,13 @@ async fn main() {
         let mut tx = store.begin().await.unwrap();
         let new: Vec<_> = ids.clone().map(|id| new_device(&store, &product_key, product, id)).collect();
         assert_eq!(devices::create(&mut tx, &new).await.unwrap().len(), new.len());
-        let versions = ids.map(|id| reported(id, &version)).collect();
+        let versions = ids.clone().map(|id| reported(id, &version)).collect();
         committer::apply(&mut tx, &Changes { versions, ..Changes::default() }).await.unwrap();
+        // Counted as what it was, and not told: there is nobody who would follow it.
+        let events = ids.flat_map(|id| happened(product, id, &version)).collect();
+        let changes = Changes { events, ..Changes::default() };
+        device_counts::note(&mut tx, &changes.events).await.unwrap();
+        statistics::note(&mut tx, &changes).await.unwrap();
         tx.commit().await.unwrap();
     }
     store.close().await;
@@ -49,6 +54,17 @@ fn new_device(store: &Store, product_key: &str, product_id: Id, id: Id) -> NewDe
     let owner = Owner::Device { product_key, device_name: &device.name };
     let secret = store.keyring().seal(owner, b"0123456789abcdef0123456789abcdef").unwrap();
     NewDevice { device, secret }
+}
+
+fn happened(product_id: Id, device: Id, version: &str) -> [Event; 4] {
+    let (module, version) = (DEFAULT_MODULE.into(), version.into());
+    let kinds = [
+        EventKind::DeviceCreated { device_name: String::new() },
+        EventKind::DeviceConnected { first: true },
+        EventKind::VersionChanged { module, previous: None, version },
+        EventKind::DeviceDisconnected,
+    ];
+    kinds.map(|kind| Event { at: 0, product_id, device_id: Some(device), job_id: None, task_id: None, kind })
 }
 
 fn reported(device_id: Id, version: &str) -> ModuleVersion {
