@@ -207,6 +207,12 @@ test('the wizard takes found devices and no half names, stops at what is wrong, 
 
   await page.getByLabel('Waves').fill('ten');
   assert.ok(await next.isDisabled(), 'the waves are wrong');
+  await page.getByLabel('Waves').fill('1, 100%');
+  await page.getByLabel('Minutes a wave rests').fill('999999');
+  await page.getByLabel('Minutes a wave rests').locator('xpath=ancestor::*[contains(@class,"ant-form-item-has-error")]').first().waitFor();
+  assert.ok(await next.isDisabled(), 'the terms are refused');
+  await page.getByLabel('Minutes a wave rests').fill('');
+  await page.getByLabel('Waves').fill('ten');
   await page.getByText('Check and start', { exact: true }).click();
   await page.getByRole('alert').getByText('A wave is a per cent').waitFor();
   await page.getByText('Strategy', { exact: true }).click();
@@ -642,6 +648,9 @@ test('what two operators change at once is shown, and lost by neither', async ()
   assert.equal(await text.inputValue(), '{"value":1}');
   await page.getByRole('button', { name: 'Save as new version' }).click();
   await page.getByText('Version 4', { exact: true }).waitFor();
+  await page.getByRole('switch').click();
+  await order(page, 'Push to all devices');
+  await page.getByText('leads each of them to itself').waitFor();
   await page.close();
 });
 

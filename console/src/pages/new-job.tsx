@@ -14,7 +14,8 @@ import { Loaded } from '../parts/loaded';
 import { namesIn, SEPARATOR } from '../parts/names';
 import { bytes, span } from '../parts/numbers';
 import { Page } from '../parts/page';
-import { ProblemAlert, warningText } from '../parts/problem';
+import { ProblemAlert, Warnings } from '../parts/problem';
+import { fieldsOf, problemText } from '../parts/problem-text';
 import { isTag } from '../parts/tags';
 import { useText } from '../texts';
 import {
@@ -108,7 +109,7 @@ function Wizard({ of }: { of: Package }) {
       />
       <Form layout="vertical">
         {step === 0 && <Scope of={of} draft={draft} set={set} />}
-        {step === 1 && <Strategy of={of} draft={draft} set={set} />}
+        {step === 1 && <Strategy of={of} draft={draft} set={set} refusal={isRefused ? (forecast.error as Refusal) : null} />}
         {step === 2 && <Check of={of} draft={draft} set={set} matched={forecast.isOfThis ? forecast.data!.matched : null} />}
       </Form>
       <Card title={t('dryRun')} aria-live="polite" extra={whole && !forecast.isOfThis && !forecast.error && <Spin size="small" />}>
@@ -316,10 +317,14 @@ type NumberKey = { [K in keyof Draft]-?: number extends Draft[K] ? K : never }[k
 /** Waves that suit most fleets. */
 const USUAL_WAVES = '1%, 10%, 100%';
 
-function Strategy({ of, draft, set }: Part & { of: Package }) {
-  const { t, language } = useText();
+function Strategy({ of, draft, set, refusal }: Part & { of: Package; refusal: Refusal | null }) {
+  const text = useText();
+  const { t, language } = text;
+  // What is refused is told by its field too.
+  const wrong = refusal ? fieldsOf(refusal.problem) : [];
+  const told = (key: string) => (wrong.includes(key) ? { validateStatus: 'error' as const, help: problemText(text, refusal) } : {});
   const number = (key: Exclude<NumberKey, 'percent'>, usual: ReactNode, max?: number) => (
-    <Form.Item label={t(`terms.${key}`)} extra={usual}>
+    <Form.Item label={t(`terms.${key}`)} extra={usual} {...told(key)}>
       <InputNumber aria-label={t(`terms.${key}`)} min={0} max={max} value={draft[key] ?? null} onChange={(value) => set({ [key]: value ?? undefined })} />
     </Form.Item>
   );
@@ -363,7 +368,7 @@ function Strategy({ of, draft, set }: Part & { of: Package }) {
       <Card title={t('schedule')}>
         <div className="grid">
           {(['startAt', 'endAt'] as const).map((key) => (
-            <Form.Item key={key} label={t(`terms.${key}`)} extra={t(`wizard.${key}`, { zone: zoneText(language) })}>
+            <Form.Item key={key} label={t(`terms.${key}`)} extra={t(`wizard.${key}`, { zone: zoneText(language) })} {...told(key)}>
               <Input type="datetime-local" aria-label={t(`terms.${key}`)} value={draft[key]} onChange={({ target }) => set({ [key]: target.value })} />
             </Form.Item>
           ))}
@@ -490,8 +495,7 @@ function Check({ of, draft, set, matched }: Part & { of: Package; matched: numbe
 }
 
 function Numbers({ of }: { of: Forecast }) {
-  const text = useText();
-  const { t, n, code } = text;
+  const { t, n, code } = useText();
   const told = (kind: string, numbers: object) =>
     Object.entries(numbers as Record<string, number>)
       .filter(([, count]) => count > 0)
@@ -526,9 +530,7 @@ function Numbers({ of }: { of: Forecast }) {
         </div>
       )}
       {of.unknownLines && <Alert type="warning" title={t('dryRun.unknown', { lines: of.unknownLines })} description={(of.unknown ?? []).map(({ deviceName }) => deviceName).join(', ')} />}
-      {(of.warnings ?? []).map((warning) => (
-        <Alert key={warning.code} type="warning" showIcon title={warningText(text, warning)} />
-      ))}
+      <Warnings of={of.warnings} />
       {(of.heldAhead ?? []).map((held) => (
         <Alert
           key={held.jobId}

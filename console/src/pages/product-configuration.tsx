@@ -10,7 +10,7 @@ import { Boundary } from '../parts/boundary';
 import { CursorTable } from '../parts/cursor-table';
 import { Loaded } from '../parts/loaded';
 import { bytes } from '../parts/numbers';
-import { ProblemAlert } from '../parts/problem';
+import { ProblemAlert, Warnings } from '../parts/problem';
 import { SureButton } from '../parts/sure';
 import { useText } from '../texts';
 
@@ -161,6 +161,7 @@ function Present({ productKey, now }: { productKey: string; now: Configuration }
           onChange={(event) => setTyped(event.target.value)}
         />
         {problem && <Alert type="error" title={t('configuration.noJson')} description={problem} />}
+        <Warnings of={push.data?.warnings} />
         <ProblemAlert error={make.error ?? enable.error ?? push.error ?? file.error ?? earlier.error} />
         <div className="row">
           <Button type="primary" disabled={!typed?.trim() || !!problem} loading={make.isPending} onClick={() => make.mutate(typed!)}>

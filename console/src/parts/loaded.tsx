@@ -4,7 +4,8 @@ import type { ReactNode } from 'react';
 
 import { Refusal } from '../api/client';
 import { useText } from '../texts';
-import { ProblemAlert, problemText } from './problem';
+import { ProblemAlert } from './problem';
+import { problemText } from './problem-text';
 
 const isGone = (error: unknown) => error instanceof Refusal && error.problem.status === 404;
 

@@ -2,7 +2,7 @@ import { Refusal } from '../api/client';
 import type { Problem } from '../api/types';
 import { useText } from '../texts';
 import { DataTable } from './data-table';
-import { problemText } from './problem';
+import { problemText } from './problem-text';
 
 interface Line {
   line: number;

@@ -35,7 +35,7 @@ export interface Text {
   n: (number: number) => string;
 }
 
-function textIn(language: Language): Text {
+export function textIn(language: Language): Text {
   const of = texts[language];
   const writing = writingOf(language);
   return {
