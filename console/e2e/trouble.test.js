@@ -109,6 +109,7 @@ test('a list of 400 000 names does not break the page', async () => {
   asked = 0;
   await page.locator('input[type=file]').setInputFiles(file);
   await page.getByText('A list of 400,000 lines.').waitFor();
+  await until('the dry run', () => asked > 0);
   await page.getByRole('alert').getByText('none of them').waitFor();
   assert.equal(asked, 1, 'how often the list was sent');
   await page.reload();

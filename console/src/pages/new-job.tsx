@@ -149,7 +149,8 @@ function Wizard({ of }: { of: Package }) {
 
 /** What the order would do now, asked once the typing rests; until then `data` may be of the order before. */
 function useForecast(order: NewJob, enabled: boolean) {
-  const text = useDeferredValue(JSON.stringify(order));
+  const now = JSON.stringify(order);
+  const text = useDeferredValue(now);
   const [calm, setCalm] = useState(text);
   useEffect(() => {
     const timer = setTimeout(() => setCalm(text), CALM_MS);
@@ -157,12 +158,13 @@ function useForecast(order: NewJob, enabled: boolean) {
   }, [text]);
   const { data, error, isPlaceholderData } = useQuery({
     queryKey: ['dry-run', calm],
-    enabled,
+    // The order before is not asked about again because this one is whole.
+    enabled: enabled && calm === now,
     queryFn: () => ask(api.POST('/api/v1/jobs/dry-run', { body: JSON.parse(calm) as NewJob })),
     placeholderData: (before) => before,
     ...(isLong(calm) && { refetchInterval: false as const }),
   });
-  const isOfThis = data !== undefined && !error && !isPlaceholderData && calm === JSON.stringify(order);
+  const isOfThis = data !== undefined && !error && !isPlaceholderData && calm === now;
   return { data, error, isOfThis };
 }
 
