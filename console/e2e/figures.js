@@ -152,8 +152,9 @@ for (let round = 0; round < 5; round++) loads.push(await firstLoad());
 const page = await browser.page(token);
 const visits = {};
 for (const [name, path] of Object.entries(paths)) {
-  await visit(page, path);
-  visits[name] = await visit(page, path);
+  const [first, second] = [await visit(page, path), await visit(page, path)];
+  // What was found at the first visit may serve at the second.
+  visits[name] = first.slowest > second.slowest ? { ...second, slowest: first.slowest, request: first.request } : second;
 }
 await page.context().close();
 const devices = await Promise.all(reporters.map((name) => platform.device(PRODUCT, name)));

@@ -65,7 +65,7 @@ impl Bench {
              | | measured | aim |\n| --- | --- | --- |\n\
              | first load, KB as they travel | {} | 500 |\n\
              | until the first page shows its answers, ms (median of 5) | {} | 1500 |\n\n\
-             Each page while it is scrolled up and down, the second time it is opened.\n\n\
+             Each page while it is scrolled up and down: its slowest request of two visits, and its frames in the second.\n\n\
              | page | slowest request, ms (aim 200) | which | longest frame, ms (aim 100) |\n| --- | --- | --- | --- |\n",
             Short(told.bytes / 1000.0),
             Short(told.shown)

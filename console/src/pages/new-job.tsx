@@ -162,7 +162,8 @@ function useForecast(order: NewJob, enabled: boolean) {
     enabled: enabled && calm === now,
     queryFn: () => ask(api.POST('/api/v1/jobs/dry-run', { body: JSON.parse(calm) as NewJob })),
     placeholderData: (before) => before,
-    ...(isLong(calm) && { refetchInterval: false as const }),
+    // Each is a look at the whole fleet.
+    refetchInterval: isLong(calm) ? false : 60_000,
   });
   const isOfThis = data !== undefined && !error && !isPlaceholderData && calm === now;
   return { data, error, isOfThis };
