@@ -2,34 +2,23 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { Browser, Platform } from './harness.js';
 import { furnish, open } from './pages.js';
+import { browser, endFirst, platform } from './stage.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-let platform;
-let browser;
-let furnished;
-
-before(async () => {
-  platform = await Platform.start();
-  browser = await Browser.start(platform.url);
-  furnished = await furnish(platform);
-});
-
-after(async () => {
-  await furnished?.end();
-  await browser?.stop();
-  await platform?.stop();
-});
+/** Something on every page, put there by the first test that looks. */
+let furnishing;
+const furnished = () => (furnishing ??= furnish(platform));
+endFirst(async () => (await furnishing)?.end());
 
 for (const look of [{}, { colorScheme: 'dark', locale: 'zh-CN' }, { viewport: { width: 390, height: 844 } }]) {
   test(`no serious finding of axe in ${JSON.stringify(look)}`, async () => {
     const page = await browser.page(platform.token, look);
     const found = [];
-    for (const [name, path] of Object.entries(furnished.paths)) {
+    for (const [name, path] of Object.entries((await furnished()).paths)) {
       await open(page, path);
       // Not as a script of the page, which its policy forbids.
       await page.evaluate(AXE);
@@ -44,7 +33,7 @@ for (const look of [{}, { colorScheme: 'dark', locale: 'zh-CN' }, { viewport: { 
 
 test('a telephone shows every page in its width', async () => {
   const page = await browser.page(platform.token, { viewport: { width: 390, height: 844 } });
-  for (const [name, path] of Object.entries(furnished.paths)) {
+  for (const [name, path] of Object.entries((await furnished()).paths)) {
     await open(page, path);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${name} is ${overflow} pixels too wide`);

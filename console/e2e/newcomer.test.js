@@ -2,23 +2,11 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { Browser, Device, Platform } from './harness.js';
+import { Device } from './harness.js';
 import { press } from './pages.js';
-
-let platform;
-let browser;
-
-before(async () => {
-  platform = await Platform.start();
-  browser = await Browser.start(platform.url);
-});
-
-after(async () => {
-  await browser?.stop();
-  await platform?.stop();
-});
+import { browser, platform } from './stage.js';
 
 const copied = (page, name, at = 0) => page.locator(`[data-copy="${name}"]`).nth(at).innerText().then((text) => text.trim());
 

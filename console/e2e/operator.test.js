@@ -3,32 +3,14 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { Browser, Platform, until } from './harness.js';
+import { until } from './harness.js';
 import { asked, order, press } from './pages.js';
+import { browser, platform, product } from './stage.js';
 
 /** Bytes that the page sends at once. */
 const PIECE = 4 * 1024 * 1024;
-
-let platform;
-let browser;
-
-before(async () => {
-  platform = await Platform.start();
-  browser = await Browser.start(platform.url);
-});
-
-after(async () => {
-  await browser?.stop();
-  await platform?.stop();
-});
-
-async function product(name, devices) {
-  const { productKey } = await platform.api('POST', '/products', { name });
-  for (const deviceName of devices) await platform.api('POST', `/products/${productKey}/devices`, { deviceName });
-  return productKey;
-}
 
 test('a job halts itself, goes on, and is cancelled', async () => {
   const names = ['lamp-a', 'lamp-b'];

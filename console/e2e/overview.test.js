@@ -1,26 +1,13 @@
 // What an operator sees first.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { Browser, Platform, until } from './harness.js';
+import { until } from './harness.js';
 import { order } from './pages.js';
-
-let platform;
-let browser;
-
-before(async () => {
-  platform = await Platform.start();
-  browser = await Browser.start(platform.url);
-});
-
-after(async () => {
-  await browser?.stop();
-  await platform?.stop();
-});
+import { browser, platform, product } from './stage.js';
 
 test('the overview tells how the fleet is, and begins with the jobs that are held', async () => {
-  const { productKey } = await platform.api('POST', '/products', { name: 'Overviewed' });
-  for (const deviceName of ['lamp-a', 'lamp-b', 'lamp-c', 'lamp-d', 'lamp-e']) await platform.api('POST', `/products/${productKey}/devices`, { deviceName });
+  const productKey = await product('Overviewed', ['lamp-a', 'lamp-b', 'lamp-c', 'lamp-d', 'lamp-e']);
   await platform.api('PATCH', `/products/${productKey}/devices/lamp-d`, { enabled: false });
   const [a, b] = await Promise.all(['lamp-a', 'lamp-b'].map((name) => platform.device(productKey, name)));
   for (const device of [a, b]) await device.version('1.0.0');

@@ -2,29 +2,11 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { Browser, Platform, until } from './harness.js';
+import { until } from './harness.js';
 import { press } from './pages.js';
-
-let platform;
-let browser;
-
-before(async () => {
-  platform = await Platform.start();
-  browser = await Browser.start(platform.url);
-});
-
-after(async () => {
-  await browser?.stop();
-  await platform?.stop();
-});
-
-async function product(name, devices) {
-  const { productKey } = await platform.api('POST', '/products', { name });
-  for (const deviceName of devices) await platform.api('POST', `/products/${productKey}/devices`, { deviceName });
-  return productKey;
-}
+import { browser, platform, product } from './stage.js';
 
 test('a page that cannot be loaded says so within the frame, and comes when the platform is back', async () => {
   const page = await browser.page(platform.token);

@@ -34,8 +34,8 @@ export async function fetchAs(request: Request): Promise<Response> {
 /** Whether not the platform answered, or one that is not up yet. What it itself is too busy for is an answer like others. */
 async function isOfNobody(response: Response): Promise<boolean> {
   if (response.status !== 503) return response.status === 502;
-  const body: unknown = await response.clone().json().catch(() => null);
-  return ['unknown', 'notUp'].includes(asProblem(body, response).code);
+  const { problem } = await refusalOf(response.clone());
+  return ['unknown', 'notUp'].includes(problem.code);
 }
 
 /** A repeated order is carried out once, also when its first answer was lost. A dry run is none. */
@@ -62,6 +62,9 @@ export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; respon
 export function given<T extends object>(wanted: T): T {
   return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined && value !== '')) as T;
 }
+
+/** What a response that is no good says. */
+export const refusalOf = async (response: Response) => new Refusal(asProblem(await response.json().catch(() => null), response));
 
 /** Answers of proxies are no problem details. */
 export function asProblem(body: unknown, response: Response): Problem {

@@ -1,5 +1,6 @@
 import { api, ask } from './client';
 import { isWanted, type WantedEvents } from './history';
+import { lookedFor } from './pages';
 import type { Event, Page } from './types';
 
 /** Pages looked through for events about one thing. */
@@ -12,15 +13,7 @@ const LARGEST = 200;
  */
 export async function happened(wanted: WantedEvents, limit: number, cursor?: string): Promise<Page<Event>> {
   if (!wanted.about) return page(wanted, limit, cursor);
-  const found: Event[] = [];
-  let next = cursor;
-  for (let looked = 0; looked < MOST && found.length < limit; looked++) {
-    const part = await page(wanted, LARGEST, next);
-    found.push(...part.items.filter((event) => isWanted(event, wanted)));
-    if (!part.nextCursor) return { items: found, nextCursor: null };
-    next = part.nextCursor;
-  }
-  return { items: found, nextCursor: next ?? null };
+  return lookedFor((next) => page(wanted, LARGEST, next), (event) => isWanted(event, wanted), limit, MOST, cursor);
 }
 
 async function page({ about: _, ...wanted }: WantedEvents, limit: number, cursor?: string): Promise<Page<Event>> {

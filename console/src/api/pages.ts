@@ -35,15 +35,22 @@ export async function all<T>(get: (cursor?: string) => Promise<Page<T>>, pages =
   throw new TooLong(items.length);
 }
 
-/** Items of a list that fit, looked for on so many pages of it until there are enough. */
-export async function picked<T>(get: (cursor?: string) => Promise<Page<T>>, fits: (item: T) => boolean, enough: number, pages: number): Promise<T[]> {
-  const found: T[] = [];
-  let cursor: string | undefined;
-  for (let page = 0; page < pages && found.length < enough; page++) {
-    const part = await get(cursor);
-    found.push(...part.items.filter(fits));
-    if (!part.nextCursor) break;
-    cursor = part.nextCursor;
+/**
+ * Items of a list that fit, looked for on so many pages of it until there are enough; `nextCursor` is where it would go
+ * on.
+ */
+export async function lookedFor<T>(get: (cursor?: string) => Promise<Page<T>>, fits: (item: T) => boolean, enough: number, pages: number, cursor?: string): Promise<Page<T>> {
+  const items: T[] = [];
+  let next: string | null | undefined = cursor;
+  for (let page = 0; page < pages && items.length < enough; page++) {
+    const part = await get(next ?? undefined);
+    items.push(...part.items.filter(fits));
+    next = part.nextCursor;
+    if (!next) break;
   }
-  return found;
+  return { items, nextCursor: next ?? null };
 }
+
+/** As above, of a whole list, for who asks no further. */
+export const picked = async <T>(get: (cursor?: string) => Promise<Page<T>>, fits: (item: T) => boolean, enough: number, pages: number): Promise<T[]> =>
+  (await lookedFor(get, fits, enough, pages)).items;

@@ -1,6 +1,7 @@
-import type { Event } from './types';
+import type { Event, TaskState } from './types';
 
-const ENDED = ['SUCCEEDED', 'FAILED', 'CANCELED'];
+/** States in which a task stays unless it is started again. */
+export const ENDED: readonly TaskState[] = ['SUCCEEDED', 'FAILED', 'CANCELED'];
 
 /** The products with the numbers of their devices. */
 export const FLEET = ['products', 'fleet'] as const;
@@ -12,7 +13,7 @@ export function touched(event: Event): (readonly string[])[] {
   if (productKey) keys.push(...ofProduct(code, productKey));
   if (productKey && deviceName) keys.push(['device', productKey, deviceName]);
   if (jobId) keys.push(['jobs'], ['job', jobId]);
-  if (code === 'taskState' && ENDED.includes(event.params['to'] as string)) keys.push(['upgrades']);
+  if (code === 'taskState' && ENDED.includes(event.params['to'] as TaskState)) keys.push(['upgrades']);
   if (code.startsWith('product')) keys.push(['products']);
   return keys;
 }

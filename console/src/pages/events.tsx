@@ -1,6 +1,7 @@
 import { Card, Segmented } from 'antd';
 import { useSearchParams } from 'react-router';
 
+import { given } from '../api/client';
 import { type Subject, SUBJECTS } from '../api/history';
 import { History } from '../parts/event-list';
 import { Page } from '../parts/page';
@@ -15,8 +16,7 @@ export default function Events() {
   const deviceName = params.get('device') ?? '';
   const about = SUBJECTS.find((subject) => subject === params.get('about'));
   const narrow = (next: { product?: string | undefined; device?: string; about?: Subject | undefined }) => {
-    const given = Object.entries({ product: productKey, device: deviceName, about, ...next }).filter(([, value]) => value);
-    setParams(Object.fromEntries(given) as Record<string, string>, { replace: true });
+    setParams(given({ product: productKey, device: deviceName, about, ...next }) as Record<string, string>, { replace: true });
   };
   return (
     <Page title={t('events')}>

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Card, Statistic } from 'antd';
 import { useEffect, useState } from 'react';
 
-import { api, ask, asProblem, fetchAs, Refusal } from '../api/client';
+import { api, ask, fetchAs, refusalOf } from '../api/client';
 import { Spark } from '../parts/chart';
 import { DataTable } from '../parts/data-table';
 import { Loaded } from '../parts/loaded';
@@ -177,7 +177,7 @@ function Counters({ of }: { of: Measured }) {
 
 async function measure(): Promise<Measured> {
   const response = await fetchAs(new Request('/metrics'));
-  if (!response.ok) throw new Refusal(asProblem(await response.json().catch(() => null), response));
+  if (!response.ok) throw await refusalOf(response);
   const text = await response.text();
   return { at: Date.now(), metrics: metricsOf(text), help: helpOf(text) };
 }
@@ -185,6 +185,6 @@ async function measure(): Promise<Measured> {
 /** Whether the platform can do its work; if not, why is the refusal. */
 async function readiness(): Promise<true> {
   const response = await fetch('/readyz', { headers: { Accept: 'application/json' } });
-  if (!response.ok) throw new Refusal(asProblem(await response.json().catch(() => null), response));
+  if (!response.ok) throw await refusalOf(response);
   return true;
 }

@@ -5,6 +5,7 @@ import { Link, useParams, useSearchParams } from 'react-router';
 import { api, ask, given, Refusal } from '../api/client';
 import { csv, save } from '../api/csv';
 import { all, filled, picked } from '../api/pages';
+import { ENDED } from '../api/touched';
 import type { Job, ReasonCount, Task, TaskState } from '../api/types';
 import { Copy, DeviceLink, LinkButton, NextStep, Time } from '../parts/bits';
 import { CursorTable } from '../parts/cursor-table';
@@ -438,8 +439,6 @@ function Tasks({ job }: { job: Job }) {
     </Card>
   );
 }
-
-const ENDED: TaskState[] = ['SUCCEEDED', 'FAILED', 'CANCELED'];
 
 function TaskOrders({ task }: { task: Task }) {
   const { t } = useText();

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Button, Card, Form, Input } from 'antd';
 import { useEffect } from 'react';
 
-import { asProblem, Refusal } from '../api/client';
+import { refusalOf } from '../api/client';
 import { signIn } from '../api/session';
 import { LanguageChoice } from '../parts/choices';
 import { ProblemAlert } from '../parts/problem';
@@ -56,5 +56,5 @@ async function check(token: string): Promise<string> {
   }
   const response = await fetch('/api/v1/status', { headers });
   if (response.ok) return token;
-  throw new Refusal(asProblem(await response.json().catch(() => null), response));
+  throw await refusalOf(response);
 }

@@ -49,8 +49,6 @@ export function JobStates({ value, use }: { value: State | undefined; use: (stat
 
 export function JobTable({ of, query, empty }: Props) {
   const { t, code } = useText();
-  const products = useProducts();
-  const nameOf = (productKey: string) => products.data?.find((product) => product.productKey === productKey)?.name ?? productKey;
   return (
     <CursorTable<Job>
       of={of}
@@ -64,7 +62,7 @@ export function JobTable({ of, query, empty }: Props) {
         { title: t('progress'), width: 220, render: (_, { counts }) => <Ended counts={counts} /> },
         ...(query.packageId || query.productKey
           ? []
-          : [{ title: t('product'), render: (_: unknown, { productKey }: Job) => <Link to={`/products/${productKey}`}>{nameOf(productKey)}</Link> }]),
+          : [{ title: t('product'), render: (_: unknown, { productKey }: Job) => <ProductLink productKey={productKey} /> }]),
         ...(query.packageId ? [] : [{ title: t('package'), render: (_: unknown, { packageId }: Job) => <PackageLink packageId={packageId} /> }]),
         { title: t('jobKind'), render: (_, { kind }) => code('jobKind', kind) },
         { title: t('scope'), render: (_, { scope }) => t(`scope.${scope.kind}`) },
@@ -76,6 +74,12 @@ export function JobTable({ of, query, empty }: Props) {
 
 /** Held jobs wait for the operator. */
 const heldFirst = (page: Page<Job>): Page<Job> => ({ ...page, items: [...page.items].sort((a, b) => Number(!!b.hold) - Number(!!a.hold)) });
+
+/** A product by its name. */
+function ProductLink({ productKey }: { productKey: string }) {
+  const products = useProducts();
+  return <Link to={`/products/${productKey}`}>{products.data?.find((product) => product.productKey === productKey)?.name ?? productKey}</Link>;
+}
 
 /** A package by its name, which never changes. */
 function PackageLink({ packageId }: { packageId: string }) {

@@ -328,7 +328,12 @@ impl Server {
         found.map(|found| Ok(self.secret(product_key, device_name, &found)?)).transpose()
     }
 
-    fn secret(&self, product_key: &str, device_name: &str, found: &Login) -> Result<Vec<u8>, UnsealError> {
+    pub(crate) fn secret(
+        &self,
+        product_key: &str,
+        device_name: &str,
+        found: &Login,
+    ) -> Result<Vec<u8>, UnsealError> {
         self.core.store.keyring().open(Owner::Device { product_key, device_name }, &found.secret)
     }
 

@@ -45,23 +45,14 @@ impl DeviceCounts {
         }
     }
 
-    const fn statuses(&self) -> [(&'static str, i64); 4] {
+    /// Each number by the name of its row.
+    fn statuses(&mut self) -> [(&'static str, &mut i64); 4] {
         [
-            ("all", self.all),
-            ("online", self.online),
-            ("neverConnected", self.never_connected),
-            ("disabled", self.disabled),
+            ("all", &mut self.all),
+            ("online", &mut self.online),
+            ("neverConnected", &mut self.never_connected),
+            ("disabled", &mut self.disabled),
         ]
-    }
-
-    fn status_mut(&mut self, status: &str) -> Option<&mut i64> {
-        match status {
-            "all" => Some(&mut self.all),
-            "online" => Some(&mut self.online),
-            "neverConnected" => Some(&mut self.never_connected),
-            "disabled" => Some(&mut self.disabled),
-            _ => None,
-        }
     }
 }
 
@@ -90,13 +81,14 @@ pub(crate) async fn forget(tx: &mut Tx, device: Id) -> Result<(), Error> {
     write(tx, [(product, less)].into()).await
 }
 
-async fn write(tx: &mut Tx, changes: BTreeMap<Id, DeviceCounts>) -> Result<(), Error> {
-    let of_product = |(product, counts): (&Id, &DeviceCounts)| {
+async fn write(tx: &mut Tx, mut changes: BTreeMap<Id, DeviceCounts>) -> Result<(), Error> {
+    let of_product = |(product, counts): (&Id, &mut DeviceCounts)| {
         let product = *product;
-        let changed = counts.statuses().into_iter().filter(|(_, n)| *n != 0);
-        Vec::from_iter(changed.map(|(status, n)| vec![product.into(), status.into(), n.into()]))
+        let changed = counts.statuses().into_iter().filter(|(_, n)| **n != 0);
+        Vec::from_iter(changed.map(|(status, n)| vec![product.into(), status.into(), (*n).into()]))
     };
-    tx.add(&DEVICE_COUNT, changes.iter().flat_map(of_product).collect()).await
+    let rows = changes.iter_mut().flat_map(of_product).collect();
+    tx.add(&DEVICE_COUNT, rows).await
 }
 
 /// The counts of products; one without devices has none.
@@ -107,7 +99,8 @@ pub async fn of(tx: &mut Tx, products: &[Id]) -> Result<BTreeMap<Id, DeviceCount
         let sql = format!("select product_id, status, n from device_count where product_id {any}");
         for row in tx.rows(sql, args).await? {
             let (product, status): (Id, String) = (row.get(0)?, row.get(1)?);
-            if let Some(n) = found.entry(product).or_default().status_mut(&status) {
+            let counts = found.entry(product).or_default();
+            if let Some((_, n)) = counts.statuses().into_iter().find(|(name, _)| *name == status) {
                 *n = row.get(2)?;
             }
         }

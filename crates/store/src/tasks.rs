@@ -4,6 +4,7 @@ use rollout::{Id, Task, TaskState};
 
 use crate::committer::tasks_in;
 use crate::record::{Record, column_list};
+use crate::select::Part;
 use crate::sql::{Field, Tx, Val};
 use crate::{Error, Order, Slice};
 
@@ -92,36 +93,35 @@ async fn page_of_device(
     after: Id,
     limit: u32,
 ) -> Result<Slice<TaskView, Id>, Error> {
-    let mut condition = String::from("task.device_id = ? and task.job_id = ? and task.id > ?");
-    let mut args: Vec<Val> = vec![device.into(), job.into(), after.into()];
+    let mut part = Part {
+        sql: "task.device_id = ? and task.job_id = ? and task.id > ?".into(),
+        args: vec![device.into(), job.into(), after.into()],
+    };
     if let Some(state) = filter.state {
-        condition.push_str(" and task.state = ?");
-        args.push(state.to_val());
+        part.and("task.state = ?", [state.to_val()]);
     }
     if let Some(code) = filter.reason {
-        let (has_reason, begin) = has_reason(code);
-        condition = format!("{condition} and {has_reason}");
-        args.push(begin);
+        part.and_part(has_reason(code));
     }
-    args.push(limit.saturating_add(1).into());
-    let items = views(tx, &format!("{condition} order by task.id limit ?"), args).await?;
+    part.args.push(limit.saturating_add(1).into());
+    let items = views(tx, &format!("{} order by task.id limit ?", part.sql), part.args).await?;
     Ok(Slice::cut(items, limit, |view| view.task.id))
 }
 
-/// The condition that a task's reason has this code, and its argument.
-fn has_reason(code: &str) -> (String, Val) {
+/// That a task's reason has this code.
+fn has_reason(code: &str) -> Part {
     let begin = format!("{{\"code\":{}", serde_json::Value::from(code));
-    (format!("substr(task.reason, 1, {}) = ?", begin.chars().count()), begin.into())
+    Part { sql: format!("substr(task.reason, 1, {}) = ?", begin.chars().count()), args: vec![begin.into()] }
 }
 
 /// Those of some tasks whose reason has this code.
 async fn for_reason(tx: &mut Tx, ids: &[Id], code: &str) -> Result<Vec<Id>, Error> {
-    let (has_reason, begin) = has_reason(code);
+    let has_reason = has_reason(code);
     let mut found = Vec::new();
     for some in ids.chunks(tx.dialect.max_rows()) {
         let (any, mut args) = tx.dialect.any(some);
-        args.push(begin.clone());
-        let sql = format!("select id from task where id {any} and {has_reason} order by id");
+        args.extend_from_slice(&has_reason.args);
+        let sql = format!("select id from task where id {any} and {} order by id", has_reason.sql);
         for row in tx.rows(sql, args).await? {
             found.push(row.get(0)?);
         }

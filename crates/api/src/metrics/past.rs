@@ -67,10 +67,9 @@ async fn look_on(past: Weak<Past>) {
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
-        match past.upgrade() {
-            Some(past) => past.look(),
-            None => return,
-        }
+        let Some(past) = past.upgrade() else { return };
+        // It counts open files one by one, of which each device is one.
+        let _ = tokio::task::spawn_blocking(move || past.look()).await;
     }
 }
 

@@ -12,7 +12,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use self::change::Change;
 use super::wait::held;
-use super::{Format, forecast, or_dash, spelt, task, watch, when, window};
+use super::{Format, forecast, given, or_dash, spelt, task, watch, when, window};
 use crate::client::{Client, segment};
 use crate::output::{facts, out};
 
@@ -431,9 +431,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
         }
         Command::List { package, state, format } => {
             let state = state.map(|state| state.to_uppercase());
-            let filter = [("packageId", &package), ("state", &state)];
-            let filter: Vec<_> =
-                filter.into_iter().filter_map(|(name, v)| Some((name, v.as_deref()?))).collect();
+            let filter = given(&[("packageId", &package), ("state", &state)]);
             let head =
                 ["JOB", "PACKAGE", "KIND", "SCOPE", "STATE", "SUCCEEDED", "FAILED", "TASKS", "CREATED"];
             format.list(client, "/jobs", &filter, &head, row)?;
@@ -441,9 +439,7 @@ pub(crate) fn run(command: Command, client: &Client) -> anyhow::Result<ExitCode>
         Command::Show(named) => named.format.show(&client.get::<Job>(&path(&named.id))?, show)?,
         Command::Tasks { id, state, reason, format } => {
             let state = state.map(|state| state.to_uppercase());
-            let filter = [("state", &state), ("reason", &reason)];
-            let filter: Vec<_> =
-                filter.into_iter().filter_map(|(name, v)| Some((name, v.as_deref()?))).collect();
+            let filter = given(&[("state", &state), ("reason", &reason)]);
             let path = format!("{}/tasks", path(&id));
             format.list(client, &path, &filter, &task::HEAD, task::row)?;
         }

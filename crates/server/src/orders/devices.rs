@@ -344,11 +344,9 @@ impl Server {
         device_name: &str,
     ) -> Result<CredentialSet, OrderError> {
         self.find_product(product_key).await?;
-        let found = self.find_secret(product_key, device_name).await;
-        let found = found.map_err(|e| OrderError::internal("read a device's secret", e))?;
+        let found = self.find_secret(product_key, device_name).await.map_err(unreadable)?;
         let secret = found.ok_or_else(|| unknown_device(product_key, device_name))?;
-        let secret =
-            String::from_utf8(secret).map_err(|e| OrderError::internal("read a device's secret", e))?;
+        let secret = String::from_utf8(secret).map_err(unreadable)?;
         let methods = [SignMethod::HmacMd5, SignMethod::HmacSha1, SignMethod::HmacSha256];
         let logins = methods.map(|method| login(method, product_key, device_name, &secret)).to_vec();
         Ok(CredentialSet { device_secret: secret, logins })
@@ -373,12 +371,8 @@ impl Server {
         let mut secrets = Vec::with_capacity(found.len());
         for (device_name, login) in names.iter().zip(found) {
             let Some(login) = login else { continue };
-            let owner = Owner::Device { product_key, device_name };
-            let secret = self.core.store.keyring().open(owner, &login.secret);
-            let secret = secret.map_err(|e| OrderError::internal("read a device's secret", e))?;
-            let secret =
-                String::from_utf8(secret).map_err(|e| OrderError::internal("read a device's secret", e))?;
-            secrets.push((device_name.clone(), secret));
+            let secret = self.secret(product_key, device_name, &login).map_err(unreadable)?;
+            secrets.push((device_name.clone(), String::from_utf8(secret).map_err(unreadable)?));
         }
         Ok(secrets)
     }
@@ -506,6 +500,10 @@ pub(super) async fn devices_listed(
                 .with("first", first))
         }
     }
+}
+
+fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OrderError {
+    OrderError::internal("read a device's secret", error)
 }
 
 pub(super) fn unknown_device(product_key: &str, device_name: &str) -> OrderError {

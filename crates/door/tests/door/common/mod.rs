@@ -1,5 +1,4 @@
 //! A door on a free port, a platform behind it, devices in front of it.
-#![allow(dead_code)] // Each test file uses its part.
 
 pub(crate) mod client;
 pub(crate) mod platform;

@@ -1,5 +1,5 @@
 //! A whole platform on real sockets in a temporary folder, and devices that speak to it.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(unreachable_pub)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mqtt::{Connect, Packet, Properties, Publish, QoS, Subscribe, Unsubscribe, Version};
+use mqtt::{Connect, Packet, Properties, Publish, QoS, Subscribe, Version};
 use otaru_server::rollout::{
     Job, JobKind, JobState, Limits, Package, Product, Protocol, SignMethod, Task, TaskState, Terms,
 };
 use otaru_server::{
-    Clock, Config, IdKind, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, ProductChange,
-    Server, TaskFilter, TaskView,
+    Clock, Config, NewDevice, NewJob, NewPackage, NewProduct, NewScope, Paging, ProductChange, Server,
+    TaskFilter, TaskView,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -431,13 +431,6 @@ impl Device {
         }
     }
 
-    pub async fn unsubscribe(&mut self, filter: &str) {
-        let filters = [filter];
-        let (properties, filters) = (Properties::NONE, mqtt::Topics::new(&filters));
-        self.send(&Packet::Unsubscribe(Unsubscribe { packet_id: 998, properties, filters })).await;
-        while !matches!(self.packet().await.expect("closed before UNSUBACK"), Owned::UnsubAck) {}
-    }
-
     /// The next message on a topic that ends so.
     pub async fn expect(&mut self, suffix: &str) -> Vec<u8> {
         loop {
@@ -622,8 +615,4 @@ pub async fn polled<T>(polls: usize, order: impl Future<Output = T>) -> Option<T
 /// How often to poll an order, time and again: how often it takes is not always the same.
 pub fn polls() -> impl Iterator<Item = usize> {
     (1..30).cycle().take(900)
-}
-
-pub fn id(task: &Task) -> String {
-    IdKind::Task.text(task.id)
 }
